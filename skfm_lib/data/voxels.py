@@ -64,10 +64,11 @@ def skull_grid(shape: tuple[int, int, int] = PAPER_SHAPE) -> Grid:
 
     The spacing is the paper's 0.51 mm times the coarsest axis ratio, so that no
     axis covers less than the paper's field of view; the centre stays in place.
+    Spacing and origin are whole multiples of 1e-5 mm, which survive a NIfTI header.
     """
     ratio = max(full / n for full, n in zip(PAPER_SHAPE, shape))
-    spacing = PAPER_SPACING * ratio
+    spacing = round(PAPER_SPACING * ratio, 5)
     depth, height, width = shape
     extent = spacing * (np.array([height, depth, width]) - 1)
     origin = np.array(FRAME_CENTRE) - extent / 2
-    return Grid(tuple(shape), spacing, tuple(float(o) for o in origin))
+    return Grid(tuple(shape), spacing, tuple(round(float(o), 5) for o in origin))

@@ -1,0 +1,99 @@
+"""Skulls for the networks: a data set on disk as a torch dataset.
+
+The manifest and the phantom population are re-exported, so that
+``from skfm_lib.data.skulls import ...`` is all that other modules need.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from skfm_lib.data.manifest import (
+    QUALITIES,
+    SPLITS,
+    Skull,
+    read_manifest,
+    stratified_split,
+    write_manifest,
+)
+from skfm_lib.data.population import PAPER_TEST, PAPER_TRAIN, phantom_skulls
+from skfm_lib.data.scans import read_volume
+from skfm_lib.errors import SkfmError
+from skfm_lib.progress import track
+
+__all__ = [
+    "PAPER_TEST",
+    "PAPER_TRAIN",
+    "QUALITIES",
+    "SPLITS",
+    "Skull",
+    "SkullSet",
+    "phantom_skulls",
+    "read_manifest",
+    "stratified_split",
+    "write_manifest",
+]
+
+MEMORY = 2 * 2**30  # bytes of volumes that a SkullSet keeps, packed 8 voxels a byte
+
+
+class SkullSet(Dataset):
+    """The skulls of one split: item → (v, quality).
+
+    v        float32 (1, D, H, W), bone +1, background −1
+    quality  2–6; 0 for the scans of split "unlabelled", which have none
+
+    A volume is read once and kept as bits, while all of the split fits in `MEMORY`.
+    SkfmError where the split is empty or its volumes differ in shape.
+    """
+
+    def __init__(self, folder: Path, split: str) -> None:
+        self.folder = Path(folder)
+        self.skulls = [s for s in read_manifest(self.folder) if s.split == split]
+        if not self.skulls:
+            found = f"{self.folder / 'manifest.csv'} has no skull of split {split!r}"
+            raise SkfmError(found, " or ".join(SPLITS), "name another split")
+        self._bits: dict[int, np.ndarray] = {}
+        first, self.grid = read_volume(self.folder / self.skulls[0].file)
+        self.shape = first.shape
+        self._keep = len(self.skulls) * first.size // 8 <= MEMORY
+
+    def __len__(self) -> int:
+        return len(self.skulls)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        bone = torch.from_numpy(self.occupancy(index))
+        return bone[None].float().mul_(2).sub_(1), self.qualities[index]
+
+    @property
+    def qualities(self) -> list[int]:
+        """The quality scores in the order of the items."""
+        return [skull.quality or 0 for skull in self.skulls]
+
+    def occupancy(self, index: int) -> np.ndarray:
+        """Bone of one skull, bool (D, H, W)."""
+        if index not in self._bits:
+            volume = self._read(index)
+            if not self._keep:
+                return volume
+            self._bits[index] = np.packbits(volume)
+        bits = np.unpackbits(self._bits[index], count=int(np.prod(self.shape)))
+        return bits.reshape(self.shape).view(bool)
+
+    def load(self) -> "SkullSet":
+        """Read every volume now, with progress, so that later access is fast."""
+        if self._keep:
+            for index in track(range(len(self)), "Reading skulls"):
+                self.occupancy(index)
+        return self
+
+    def _read(self, index: int) -> np.ndarray:
+        path = self.folder / self.skulls[index].file
+        volume, _ = read_volume(path)
+        if volume.shape != self.shape:
+            first = self.skulls[0].name
+            found = f"{path}: {volume.shape} voxels"
+            raise SkfmError(found, f"{self.shape}, as {first}", "make it again")
+        return volume
