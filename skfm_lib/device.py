@@ -1,0 +1,50 @@
+"""The one place that picks device, precision and memory layout.
+
+On a CPU with bf16 instructions (AMX, AVX512-BF16) and on CUDA, convolutions run in
+bf16 autocast and in ``channels_last_3d``; that is where the fast kernels are.  On
+any other CPU they run in float32.  Weights are always held in float32.
+"""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+M = TypeVar("M", Tensor, nn.Module)
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where and in which precision networks run."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+    def autocast(self) -> AbstractContextManager:
+        """Context in which convolutions and products run in `dtype`."""
+        mixed = self.dtype != torch.float32
+        return torch.autocast(self.device.type, dtype=self.dtype, enabled=mixed)
+
+    def place(self, item: M) -> M:
+        """Move a module or tensor here; volumes (5-D) go to ``channels_last_3d``."""
+        if isinstance(item, nn.Module) or item.dim() == 5:
+            return item.to(self.device, memory_format=torch.channels_last_3d)
+        return item.to(self.device)
+
+    def __str__(self) -> str:
+        if self.device.type == "cuda":
+            name = torch.cuda.get_device_name(self.device)
+        else:
+            name = f"CPU, {torch.get_num_threads()} threads"
+        return f"{name}, {str(self.dtype).removeprefix('torch.')}"
+
+
+def pick_device() -> Device:
+    """CUDA if there is one, else the CPU; bf16 where the hardware computes in it."""
+    if torch.cuda.is_available():
+        return Device(torch.device("cuda"), torch.bfloat16)
+    fast = torch.backends.mkldnn.is_available()
+    bf16 = fast and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return Device(torch.device("cpu"), torch.bfloat16 if bf16 else torch.float32)

@@ -1,0 +1,6 @@
+"""The networks; they know nothing of files."""
+
+from skfm_lib.models.unet3d import UNet3D
+from skfm_lib.models.vqvae import VQVAE
+
+__all__ = ["VQVAE", "UNet3D"]

@@ -1,0 +1,112 @@
+"""The codebook: nearest code, and codes learned as moving averages (paper §3.2)."""
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from scipy.spatial import cKDTree
+from torch import Tensor, nn
+
+CHUNK = 1 << 26  # entries of the distance matrix formed at a time on a GPU
+DEAD = 1 / 44  # of the mean usage: the absolute 1.0 of Khader et al. at paper scale
+SMOOTHING = 1e-7
+
+
+def nearest_code(
+    z: Float[Tensor, "n k"], codebook: Float[Tensor, "codes k"]
+) -> Int[Tensor, "n"]:
+    """Index of the code nearest to each vector, exactly, in bounded memory.
+
+    Equal to ``argmin`` over the full matrix of Euclidean distances in float64, the
+    first of equal codes; that matrix (47 GB at the paper's size) is never formed.
+    """
+    if z.device.type == "cpu":
+        return _nearest_by_tree(z, codebook)
+    rows = max(1, CHUNK // len(codebook))
+    return torch.cat([_nearest_by_product(part, codebook) for part in z.split(rows)])
+
+
+def _nearest_by_tree(z: Tensor, codebook: Tensor) -> Tensor:
+    """A k-d tree over the distinct codes: on a CPU faster than the dense product."""
+    codes, first = np.unique(codebook.double().numpy(), axis=0, return_index=True)
+    _, found = cKDTree(codes).query(z.double().numpy(), workers=-1)
+    return torch.from_numpy(first[found])
+
+
+def _nearest_by_product(z: Tensor, codebook: Tensor) -> Tensor:
+    """‖e‖² − 2 z·e in float32 finds the best few, their float64 distance decides."""
+    score = torch.addmm(codebook.square().sum(1), z, codebook.T, alpha=-2)
+    few = score.topk(min(4, len(codebook)), largest=False).indices.sort(1).values
+    exact = (z.double()[:, None] - codebook.double()[few]).square().sum(2)
+    return few.gather(1, exact.argmin(1, keepdim=True)).squeeze(1)
+
+
+class Codebook(nn.Module):
+    """`codes` vectors that follow the latents assigned to them.
+
+    Each code is an exponential moving average of its latents (van den Oord et al.
+    2017, A.1).  A code that is hardly used is given a random current latent, and
+    its averages with it, so that the next update does not pull it back.
+    """
+
+    def __init__(self, codes: int, dim: int, decay: float) -> None:
+        super().__init__()
+        self.decay = decay
+        self.register_buffer("vectors", torch.randn(codes, dim))
+        self.register_buffer("usage", torch.ones(codes))
+        self.register_buffer("sums", torch.zeros(codes, dim))
+        self.register_buffer("seeded", torch.zeros((), dtype=torch.bool))
+
+    def forward(self, z: Float[Tensor, "b k D H W"]) -> tuple[Tensor, Tensor]:
+        """(q, indices): q (b, k, D, H, W) nearest codes, indices (b, D, H, W)."""
+        flat = z.detach().float().movedim(1, -1)
+        indices = nearest_code(flat.reshape(-1, flat.shape[-1]), self.vectors)
+        indices = indices.view(flat.shape[:-1])
+        return self.look_up(indices), indices
+
+    def look_up(self, indices: Int[Tensor, "b D H W"]) -> Float[Tensor, "b k D H W"]:
+        """The codes at `indices`."""
+        return self.vectors[indices].movedim(-1, 1)
+
+    @torch.no_grad()
+    def seed(self, z: Float[Tensor, "b k D H W"], random: torch.Generator) -> None:
+        """Start the codes at random latents of a first batch, once."""
+        if not self.seeded:
+            self.vectors.copy_(_draw(_flat(z), len(self.vectors), random))
+            self.sums.copy_(self.vectors)
+            self.seeded.fill_(True)
+
+    @torch.no_grad()
+    def update(self, z: Tensor, indices: Tensor, random: torch.Generator) -> None:
+        """Move every code towards the latents assigned to it; revive dead codes."""
+        z, indices = _flat(z), indices.flatten()
+        counts = torch.bincount(indices, minlength=len(self.usage)).float()
+        sums = torch.zeros_like(self.sums).index_add_(0, indices, z)
+        self.usage.lerp_(counts, 1 - self.decay)
+        self.sums.lerp_(sums, 1 - self.decay)
+        mean = self.usage.mean()
+        smooth = (self.usage + SMOOTHING) / (1 + SMOOTHING / mean)
+        self.vectors.copy_(self.sums / smooth[:, None])
+        dead = self.usage < DEAD * mean
+        if dead.any():
+            fresh = _draw(z, int(dead.sum()), random)
+            self.vectors[dead], self.usage[dead] = fresh, mean
+            self.sums[dead] = fresh * mean
+
+    def perplexity(self) -> float:
+        """exp of the entropy of the codes' usage; at most the number of codes."""
+        p = self.usage / self.usage.sum()
+        return float(torch.exp(-torch.special.xlogy(p, p).sum()))
+
+
+def _flat(z: Tensor) -> Tensor:
+    """(b, k, D, H, W) latents as float32 rows (n, k)."""
+    return z.detach().float().movedim(1, -1).reshape(-1, z.shape[1])
+
+
+def _draw(z: Tensor, count: int, random: torch.Generator) -> Tensor:
+    """`count` random rows of `z`, told apart by noise when there are too few."""
+    rows = torch.randint(len(z), (count,), generator=random).to(z.device)
+    if count <= len(z):
+        return z[rows]
+    noise = torch.randn(count, z.shape[1], generator=random).to(z.device)
+    return z[rows] + 0.01 / z.shape[1] ** 0.5 * noise

@@ -1,0 +1,141 @@
+"""Stage two: the class-conditional 3D U-Net (paper §3.2, B.2)."""
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skfm_lib import presets
+from skfm_lib.errors import SkfmError
+from skfm_lib.models.attention import DepthAttention, SpatialLinearAttention
+
+NORM_GROUPS = 8
+
+
+class Conditioning(nn.Module):
+    """(t, quality) → condition (b, 8·width): embeddings of both, concatenated."""
+
+    def __init__(self, width: int, timesteps: int) -> None:
+        super().__init__()
+        self.width, self.timesteps = width, timesteps
+        self.time = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, 4 * width)
+        )
+        labels = 1 + len(presets.QUALITY_SCORES)  # the first stands for "no label"
+        self.label = nn.Embedding(labels, 4 * width)
+
+    def forward(self, t: Float[Tensor, "b"], quality: Int[Tensor, "b"]) -> Tensor:
+        half = torch.arange(self.width // 2, device=t.device)
+        frequency = torch.exp(-math.log(10_000) * half / (self.width // 2 - 1))
+        angle = self.timesteps * t[:, None] * frequency
+        time = self.time(torch.cat([angle.sin(), angle.cos()], dim=1))
+        index = (quality - presets.QUALITY_SCORES[0] + 1).clamp(min=0)
+        return torch.cat([time, self.label(index)], dim=1)
+
+
+class Block(nn.Module):
+    """Two 3³ convolutions; the condition scales and shifts after the first norm."""
+
+    def __init__(self, inputs: int, outputs: int, condition: int) -> None:
+        super().__init__()
+        self.film = nn.Linear(condition, 2 * outputs)
+        self.conv1 = nn.Conv3d(inputs, outputs, 3, padding=1)
+        self.norm1 = nn.GroupNorm(NORM_GROUPS, outputs)
+        self.conv2 = nn.Conv3d(outputs, outputs, 3, padding=1)
+        self.norm2 = nn.GroupNorm(NORM_GROUPS, outputs)
+        same = inputs == outputs
+        self.skip = nn.Identity() if same else nn.Conv3d(inputs, outputs, 1)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        scale, shift = self.film(F.silu(condition))[..., None, None, None].chunk(2, 1)
+        h = F.silu(self.norm1(self.conv1(x)) * (1 + scale) + shift)
+        return F.silu(self.norm2(self.conv2(h))) + self.skip(x)
+
+
+class Level(nn.Module):
+    """Two blocks, attention over H×W, attention along D."""
+
+    def __init__(self, inputs: int, outputs: int, condition: int, heads: int) -> None:
+        super().__init__()
+        self.block1 = Block(inputs, outputs, condition)
+        self.block2 = Block(outputs, outputs, condition)
+        self.spatial = SpatialLinearAttention(outputs, heads)
+        self.depth = DepthAttention(outputs, heads)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        x = self.block2(self.block1(x, condition), condition)
+        return self.depth(self.spatial(x))
+
+
+class UNet3D(nn.Module):
+    """(z_t, t, quality) → velocity or noise, of the shape of z_t.
+
+    z_t      (b, k, D, H, W) noised latents; padded with zeros to a multiple of
+             2^(levels − 1) and cropped again
+    t        (b,) or a number in [0, 1]: 0 is data, 1 is noise
+    quality  (b,) or a number: QS 2–6, or 0 for "no label"
+    """
+
+    def __init__(self, settings: presets.Denoiser) -> None:
+        super().__init__()
+        width, heads = settings.width, settings.heads
+        widths = [width * m for m in settings.multipliers]
+        condition = 8 * width
+        self.condition = Conditioning(width, settings.timesteps)
+        self.first = nn.Conv3d(settings.code_dim, width, 7, padding=3)
+        pairs = list(zip([width, *widths], widths))
+        self.down = nn.ModuleList(Level(a, b, condition, heads) for a, b in pairs)
+        self.halve = nn.ModuleList(
+            nn.Conv3d(b, b, 4, stride=2, padding=1) for b in widths[:-1]
+        )
+        self.middle = Level(widths[-1], widths[-1], condition, heads)
+        self.up = nn.ModuleList(
+            Level(2 * b, a, condition, heads) for a, b in reversed(pairs)
+        )
+        self.double = nn.ModuleList(
+            nn.ConvTranspose3d(a, a, 4, stride=2, padding=1)
+            for a, _ in reversed(pairs[1:])
+        )
+        self.last = Block(2 * width, width, condition)
+        self.out = nn.Conv3d(width, settings.code_dim, 1)
+
+    def forward(
+        self,
+        z_t: Float[Tensor, "b k D H W"],
+        t: Float[Tensor, "b"] | float,
+        quality: Int[Tensor, "b"] | int,
+    ) -> Float[Tensor, "b k D H W"]:
+        size = z_t.shape[-3:]
+        condition = self.condition(*_per_sample(z_t, t, quality))
+        x = first = self.first(_pad(z_t, 2 ** len(self.halve)))
+        skips = []
+        for i, level in enumerate(self.down):
+            x = level(x, condition)
+            skips.append(x)
+            if i < len(self.halve):
+                x = self.halve[i](x)
+        x = self.middle(x, condition)
+        for i, level in enumerate(self.up):
+            x = level(torch.cat([x, skips.pop()], dim=1), condition)
+            if i < len(self.double):
+                x = self.double[i](x)
+        x = self.out(self.last(torch.cat([x, first], dim=1), condition))
+        return x[..., : size[0], : size[1], : size[2]].float()
+
+
+def _per_sample(z_t: Tensor, t: Tensor | float, quality: Tensor | int) -> tuple:
+    """t and quality as (b,) tensors on z_t's device; QS outside 0, 2–6 raise."""
+    t = torch.as_tensor(t, dtype=torch.float32, device=z_t.device)
+    quality = torch.as_tensor(quality, device=z_t.device)
+    known = torch.tensor((presets.NO_LABEL, *presets.QUALITY_SCORES)).to(z_t.device)
+    if not torch.isin(quality, known).all():
+        raise SkfmError(f"quality score {quality.tolist()}", "2 to 6 (0: no label)")
+    return t.expand(len(z_t)), quality.expand(len(z_t))
+
+
+def _pad(z: Tensor, multiple: int) -> Tensor:
+    """Zeros behind the far faces, up to a multiple in D, H and W."""
+    pad = [side for n in reversed(z.shape[-3:]) for side in (0, -n % multiple)]
+    return F.pad(z, pad)

@@ -1,0 +1,141 @@
+"""Stage one: the VQ-VAE with its loss at full resolution (paper §3.2, B.1)."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skfm_lib import presets
+from skfm_lib.errors import SkfmError
+from skfm_lib.models.quantizer import Codebook
+
+BACKGROUND = -1.0
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(silu(norm(conv(silu(norm(x))))))."""
+
+    def __init__(self, channels: int, groups: int) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(groups, channels, eps=1e-6)
+        self.conv1 = nn.Conv3d(channels, channels, 3, padding=1)
+        self.norm2 = nn.GroupNorm(groups, channels, eps=1e-6)
+        self.conv2 = nn.Conv3d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv1(F.silu(self.norm1(x)))
+        return x + self.conv2(F.silu(self.norm2(h)))
+
+
+class Encoder(nn.Sequential):
+    """(b, 1, d, h, w) → (b, k, d/4, h/4, w/4): twice, halve and one residual block."""
+
+    def __init__(self, channels: tuple[int, int, int], groups: int, dim: int) -> None:
+        full, half, quarter = channels
+        super().__init__(
+            nn.Conv3d(1, full, 3, padding=1),
+            nn.Conv3d(full, half, 4, stride=2, padding=1),
+            ResidualBlock(half, groups),
+            nn.Conv3d(half, quarter, 4, stride=2, padding=1),
+            ResidualBlock(quarter, groups),
+            nn.GroupNorm(groups, quarter, eps=1e-6),
+            nn.SiLU(),
+            nn.Conv3d(quarter, dim, 1),
+        )
+
+
+class Decoder(nn.Sequential):
+    """(b, k, d/4, h/4, w/4) → (b, 1, d, h, w): twice, double and two blocks."""
+
+    def __init__(self, channels: tuple[int, int, int], groups: int, dim: int) -> None:
+        _, half, quarter = channels
+        super().__init__(
+            nn.Conv3d(dim, quarter, 1),
+            nn.GroupNorm(groups, quarter, eps=1e-6),
+            nn.SiLU(),
+            nn.ConvTranspose3d(quarter, quarter, 4, stride=2, padding=1),
+            ResidualBlock(quarter, groups),
+            ResidualBlock(quarter, groups),
+            nn.ConvTranspose3d(quarter, half, 4, stride=2, padding=1),
+            ResidualBlock(half, groups),
+            ResidualBlock(half, groups),
+            nn.Conv3d(half, 1, 3, padding=1),
+        )
+
+
+class VQVAE(nn.Module):
+    """Skull volumes (b, 1, D, H, W) in [−1, 1] ↔ latents (b, k, ⌈sD/4⌉, …).
+
+    The volume is resampled to the input size, padded with background to a multiple
+    of 4 and encoded; the decoder's output is cropped to the input size *before* the
+    trilinear head brings it to the output size, so that input and output lie on the
+    same millimetres.  The input keeps its partial-volume values: re-binarising it,
+    as the code of Khader et al.'s successors does, would throw away where between
+    two voxels the surface lies.
+    """
+
+    def __init__(self, settings: presets.VQVAE) -> None:
+        super().__init__()
+        self.settings = settings
+        size = (settings.channels, settings.groups, settings.code_dim)
+        self.encoder, self.decoder = Encoder(*size), Decoder(*size)
+        self.codebook = Codebook(settings.codes, settings.code_dim, settings.code_decay)
+
+    def encode(self, v: Float[Tensor, "b 1 D H W"]) -> Float[Tensor, "b k d h w"]:
+        """Continuous latents z of volumes at output size (or already at input size)."""
+        padded = _pad_to_latent(self.to_input(v), self.settings.latent_shape)
+        return self.encoder(padded)
+
+    def quantize(self, z: Float[Tensor, "b k d h w"]) -> tuple[Tensor, Tensor]:
+        """(q, indices): the nearest code of every latent vector."""
+        return self.codebook(z)
+
+    def decode(self, q: Float[Tensor, "b k d h w"]) -> Float[Tensor, "b 1 D H W"]:
+        """Volumes v* at output size; the skull's surface is the level 0."""
+        v = self.decode_input_size(q)
+        return _resample(v, self.settings.output_shape)
+
+    def decode_input_size(self, q: Tensor) -> Tensor:
+        """Volumes before the trilinear head, cropped to the input size."""
+        d, h, w = self.settings.input_shape
+        return self.decoder(q)[..., :d, :h, :w].float()
+
+    def forward(self, v: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(v_hat, z, q, indices); the gradient passes straight through q to z."""
+        z = self.encode(v)
+        q, indices = self.quantize(z)
+        straight = z + (q - z).detach()
+        decode = self.decode if self.settings.upsample else self.decode_input_size
+        return decode(straight), z, q, indices
+
+    def loss(self, v: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(L_recon, L_commit, z, indices) of B.1, L_recon at full resolution.
+
+        With ``upsample`` off (Table 8) L_recon is taken at the input resolution.
+        """
+        v_hat, z, q, indices = self(v)
+        target = v if self.settings.upsample else self.to_input(v)
+        return F.l1_loss(v_hat, target), F.mse_loss(z.float(), q), z, indices
+
+    def to_input(self, v: Tensor) -> Tensor:
+        """Volumes at output size resampled to the input size (factor s, §3.3)."""
+        shapes = (self.settings.output_shape, self.settings.input_shape)
+        if tuple(v.shape[-3:]) not in shapes:
+            raise SkfmError(
+                f"volume of {'×'.join(map(str, v.shape[-3:]))} voxels",
+                "×".join(map(str, shapes[0])),
+                "prepare the skulls at the preset of this network",
+            )
+        return _resample(v, shapes[1])
+
+
+def _resample(v: Tensor, shape: presets.Shape) -> Tensor:
+    """Trilinear, edge to edge, so that millimetres stay in place."""
+    return F.interpolate(v, shape, mode="trilinear", align_corners=False)
+
+
+def _pad_to_latent(v: Tensor, latent: presets.Shape) -> Tensor:
+    """Background behind the far faces, up to four times the latent's size."""
+    missing = [4 * n - have for n, have in zip(latent, v.shape[-3:])]
+    pad = [side for n in reversed(missing) for side in (0, n)]
+    return F.pad(v, pad, value=BACKGROUND)
