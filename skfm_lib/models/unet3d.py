@@ -87,14 +87,14 @@ class UNet3D(nn.Module):
         self.first = nn.Conv3d(settings.code_dim, width, 7, padding=3)
         pairs = list(zip([width, *widths], widths))
         self.down = nn.ModuleList(Level(a, b, condition, heads) for a, b in pairs)
-        self.halve = nn.ModuleList(
+        self.downsample = nn.ModuleList(
             nn.Conv3d(b, b, 4, stride=2, padding=1) for b in widths[:-1]
         )
         self.middle = Level(widths[-1], widths[-1], condition, heads)
         self.up = nn.ModuleList(
             Level(2 * b, a, condition, heads) for a, b in reversed(pairs)
         )
-        self.double = nn.ModuleList(
+        self.upsample = nn.ModuleList(
             nn.ConvTranspose3d(a, a, 4, stride=2, padding=1)
             for a, _ in reversed(pairs[1:])
         )
@@ -109,18 +109,18 @@ class UNet3D(nn.Module):
     ) -> Float[Tensor, "b k D H W"]:
         size = z_t.shape[-3:]
         condition = self.condition(*_per_sample(z_t, t, quality))
-        x = first = self.first(_pad(z_t, 2 ** len(self.halve)))
+        x = first = self.first(_pad(z_t, 2 ** len(self.downsample)))
         skips = []
         for i, level in enumerate(self.down):
             x = level(x, condition)
             skips.append(x)
-            if i < len(self.halve):
-                x = self.halve[i](x)
+            if i < len(self.downsample):
+                x = self.downsample[i](x)
         x = self.middle(x, condition)
         for i, level in enumerate(self.up):
             x = level(torch.cat([x, skips.pop()], dim=1), condition)
-            if i < len(self.double):
-                x = self.double[i](x)
+            if i < len(self.upsample):
+                x = self.upsample[i](x)
         x = self.out(self.last(torch.cat([x, first], dim=1), condition))
         return x[..., : size[0], : size[1], : size[2]].float()
 
