@@ -11,12 +11,25 @@ rims) is horizontal.  The paper's 456×352×512 grid at 0.51 mm (§3.3) is centr
 ``FRAME_CENTRE`` in that frame.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+import pyvista as pv
+from skimage.measure import marching_cubes
+from vtkmodules.vtkImagingStencil import (
+    vtkImageStencilToImage,
+    vtkPolyDataToImageStencil,
+)
+
+from skfm_lib.errors import SkfmError
+
+Shape = tuple[int, int, int]
 
 PAPER_SHAPE = (456, 352, 512)  # voxels, paper §3.3
 PAPER_SPACING = 0.51  # mm, paper §3.3
+SCALING = 0.82  # input over output edge, paper Table 8
+COMPRESSION = 4  # input over latent edge, paper Table 7
 FRAME_CENTRE = (0.0, 9.0, 6.0)  # mm; leaves ≥ 15 mm around a complete adult skull
 
 
@@ -29,7 +42,7 @@ class Grid:
     origin   (x, y, z) of the *centre* of voxel [0, 0, 0], mm
     """
 
-    shape: tuple[int, int, int]
+    shape: Shape
     spacing: float
     origin: tuple[float, float, float]
 
@@ -39,7 +52,7 @@ class Grid:
         counts = (height, depth, width)
         return tuple(
             (o + self.spacing * np.arange(n)).astype(np.float32)
-            for o, n in zip(self.origin, counts)
+            for o, n in zip(self.origin, counts, strict=True)
         )
 
     @property
@@ -58,17 +71,102 @@ class Grid:
         """Fractional indices (n, 3) of the RAS points (n, 3) in mm."""
         return (points - self.affine[:3, 3]) @ np.linalg.inv(self.affine[:3, :3]).T
 
+    def refined(self, factor: int) -> "Grid":
+        """The grid that splits every voxel into `factor`³."""
+        shape = tuple(n * factor for n in self.shape)
+        shift = self.spacing * (1 - 1 / factor) / 2
+        origin = tuple(o - shift for o in self.origin)
+        return Grid(shape, self.spacing / factor, origin)
 
-def skull_grid(shape: tuple[int, int, int] = PAPER_SHAPE) -> Grid:
+
+def skull_grid(shape: Shape = PAPER_SHAPE) -> Grid:
     """The paper's field of view sampled with `shape` voxels, in the skull frame.
 
     The spacing is the paper's 0.51 mm times the coarsest axis ratio, so that no
     axis covers less than the paper's field of view; the centre stays in place.
     Spacing and origin are whole multiples of 1e-5 mm, which survive a NIfTI header.
     """
-    ratio = max(full / n for full, n in zip(PAPER_SHAPE, shape))
+    ratio = max(full / n for full, n in zip(PAPER_SHAPE, shape, strict=True))
     spacing = round(PAPER_SPACING * ratio, 5)
     depth, height, width = shape
     extent = spacing * (np.array([height, depth, width]) - 1)
     origin = np.array(FRAME_CENTRE) - extent / 2
     return Grid(tuple(shape), spacing, tuple(round(float(o), 5) for o in origin))
+
+
+def scaled_shape(scale: float) -> Shape:
+    """The output grid at scale f: ceil(f · 456×352×512)."""
+    return _scale(PAPER_SHAPE, scale)
+
+
+def input_shape(output_shape: Shape, s: float = SCALING) -> Shape:
+    """The grid that the VQ-VAE sees: ceil(s · output), 374×289×420 at full scale."""
+    return _scale(output_shape, s)
+
+
+def latent_shape(shape: Shape, compression: int = COMPRESSION) -> Shape:
+    """The latent grid: ceil(input / compression), 94×73×105 at full scale."""
+    return _scale(shape, 1 / compression)
+
+
+def voxelise(mesh: pv.PolyData, grid: Grid) -> np.ndarray:
+    """Bone (D, H, W) bool: the voxels whose centre lies inside the mesh.
+
+    VTK's image stencil, slice by slice along z: seconds at 512³, nested surfaces
+    count as holes, and a contour that is open (a skull cut by the field of view) is
+    closed between its loose ends.  Parts outside the grid are dropped.
+    """
+    depth, height, width = grid.shape
+    stencil = vtkPolyDataToImageStencil()
+    stencil.SetInputData(mesh)
+    stencil.SetOutputOrigin(grid.origin)
+    stencil.SetOutputSpacing([grid.spacing] * 3)
+    stencil.SetOutputWholeExtent(0, height - 1, 0, depth - 1, 0, width - 1)
+    painter = vtkImageStencilToImage()
+    painter.SetInputConnection(stencil.GetOutputPort())
+    painter.SetInsideValue(1)
+    painter.SetOutsideValue(0)
+    painter.SetOutputScalarTypeToUnsignedChar()
+    painter.Update()
+    values = pv.wrap(painter.GetOutput()).point_data.active_scalars
+    zyx = np.asarray(values).reshape(width, depth, height)
+    return np.ascontiguousarray(zyx.transpose(1, 2, 0)).view(bool)
+
+
+def surface(field: np.ndarray, grid: Grid, level: float) -> pv.PolyData:
+    """The closed surface of ``field > level`` in RAS mm, normals outward.
+
+    field  (D, H, W): occupancy (level 0.5) or real values (level 0 for a decoder)
+
+    The field is padded with background, so that surfaces close at the border.
+    SkfmError if the field nowhere exceeds the level.
+    """
+    field = np.asarray(field, dtype=np.float32)
+    background = min(float(field.min()), 2 * level - float(field.max()))
+    affine = grid.affine
+    affine[:3, 3] -= grid.spacing
+    return isosurface(np.pad(field, 1, constant_values=background), affine, level)
+
+
+def isosurface(field: np.ndarray, affine: np.ndarray, level: float) -> pv.PolyData:
+    """The surface of ``field > level`` by marching cubes, open at the border.
+
+    affine  4×4 from homogeneous array index to RAS mm; normals point to lower values.
+    SkfmError if the field does not cross the level.
+    """
+    if not field.min() <= level < field.max():
+        raise SkfmError(
+            f"no surface at level {level:g}: values {field.min():g} to {field.max():g}",
+            "a field that crosses the level",
+            "check that the volume holds a skull",
+        )
+    vertices, faces, _, _ = marching_cubes(field, level)
+    points = vertices @ affine[:3, :3].T + affine[:3, 3]
+    if np.linalg.det(affine[:3, :3]) > 0:
+        faces = faces[:, ::-1]
+    return pv.PolyData.from_regular_faces(points.astype(np.float32), faces)
+
+
+def _scale(shape: Shape, factor: float) -> Shape:
+    # Rounded first, so that 0.82 · 50 is 41 and not 41.00000000000001.
+    return tuple(math.ceil(round(n * factor, 6)) for n in shape)
