@@ -1,0 +1,71 @@
+"""How an individual's millimetres map to the template skull's."""
+
+import numpy as np
+
+from skfm_lib.data.phantom.craniometry import Craniometry
+from skfm_lib.data.phantom.shapes import Coordinates
+
+# The template's own measures, mm.
+LENGTH, BREADTH, HEIGHT, BIZYGOMATIC, FACE = 191.0, 141.8, 145.0, 137.0, 67.0
+NASION_Z = 30.0  # below it the face's scale holds, above it the vault's
+
+
+def _step(low: float, high: float, value: np.ndarray) -> np.ndarray:
+    t = np.clip((value - np.float32(low)) / np.float32(high - low), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def rotation(degrees: np.ndarray) -> np.ndarray:
+    """Rotation matrix about x, then y, then z."""
+    (ca, cb, cc), (sa, sb, sc) = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    about_x = np.array([[1, 0, 0], [0, ca, -sa], [0, sa, ca]])
+    about_y = np.array([[cb, 0, sb], [0, 1, 0], [-sb, 0, cb]])
+    about_z = np.array([[cc, -sc, 0], [sc, cc, 0], [0, 0, 1]])
+    return about_z @ about_y @ about_x
+
+
+def upright(seed: int, axes: Coordinates) -> Coordinates:
+    """Lattice coordinates relative to the head: the scan's residual pose undone.
+
+    Expert alignment leaves a rotation of about 1° and a shift of about 1 mm.
+    axes: x (W), y (D), z (H) values; returns 3-D arrays (D, W, H).
+    """
+    rng = np.random.default_rng([seed, 1])
+    matrix = rotation(rng.normal(0, 1.0, 3).clip(-2, 2)).astype(np.float32)
+    shift = rng.normal(0, 0.8, 3).clip(-1.6, 1.6).astype(np.float32)
+    x, y, z = (c - s for c, s in zip(axes, shift))
+    x, y, z = x[None, :, None], y[:, None, None], z[None, None, :]
+    return tuple(x * m[0] + (y * m[1] + z * m[2]) for m in matrix.T)
+
+
+def to_template(seed: int, who: Craniometry, head: Coordinates) -> Coordinates:
+    """Template coordinates of an individual's: measures and asymmetry undone, mm."""
+    x, y, z = _relax(seed, *head)
+    face = _step(5, 30, y) * (1 - _step(15, 45, z))
+    wide = np.float32(BREADTH / who.breadth)
+    x = x * (wide + face * np.float32(BIZYGOMATIC / who.bizygomatic - wide))
+    tall, front = np.float32(HEIGHT / who.height), np.float32(FACE / who.face_height)
+    low = np.minimum(z, np.float32(NASION_Z / front))
+    fore = low * front + (z - low) * tall
+    z = z * tall + _step(15, 55, y) * (fore - z * tall)
+    jaws = _step(20, 60, y) * _step(5, -40, z)
+    y = y * np.float32(LENGTH / who.length) - np.float32(who.prognathism) * jaws
+    return x, y, z
+
+
+def _relax(seed: int, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> Coordinates:
+    """Undo individual shape: low-order fields that leave length and breadth alone.
+
+    The odd terms make left and right differ by about a millimetre.
+    """
+    rng = np.random.default_rng([seed, 2])
+    odd = rng.normal(0, 1.2, 7).clip(-2.4, 2.4).astype(np.float32)
+    even = rng.normal(0, 3.0, 3).clip(-6, 6).astype(np.float32)
+    u, v, w = (c * np.float32(0.01) for c in (x, y, z))
+    dx = v * (odd[0] * v + odd[1] * w) + odd[2] * w * w
+    dy = u * (odd[3] * v + odd[4] * w)
+    dz = u * (odd[5] + odd[6] * v)
+    arch = w - np.float32(0.4)  # zero at the level of glabella and opisthocranion
+    dx = dx + even[0] * u * (v + np.float32(0.17))
+    dy = dy + w * arch * (even[1] + even[2] * v)
+    return x + dx, y + dy, z + dz

@@ -1,0 +1,48 @@
+"""What of the head the scanner saw: field of view by quality score, and holes."""
+
+import numpy as np
+
+from skfm_lib.data.phantom.shapes import Coordinates
+
+# Lower and upper border of the scanned slab at the face (y = 85 mm), mm, and its
+# tilt towards the back of the head, degrees: (least, greatest) each.  Paper §3.3:
+# QS 2 ends at the nasion or the upper orbits; QS 3 holds more of the nose; QS 4 all
+# of the nose, perhaps no cap; QS 5 nearly everything; QS 6 lacks the upper skull.
+ABOVE = 400.0  # mm; the slab has no upper border in the grid
+SLABS = {
+    2: ((18.0, 33.0), (ABOVE, ABOVE), (10.0, 20.0)),
+    3: ((-8.0, 10.0), (ABOVE, ABOVE), (4.0, 14.0)),
+    4: ((-42.0, -26.0), (45.0, 95.0), (-2.0, 8.0)),
+    5: ((-108.0, -54.0), (ABOVE, ABOVE), (-4.0, 6.0)),
+    6: ((-125.0, -102.0), (4.0, 38.0), (-4.0, 6.0)),
+}
+FACE_Y = 85.0
+CAPLESS = 0.5  # share of QS 4 scans without the cap
+HOLED = 0.15  # share of scans with holes left by thresholding
+# Where bone is thin: temporal squama, parietal patch, orbital wall and roof, maxilla.
+THIN = ((64, 12, 28), (50, -35, 90), (14, 62, 20), (28, 62, 36), (24, 74, -10))
+
+
+def outside(seed: int, quality: int, head: Coordinates) -> np.ndarray:
+    """Signed distance (mm) to the scanned slab, positive where nothing was scanned."""
+    rng = np.random.default_rng([seed, 6])
+    low, high, tilt = (rng.uniform(*SLABS[quality][i]) for i in range(3))
+    sideways = rng.normal(0, 0.012)
+    if quality == 4 and rng.random() >= CAPLESS:
+        high = ABOVE
+    x, y, z = head
+    slope = np.float32(np.tan(np.deg2rad(tilt)))
+    level = z - slope * (y - np.float32(FACE_Y)) - np.float32(sideways) * x
+    return np.maximum(np.float32(low) - level, level - np.float32(high))
+
+
+def holes(seed: int) -> list[tuple[np.ndarray, float, np.ndarray]]:
+    """Holes that thresholding left: centre, radius (mm) and ripple phases; often none."""
+    rng = np.random.default_rng([seed, 7])
+    if rng.random() >= HOLED:
+        return []
+    found = []
+    for place in rng.permutation(THIN)[: rng.integers(1, 4)]:
+        centre = (place + rng.normal(0, 4, 3)) * (rng.choice([-1, 1]), 1, 1)
+        found.append((centre, rng.uniform(4, 11), rng.uniform(0, 6.28, 3)))
+    return found
