@@ -27,12 +27,13 @@ class ResidualBlock(nn.Module):
         return x + self.conv2(F.silu(self.norm2(h)))
 
 
-class Encoder(nn.Sequential):
+class Encoder(nn.Module):
     """(b, 1, d, h, w) → (b, k, d/4, h/4, w/4): twice, halve and one residual block."""
 
     def __init__(self, channels: tuple[int, int, int], groups: int, dim: int) -> None:
+        super().__init__()
         full, half, quarter = channels
-        super().__init__(
+        self.features = nn.Sequential(
             nn.Conv3d(1, full, 3, padding=1),
             nn.Conv3d(full, half, 4, stride=2, padding=1),
             ResidualBlock(half, groups),
@@ -40,8 +41,13 @@ class Encoder(nn.Sequential):
             ResidualBlock(quarter, groups),
             nn.GroupNorm(groups, quarter, eps=1e-6),
             nn.SiLU(),
-            nn.Conv3d(quarter, dim, 1),
         )
+        self.project = nn.Conv3d(quarter, dim, 1)
+
+    def forward(self, v: Tensor) -> Tensor:
+        features = self.features(v)
+        with torch.autocast(v.device.type, enabled=False):  # codes lie close together
+            return self.project(features.float())
 
 
 class Decoder(nn.Sequential):

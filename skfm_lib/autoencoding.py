@@ -1,0 +1,73 @@
+"""Stage one at work: train the VQ-VAE and look at what it makes of skulls."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from skfm_lib import presets
+from skfm_lib.data.skulls import SkullSet
+from skfm_lib.device import Device
+from skfm_lib.models import VQVAE
+from skfm_lib.progress import track
+from skfm_lib.seeds import batch_indices, generator, seed_of
+from skfm_lib.study import Stage, Study
+from skfm_lib.training import Trainer, load_weights, save_weights
+
+WEIGHTS = "vqvae.safetensors"
+
+
+def train_vqvae(
+    stage: Stage, skulls: SkullSet, settings: presets.VQVAE, device: Device
+) -> tuple[VQVAE, dict[str, list[float]]]:
+    """Train on `skulls`, resuming; (network, history) with the losses of every step.
+
+    The loss is L_recon + 0.25 · L_commit (B.1); the codebook follows the latents by
+    moving averages after each step.  Weights go to the stage's folder.
+    """
+    seed = seed_of(stage.study.seed, "vqvae")
+    torch.manual_seed(seed)
+    model = VQVAE(settings)
+    trainer = Trainer(model, settings, device, stage.folder, stage.fingerprint)
+    for step in trainer.steps("VQ-VAE"):
+        chosen = batch_indices(seed, step, len(skulls), settings.batch)
+        v = device.place(torch.stack([skulls[i][0] for i in chosen]))
+        random = generator(seed, "codes", step)
+        if step == 0:
+            with torch.no_grad(), device.autocast():
+                model.codebook.seed(model.encode(v), random)
+        with device.autocast():
+            reconstruction, commitment, z, indices = model.loss(v)
+        loss = reconstruction + settings.commitment * commitment
+        trainer.descend(loss, reconstruction=reconstruction, commitment=commitment)
+        model.codebook.update(z, indices, random)
+    save_weights(model, stage.folder / WEIGHTS, settings.as_dict())
+    return model.eval(), trainer.history
+
+
+def load_vqvae(study: Study, device: Device) -> VQVAE:
+    """The trained autoencoder of a study, ready to use."""
+    stage = study.finished("02_train_vqvae")
+    settings = study.settings.vqvae.but(**stage.settings["vqvae"])
+    model = VQVAE(settings)
+    load_weights(model, stage.folder / WEIGHTS)
+    return device.place(model).eval()
+
+
+@torch.no_grad()
+def reconstruct(model: VQVAE, v: Tensor, device: Device) -> Tensor:
+    """v̂* (b, 1, D, H, W) float32 on the CPU: encoded, quantised and decoded."""
+    with device.autocast():
+        q, _ = model.quantize(model.encode(device.place(v)))
+        return model.decode(q).cpu()
+
+
+def reconstructions(
+    model: VQVAE, skulls: SkullSet, device: Device, batch: int = 8
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """(v, v̂) of every skull of a set, in batches, with progress."""
+    starts = range(0, len(skulls), batch)
+    for start in track(starts, "Reconstructing"):
+        stop = min(start + batch, len(skulls))
+        v = torch.stack([skulls[i][0] for i in range(start, stop)])
+        yield v, reconstruct(model, v, device)

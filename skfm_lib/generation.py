@@ -1,0 +1,173 @@
+"""New skulls: from a seed and a quality score to a volume, and sets of them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from skfm_lib import presets, samplers
+from skfm_lib.autoencoding import load_vqvae
+from skfm_lib.data.manifest import Skull, claim, proportional, write_manifest
+from skfm_lib.data.scans import write_volume
+from skfm_lib.data.voxels import skull_grid
+from skfm_lib.denoising import WEIGHTS
+from skfm_lib.device import Device, pick_device
+from skfm_lib.errors import SkfmError
+from skfm_lib.latents import LatentScale
+from skfm_lib.models import VQVAE, UNet3D
+from skfm_lib.progress import Progress
+from skfm_lib.seeds import noise, seed_of
+from skfm_lib.study import Study
+from skfm_lib.training import load_weights
+
+STAGES = {"otfm": "03_train_otfm", "ddpm": "04_train_ddpm"}
+SAMPLERS = {"otfm": ("euler", "midpoint", "heun"), "ddpm": ("ancestral", "ddim")}
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """How to go from noise to data.
+
+    method    of `SAMPLERS`; the first of each is the paper's
+    steps     S
+    guidance  1: the conditional model; above 1, away from the unconditional one
+    """
+
+    method: str
+    steps: int
+    guidance: float = 1.0
+
+
+@dataclass(frozen=True)
+class SkullGenerator:
+    """A trained denoiser with the autoencoder it was trained for."""
+
+    objective: str
+    network: UNet3D
+    vqvae: VQVAE
+    scale: LatentScale
+    device: Device
+    label_dropout: float = 0.0
+
+    @torch.no_grad()
+    def latents(
+        self, qualities: Sequence[int], seeds: Sequence[int], sampler: Sampler
+    ) -> Tensor:
+        """z (b, k, d, h, w): one sample per (quality, seed), noise from the seed."""
+        self._check(sampler)
+        settings = self.vqvae.settings
+        shape = (settings.code_dim, *settings.latent_shape)
+        z = self.device.place(noise(shape, "start", samples=list(seeds)))
+        field = self._field(torch.tensor(qualities), sampler.guidance)
+        method = getattr(samplers, sampler.method)
+        if sampler.method == "ancestral":
+            x = method(field, z, sampler.steps, self.scale.bounds, _fresh(shape, seeds))
+        elif sampler.method == "ddim":
+            x = method(field, z, sampler.steps, self.scale.bounds)
+        else:
+            x = method(field, z, sampler.steps)
+        return self.scale.restore(x)
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """v* (b, 1, D, H, W) on the CPU of latents, quantised first; surface at 0."""
+        with self.device.autocast():
+            q, _ = self.vqvae.quantize(latents)
+            return torch.cat([self.vqvae.decode(one[None]).cpu() for one in q])
+
+    def _field(self, quality: Tensor, guidance: float) -> samplers.flow.Field:
+        def conditional(z: Tensor, t: float) -> Tensor:
+            with self.device.autocast():
+                return self.network(z, t, quality)
+
+        def guided(z: Tensor, t: float) -> Tensor:
+            with self.device.autocast():
+                free = self.network(z, t, presets.NO_LABEL)
+            return free + guidance * (conditional(z, t) - free)
+
+        return conditional if guidance == 1 else guided
+
+    def _check(self, sampler: Sampler) -> None:
+        allowed = SAMPLERS[self.objective]
+        if sampler.method not in allowed:
+            found = f"sampler {sampler.method!r} for {self.objective}"
+            raise SkfmError(found, " or ".join(allowed))
+        if sampler.steps < 1:
+            raise SkfmError(f"{sampler.steps} sampling steps", "at least 1")
+        if sampler.guidance != 1 and self.label_dropout == 0:
+            raise SkfmError(
+                f"guidance {sampler.guidance} with a model trained on every label",
+                "guidance 1",
+                "train with -p label_dropout 0.1 for guided sampling",
+            )
+
+
+def load_generator(study: Study, objective: str) -> SkullGenerator:
+    """The generator that a study trained by `objective` ("otfm" or "ddpm")."""
+    if objective not in STAGES:
+        raise SkfmError(f"model {objective!r}", " or ".join(STAGES))
+    stage, device = study.finished(STAGES[objective]), pick_device()
+    settings = study.settings.denoiser.but(**stage.settings["denoiser"])
+    network = UNet3D(settings)
+    about = load_weights(network, stage.folder / WEIGHTS)
+    return SkullGenerator(
+        objective,
+        device.place(network).eval(),
+        load_vqvae(study, device),
+        LatentScale.from_dict(about["scale"]),
+        device,
+        settings.label_dropout,
+    )
+
+
+def mix_of(counts: dict[int, int], total: int) -> list[int]:
+    """`total` quality scores in the proportions of `counts`, in ascending order."""
+    shares = proportional(counts, total)
+    return [quality for quality, n in shares.items() for _ in range(n)]
+
+
+def generate_set(
+    generator: SkullGenerator,
+    folder: Path,
+    qualities: Sequence[int],
+    seed: int,
+    sampler: Sampler,
+    batch: int,
+) -> list[Skull]:
+    """Write a synthetic data set: one skull per quality score, each of its own seed.
+
+    The i-th skull's seed comes from (seed, i), whatever the model: OTFM and DDPM
+    start from the same noise.  Volumes already there are kept; batches are always
+    the same, so that a resumed set equals an uninterrupted one.
+    """
+    shape = generator.vqvae.settings.output_shape
+    grid = skull_grid(shape)
+    what = {"seed": seed, "shape": list(shape), **vars(sampler)}
+    claim(folder, {"made from": generator.objective, **what})
+    source = f"{generator.objective}, {sampler.steps} {sampler.method} steps"
+    skulls, counted = [], {}
+    for index, quality in enumerate(qualities):
+        counted[quality] = counted.get(quality, 0) + 1
+        name = f"{generator.objective}-qs{quality}-{counted[quality]:04d}"
+        file, own = f"volumes/{name}.nii.gz", seed_of(seed, "sample", index)
+        about = f"{source}, seed {own}"
+        spacing = round(grid.spacing, 6)
+        skulls.append(Skull(name, "train", quality, file, about, spacing))
+    with Progress(f"Generating by {generator.objective}", len(skulls)) as bar:
+        for start in range(0, len(skulls), batch):
+            part = skulls[start : start + batch]
+            if not all((folder / skull.file).is_file() for skull in part):
+                seeds = [seed_of(seed, "sample", start + i) for i in range(len(part))]
+                z = generator.latents([s.quality for s in part], seeds, sampler)
+                for skull, v in zip(part, generator.decode(z)):
+                    write_volume(folder / skull.file, v[0].numpy() > 0, grid)
+            bar.advance(len(part))
+    write_manifest(folder, skulls)
+    return skulls
+
+
+def _fresh(shape: tuple[int, ...], seeds: Sequence[int]):
+    """Fresh noise for step i, per sample from its own seed."""
+    return lambda i: noise(shape, "fresh", i, samples=list(seeds))

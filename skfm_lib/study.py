@@ -1,0 +1,199 @@
+"""A study on disk: run folder, stages, fingerprints, provenance.
+
+    runs/<run>/run.json               preset, seed, when and where it was made
+    runs/<run>/<NN_stage>/stage.json  the settings it runs with, their fingerprint
+    runs/<run>/<NN_stage>/done.json   the same, with results: the stage is finished
+
+The same stage with the same settings and inputs resumes or is skipped; with other
+ones it starts anew, and the former folder is kept beside it under another name.
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import skfm_lib
+from skfm_lib.data.files import replacing
+from skfm_lib.errors import SkfmError
+from skfm_lib.presets import Preset, preset
+from skfm_lib.provenance import provenance
+
+STAGES = (
+    "01_preprocess",
+    "02_train_vqvae",
+    "03_train_otfm",
+    "04_train_ddpm",
+    "05_generate",
+    "06_metrics",
+)
+
+
+def project_root() -> Path:
+    """The folder with this project's pyproject.toml, above the working directory.
+
+    Falls back on the place that the library was installed from.
+    """
+    source = Path(skfm_lib.__file__).parents[1]
+    for folder in (Path.cwd(), *Path.cwd().parents, source):
+        if (folder / "pyproject.toml").is_file() and (folder / "notebooks").is_dir():
+            return folder
+    raise SkfmError(
+        f"no skfm project at or above {Path.cwd()}",
+        "a clone with notebooks/ and pyproject.toml",
+        "cd to the project's folder",
+    )
+
+
+def write_json(path: Path, content: Mapping) -> None:
+    """Write JSON so that the file is whole or absent."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Study:
+    """One run of the study: a preset, a seed and a folder."""
+
+    name: str
+    settings: Preset
+    seed: int
+    folder: Path
+
+    def stage(
+        self, name: str, settings: Mapping[str, object], after: tuple[str, ...] = ()
+    ) -> "Stage":
+        """Begin or resume a stage; `after` names the stages whose results it reads.
+
+        Raises SkfmError when one of those is not finished, with the command for it.
+        """
+        inputs = {up: self.finished(up).fingerprint for up in after}
+        plain = json.loads(json.dumps({"seed": self.seed, **settings}))
+        stage = Stage(self, name, plain, inputs)
+        stage.begin()
+        return stage
+
+    def finished(self, name: str) -> "Stage":
+        """The finished stage `name`, or SkfmError with the command that makes it."""
+        path = self.folder / name / "done.json"
+        if not path.is_file():
+            raise SkfmError(
+                f"run {self.name!r} has no finished {name}",
+                str(path),
+                f"skfm run {name[:2]} --run {self.name} --preset {self.settings.name}",
+            )
+        done = read_json(path)
+        return Stage(self, name, done["settings"], done["inputs"])
+
+
+@dataclass
+class Stage:
+    """One step of a study, in a folder of its own."""
+
+    study: Study
+    name: str
+    settings: dict[str, object]
+    inputs: dict[str, str]
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def folder(self) -> Path:
+        """Where the stage keeps its files."""
+        return self.study.folder / self.name
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the settings and of the fingerprints of the inputs."""
+        text = json.dumps([self.settings, self.inputs], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def done(self) -> bool:
+        """True when the stage was finished with these settings."""
+        return (self.folder / "done.json").is_file()
+
+    @property
+    def results(self) -> dict[str, object]:
+        """What the finished stage recorded."""
+        return read_json(self.folder / "done.json")["results"]
+
+    def begin(self) -> None:
+        """Set aside a folder of other settings; bring back one of these settings."""
+        found = self.folder / "stage.json"
+        former = read_json(found) if found.is_file() else None
+        if former and former["fingerprint"] != self.fingerprint:
+            self._set_aside(former)
+        if not found.is_file():
+            self._bring_back()
+        record = {"settings": self.settings, "inputs": self.inputs}
+        write_json(found, {"fingerprint": self.fingerprint, **record})
+        state = "is finished: kept" if self.done else f"in {self.folder}"
+        print(f"{self.name} {state}")
+
+    def finish(self, **results: object) -> None:
+        """Record the results; from now on the stage is skipped."""
+        if self.done:
+            return
+        record = {
+            "fingerprint": self.fingerprint,
+            "settings": self.settings,
+            "inputs": self.inputs,
+            "results": results,
+            "seconds": round(time.monotonic() - self.started, 1),
+            **provenance(),
+        }
+        write_json(self.folder / "done.json", record)
+
+    def _set_aside(self, former: dict) -> None:
+        target = self.folder.with_name(f"{self.name}.{former['fingerprint']}")
+        was, now = former["settings"], self.settings
+        changes = [
+            f"{key} {was.get(key)} → {now.get(key)}"
+            for key in sorted({*was, *now})
+            if was.get(key) != now.get(key)
+        ] or ["its inputs changed"]
+        print(f"{self.name} starts anew ({', '.join(changes)}); kept: {target.name}")
+        os.replace(self.folder, target)
+
+    def _bring_back(self) -> None:
+        kept = self.folder.with_name(f"{self.name}.{self.fingerprint}")
+        if kept.is_dir() and not self.folder.exists():
+            os.replace(kept, self.folder)
+
+
+def read_json(path: Path) -> dict:
+    """The content of a JSON file; SkfmError when it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SkfmError(
+            f"{path}: {error}", "a JSON record", "remove it and run the stage again"
+        ) from error
+
+
+def open_study(
+    run: str | None = None, preset_name: str = "quick", seed: int = 0
+) -> Study:
+    """The study ``runs/<run>`` of this project, made if it is new.
+
+    `run` defaults to the preset's name (with the seed, unless that is 0).  Raises
+    SkfmError when the run exists with another preset or seed.
+    """
+    settings = preset(preset_name)
+    name = run or (preset_name if seed == 0 else f"{preset_name}-seed{seed}")
+    folder = project_root() / "runs" / name
+    record = folder / "run.json"
+    wanted = {"preset": preset_name, "seed": seed}
+    if not record.is_file():
+        write_json(record, {**wanted, **provenance()})
+    found = read_json(record)
+    if any(found[key] != value for key, value in wanted.items()):
+        raise SkfmError(
+            f"run {name!r} has preset {found['preset']} and seed {found['seed']}, "
+            f"not {preset_name} and {seed}",
+            remedy="choose another run name (-p run NAME)",
+        )
+    return Study(name, settings, seed, folder)
