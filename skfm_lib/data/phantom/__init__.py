@@ -15,6 +15,7 @@ from skfm_lib.data.phantom import cranium, face, jaw, spine, view
 from skfm_lib.data.phantom.clay import Clay
 from skfm_lib.data.phantom.craniometry import Craniometry, craniometry
 from skfm_lib.data.phantom.individual import to_template, upright
+from skfm_lib.data.phantom.teeth import LOWER_ROW, UPPER_ROW, add_teeth
 from skfm_lib.data.voxels import PAPER_SHAPE, skull_grid
 from skfm_lib.errors import SkfmError
 
@@ -55,12 +56,18 @@ def phantom_skull(
 
 
 def _slab(seed: int, quality: int, axes: tuple, spacing: float) -> np.ndarray:
-    who = craniometry(seed)
     head = upright(seed, axes)
-    clay = Clay(*to_template(seed, who, head), least=0.45 * spacing)
-    _model(clay, seed, who)
-    bone = np.maximum(clay.bone, view.outside(seed, quality, head))
-    return bone < 0
+    unseen = view.outside(seed, quality, head)
+    bone = np.zeros(unseen.shape, bool)
+    seen = [np.flatnonzero((unseen < 0).any(others)) for others in ((1, 2), (0, 2), (0, 1))]
+    if seen[0].size:
+        box = tuple(slice(s[0], s[-1] + 1) for s in seen)
+        who = craniometry(seed)
+        points = to_template(seed, who, tuple(c[box] for c in head))
+        clay = Clay(points, least=0.45 * spacing)
+        _model(clay, seed, who)
+        bone[box] = (clay.bone < 0) & (unseen[box] < 0)
+    return bone
 
 
 def _model(clay: Clay, seed: int, who: Craniometry) -> None:
@@ -71,7 +78,7 @@ def _model(clay: Clay, seed: int, who: Craniometry) -> None:
     face.clear_orbits(clay, who)
     cranium.add_fossae(clay)
     face.add_nose(clay)
-    jaw.add_teeth(clay, seed, who, upper=True)
+    add_teeth(clay, seed, UPPER_ROW)
     clay.add(jaw.mandible(who), 3)
-    jaw.add_teeth(clay, seed, who, upper=False)
+    add_teeth(clay, seed, LOWER_ROW)
     spine.add_spine(clay, seed)

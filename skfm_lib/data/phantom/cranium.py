@@ -6,7 +6,7 @@ a template point and an individual's point belong together.
 
 import numpy as np
 
-from skfm_lib.data.phantom.clay import MIDLINE, Clay
+from skfm_lib.data.phantom.clay import Clay
 from skfm_lib.data.phantom.craniometry import Craniometry
 from skfm_lib.data.phantom.shapes import Pebble, Web
 
@@ -53,7 +53,7 @@ def polynomial(terms: dict, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.n
 
 def add_vault(clay: Clay, who: Craniometry) -> np.ndarray:
     """Fill the braincase to its outer table; the field of the brain cavity, mm."""
-    x, y, z = (c - np.float32(o) for c, o in zip((clay.x, clay.y, clay.z), CENTRE))
+    x, y, z = (c - np.float32(o) for c, o in zip(clay.points, CENTRE))
     rho = np.sqrt(x * x + y * y + z * z) + np.float32(1e-3)
     u = (x / rho, y / rho, z / rho)
     outer = rho - polynomial(OUTER, *u)
@@ -84,14 +84,13 @@ def add_base(clay: Clay, who: Craniometry) -> None:
 
 def cut_openings(clay: Clay, brain: np.ndarray, who: Craniometry) -> None:
     """Hollow the brain cavity, foramen magnum, ear canals and the bone's air cells."""
-    everywhere = (slice(None),) * 3
-    clay.carve(everywhere, brain)
-    clay.cut(Pebble((0, -20, -26), (15, 18, 16)), sides=MIDLINE)
+    clay.carve(brain)
+    clay.cut(Pebble((0, -20, -26), (15, 18, 16)), midline=True)
     clay.cut(EAR_CANAL)
     clay.cut(JUGULAR)
     s = who.sinus
-    clay.cut(Pebble((0, 34, 9), (11 * s, 12 * s, 10 * s)), 2, MIDLINE)
-    clay.cut(Pebble((8.5, 90, 43), (8.5 * s, 4.5, 9 * s)), 2)
+    clay.cut(Pebble((0, 34, 9), (11 * s, 12 * s, 10 * s)), 2, midline=True)
+    clay.cut(Pebble((8.0, 89, 44), (6.5 * s, 2.6, 7 * s)), 2)
     clay.cut(Pebble((54, -13, -6), (6, 8, 8)), 3)
 
 

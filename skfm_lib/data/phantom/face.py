@@ -4,7 +4,7 @@ A web of landmarks on the right side, in template millimetres; the orbits and th
 are the meshes' openings, the maxillary sinuses the space inside.
 """
 
-from skfm_lib.data.phantom.clay import MIDLINE, Clay
+from skfm_lib.data.phantom.clay import Clay
 from skfm_lib.data.phantom.craniometry import Craniometry
 from skfm_lib.data.phantom.individual import BIZYGOMATIC, FACE, NASION_Z
 from skfm_lib.data.phantom.shapes import Point, Web
@@ -176,7 +176,7 @@ def clear_orbits(clay: Clay, who: Craniometry) -> None:
 
 def add_nose(clay: Clay) -> None:
     """Septum, conchae and ethmoid cells inside the nasal cavity."""
-    clay.add(SEPTUM, 1.5, MIDLINE)
+    clay.add(SEPTUM, 1.5, midline=True)
     clay.add(CONCHAE, 1.5)
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from skfm_lib.data.phantom.craniometry import Craniometry
-from skfm_lib.data.phantom.shapes import Coordinates
 
+Coordinates = tuple[np.ndarray, np.ndarray, np.ndarray]  # x, y, z, mm
 # The template's own measures, mm.
 LENGTH, BREADTH, HEIGHT, BIZYGOMATIC, FACE = 191.0, 141.8, 145.0, 137.0, 67.0
 NASION_Z = 30.0  # below it the face's scale holds, above it the vault's
@@ -38,8 +38,8 @@ def upright(seed: int, axes: Coordinates) -> Coordinates:
     return tuple(x * m[0] + (y * m[1] + z * m[2]) for m in matrix.T)
 
 
-def to_template(seed: int, who: Craniometry, head: Coordinates) -> Coordinates:
-    """Template coordinates of an individual's: measures and asymmetry undone, mm."""
+def to_template(seed: int, who: Craniometry, head: Coordinates) -> np.ndarray:
+    """Template coordinates of an individual's: measures and asymmetry undone, (3, …) mm."""
     x, y, z = _relax(seed, *head)
     face = _step(5, 30, y) * (1 - _step(15, 45, z))
     wide = np.float32(BREADTH / who.breadth)
@@ -50,7 +50,7 @@ def to_template(seed: int, who: Craniometry, head: Coordinates) -> Coordinates:
     z = z * tall + _step(15, 55, y) * (fore - z * tall)
     jaws = _step(20, 60, y) * _step(5, -40, z)
     y = y * np.float32(LENGTH / who.length) - np.float32(who.prognathism) * jaws
-    return x, y, z
+    return np.stack([x, y, z])
 
 
 def _relax(seed: int, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> Coordinates:
@@ -60,7 +60,7 @@ def _relax(seed: int, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> Coordinate
     """
     rng = np.random.default_rng([seed, 2])
     odd = rng.normal(0, 1.2, 7).clip(-2.4, 2.4).astype(np.float32)
-    even = rng.normal(0, 3.0, 3).clip(-6, 6).astype(np.float32)
+    even = rng.normal(0, 2.5, 3).clip(-5, 5).astype(np.float32)
     u, v, w = (c * np.float32(0.01) for c in (x, y, z))
     dx = v * (odd[0] * v + odd[1] * w) + odd[2] * w * w
     dy = u * (odd[3] * v + odd[4] * w)

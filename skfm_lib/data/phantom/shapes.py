@@ -2,18 +2,19 @@
 
 Bone is modelled with two kinds of solid: a **web** (points with radii, joined by
 struts and by triangular plates: arches, rims, thin walls, vertebrae) and a **pebble**
-(a rotated superellipsoid: condyles, tooth crowns, cavities).  `clay.Clay` is the block
+(a turned superellipsoid: condyles, tooth crowns, cavities).  `clay.Clay` is the block
 that they are added to and cut from.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 Point = tuple[float, float, float, float]  # x, y, z, radius, mm
 FAR = np.float32(1e3)  # mm; "no bone near"
-Coordinates = tuple[np.ndarray, np.ndarray, np.ndarray]
+MIRROR = np.array([-1, 1, 1, 1], np.float32)
 
 
 def smooth_min(a: np.ndarray, b: np.ndarray, blend: float) -> np.ndarray:
@@ -28,40 +29,39 @@ def smooth_min(a: np.ndarray, b: np.ndarray, blend: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Pebble:
-    """Superellipsoid |x/a|^n + |y/b|^n + |z/c|^n = 1, turned about x then z (degrees).
+    """Superellipsoid |x/a|^n + |y/b|^n + |z/c|^n = 1, turned about z (degrees).
 
     power 2 is an ellipsoid, 4 a rounded box.
     """
 
     centre: tuple[float, float, float]
     radii: tuple[float, float, float]
-    pitch: float = 0.0
     yaw: float = 0.0
     power: int = 2
 
-    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Corners of a box that holds it, mm."""
-        centre, reach = np.array(self.centre), np.array(self.radii)
-        if self.pitch or self.yaw:
-            reach = np.full(3, np.linalg.norm(reach))
-        return centre - reach, centre + reach
+    def mirrored(self) -> "Pebble":
+        """Its image on the other side of the midline."""
+        x, y, z = self.centre
+        return replace(self, centre=(-x, y, z), yaw=-self.yaw)
 
-    def distance(self, p: Coordinates, least: float) -> np.ndarray:
-        """First-order distance (implicit value over gradient), mm."""
-        x, y, z = (c - np.float32(o) for c, o in zip(p, self.centre))
-        if self.yaw:
-            c, s = _cos_sin(self.yaw)
-            x, y = c * x + s * y, c * y - s * x
-        if self.pitch:
-            c, s = _cos_sin(self.pitch)
-            y, z = c * y + s * z, c * z - s * y
-        radii = np.maximum(self.radii, least).astype(np.float32)
-        u = [np.abs(v) / r for v, r in zip((x, y, z), radii)]
-        value = sum(_power(v, self.power) for v in u) + np.float32(1e-6)
-        slope = sum((_power(v, self.power - 1) / r) ** 2 for v, r in zip(u, radii))
+    def bounds(self) -> np.ndarray:
+        """Corners (2, 3) of a box that holds it, mm."""
+        a, b, c = self.radii
+        reach = np.array((a, b, c) if not self.yaw else (a + b, a + b, c))
+        return self.centre + np.stack([-reach, reach])
+
+    def distance(self, p: np.ndarray, least: float) -> np.ndarray:
+        """First-order distance (implicit value over gradient) of points (3, n), mm."""
+        cos, sin = np.cos(np.deg2rad(self.yaw)), np.sin(np.deg2rad(self.yaw))
+        turn = np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
+        frame = turn / np.maximum(self.radii, least)[:, None]
+        u = np.abs(_affine(frame, -frame @ self.centre, p))
+        slope = u ** (self.power - 1)
+        value = np.einsum("ij,ij->j", slope, u) + np.float32(1e-6)
+        slope /= np.maximum(self.radii, least).astype(np.float32)[:, None]
         level = value ** np.float32(1 / self.power)
-        rise = level / value * np.sqrt(slope) + np.float32(1e-3)
-        return (level - 1) / rise
+        rise = np.sqrt(np.einsum("ij,ij->j", slope, slope)) * level / value
+        return (level - 1) / (rise + np.float32(1e-3))
 
 
 @dataclass(frozen=True)
@@ -73,54 +73,55 @@ class Web:
     """
 
     points: dict[str, Point]
-    plates: Sequence[tuple[str, str, str]] = ()
+    plates: Sequence[Sequence[str]] = ()
     struts: Sequence[Sequence[str]] = ()
 
-    def parts(self) -> Iterator[np.ndarray]:
+    @cached_property
+    def parts(self) -> list[np.ndarray]:
         """Each edge (2, 4) once and each plate (3, 4), as x, y, z, radius."""
+        closed = [(*plate, plate[0]) for plate in self.plates]
         edges = {
-            tuple(sorted(e))
-            for chain in (*self.struts, *(t + t[:1] for t in self.plates))
-            for e in zip(chain, chain[1:])
+            tuple(sorted(edge))
+            for chain in (*self.struts, *closed)
+            for edge in zip(chain, chain[1:])
         }
-        for names in (*sorted(edges), *self.plates):
-            yield np.array([self.points[n] for n in names], np.float32)
+        return [
+            np.array([self.points[name] for name in names], np.float32)
+            for names in (*sorted(edges), *self.plates)
+        ]
 
 
-def _cos_sin(degrees: float) -> tuple[np.float32, np.float32]:
-    angle = np.deg2rad(degrees)
-    return np.float32(np.cos(angle)), np.float32(np.sin(angle))
+def part_distance(part: np.ndarray, p: np.ndarray, least: float) -> np.ndarray:
+    """Distance of points (3, n) to a strut (2, 4) or a plate (3, 4) of a web, mm."""
+    radii = np.maximum(part[:, 3], np.float32(least))
+    solid = _strut if len(part) == 2 else _plate
+    return solid(part[:, :3], radii, p)
 
 
-def _power(base: np.ndarray, exponent: int) -> np.ndarray:
-    result = base
-    for _ in range(exponent - 1):
-        result = result * base
-    return result
+def _affine(matrix: np.ndarray, offset: np.ndarray, p: np.ndarray) -> np.ndarray:
+    return matrix.astype(np.float32) @ p + offset.astype(np.float32)[:, None]
 
 
-def strut_distance(part: np.ndarray, p: Coordinates, least: float) -> np.ndarray:
-    """Distance to a round cone between two points with radii."""
-    a, axis = part[0, :3], part[1, :3] - part[0, :3]
-    r0, r1 = np.maximum(part[:, 3], np.float32(least))
-    x, y, z = (c - o for c, o in zip(p, a))
-    scale = axis / np.float32(max(axis @ axis, 1e-6))
-    t = np.clip(x * scale[0] + y * scale[1] + z * scale[2], 0, 1)
-    x, y, z = x - t * axis[0], y - t * axis[1], z - t * axis[2]
-    return np.sqrt(x * x + y * y + z * z) - (r0 + t * (r1 - r0))
+def _strut(ends: np.ndarray, radii: np.ndarray, p: np.ndarray) -> np.ndarray:
+    axis = ends[1] - ends[0]
+    away = p - ends[0][:, None]
+    t = np.clip((axis / max(axis @ axis, np.float32(1e-6))) @ away, 0, 1)
+    away -= axis[:, None] * t
+    reach = np.sqrt(np.einsum("ij,ij->j", away, away))
+    return reach - (radii[0] + t * (radii[1] - radii[0]))
 
 
-def plate_distance(part: np.ndarray, p: Coordinates, least: float) -> np.ndarray:
-    """Distance to a triangle thickened by its corners' radii; FAR beyond its edges."""
-    a, e1, e2 = part[0, :3], part[1, :3] - part[0, :3], part[2, :3] - part[0, :3]
-    r = np.maximum(part[:, 3], np.float32(least))
-    normal = np.cross(e1, e2)
-    square = np.float32(max(normal @ normal, 1e-6))
-    along1, along2 = np.cross(e2, normal) / square, np.cross(normal, e1) / square
-    unit = normal / np.sqrt(square)
-    x, y, z = (c - o for c, o in zip(p, a))
-    u = x * along1[0] + y * along1[1] + z * along1[2]
-    v = x * along2[0] + y * along2[1] + z * along2[2]
-    height = np.abs(x * unit[0] + y * unit[1] + z * unit[2])
-    thick = height - (r[0] + u * (r[1] - r[0]) + v * (r[2] - r[0]))
+def _plate(corners: np.ndarray, radii: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """Over the triangle only; its edges are struts."""
+    sides = (corners[1:] - corners[0]).astype(np.float64)
+    across = sides @ sides.T
+    frame = np.linalg.solve(across + 1e-6 * np.eye(2), sides)
+    a, b = sides
+    normal = np.array(
+        [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
+    )
+    frame = np.vstack([frame, normal / (np.linalg.norm(normal) + 1e-6)])
+    u, v, height = _affine(frame, -frame @ corners[0], p)
+    thick = np.abs(height)
+    thick -= radii[0] + u * (radii[1] - radii[0]) + v * (radii[2] - radii[0])
     return np.where((u >= 0) & (v >= 0) & (u + v <= 1), thick, FAR)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skfm_lib.data.phantom.shapes import Coordinates
+from skfm_lib.data.phantom.individual import Coordinates
 
 # Lower and upper border of the scanned slab at the face (y = 85 mm), mm, and its
 # tilt towards the back of the head, degrees: (least, greatest) each.  Paper §3.3:
