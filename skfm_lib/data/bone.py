@@ -5,13 +5,15 @@ import pyvista as pv
 import SimpleITK as sitk
 
 from skfm_lib.data.scans import LPS_TO_RAS
-from skfm_lib.data.voxels import isosurface
+from skfm_lib.data.voxels import Grid, isosurface, voxelise
 from skfm_lib.errors import SkfmError
 
 THRESHOLD = 200.0  # HU, compact bone; 150–300 is usual (MUG500+, AutoImplant: 150)
 REACH = 300.0  # HU around the threshold that shape the surface; metal beyond is cut
 SMALLEST_PART = 0.05  # of the largest part: a mandible is 7–12 % of a skull's bone
 MARGIN = 10.0  # mm that a part may stand out beside the cranium, seen from above
+WALL_SPACING = 1.02  # mm; twice the paper's, fine enough for every wall it shows
+WALL_SHARE = 0.4  # see `bone_voxels`
 INSIDE = 0.9  # share of a part that must lie within that margin
 
 
@@ -47,6 +49,21 @@ def bone_mesh(image: sitk.Image, threshold: float = THRESHOLD) -> pv.PolyData:
     skull = sitk.BinaryDilate(_skull_parts(field > 0), [1, 1, 1], sitk.sitkBox)
     field = sitk.Mask(field, skull, -reach)
     return isosurface(sitk.GetArrayFromImage(field), _affine(image), 0.0)
+
+
+def bone_voxels(mesh: pv.PolyData, grid: Grid) -> np.ndarray:
+    """Bone (D, H, W) bool of a placed skull, with thin walls kept on coarse grids.
+
+    A voxel is bone when at least WALL_SHARE of it is, measured on the grid split to
+    about WALL_SPACING; a grid as fine as that is point-sampled as it is.
+    """
+    factor = max(1, round(grid.spacing / WALL_SPACING))
+    fine = voxelise(mesh, grid.refined(factor))
+    if factor == 1:
+        return fine
+    depth, height, width = grid.shape
+    blocks = fine.reshape(depth, factor, height, factor, width, factor)
+    return blocks.mean(axis=(1, 3, 5), dtype=np.float32) >= WALL_SHARE
 
 
 def touched_borders(mesh: pv.PolyData, image: sitk.Image) -> list[str]:

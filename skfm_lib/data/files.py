@@ -1,9 +1,14 @@
 """Files that are either whole or not there."""
 
+import gzip
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
 
 from skfm_lib.errors import SkfmError
 
@@ -34,5 +39,71 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def _last_line(reason: Exception) -> str:
+def suffix(path: Path) -> str:
+    """The suffix that names the format, in lower case: ``.nii.gz``, ``.stl`` …"""
+    name = Path(path).name.lower()
+    return ".nii.gz" if name.endswith(".nii.gz") else Path(name).suffix
+
+
+def stem(path: Path) -> str:
+    """The file name without the suffix that names the format."""
+    return Path(path).name[: -len(suffix(path)) or None]
+
+
+def check_present(path: Path, suffixes: tuple[str, ...]) -> None:
+    """SkfmError unless `path` is a file of one of the types, with something in it."""
+    if not path.is_file():
+        raise SkfmError(f"{path} does not exist", "a file", "check the name")
+    check_suffix(path, suffixes)
+    if path.stat().st_size == 0:
+        raise unreadable(path, "it is empty")
+
+
+def check_suffix(path: Path, suffixes: tuple[str, ...]) -> None:
+    """SkfmError unless the name of `path` ends in one of the suffixes."""
+    if suffix(path) not in suffixes:
+        raise SkfmError(
+            f"{path}: unknown file type {suffix(path) or '(no suffix)'}",
+            " ".join(suffixes),
+            "convert or rename the file",
+        )
+
+
+def unreadable(path: Path, reason: object) -> SkfmError:
+    """The error for a file that a reader gave up on, with the end of its reason."""
+    line = _last_line(reason)
+    return SkfmError(
+        f"{path} cannot be read ({line})",
+        "a whole " + suffix(path) + " file",
+        "copy or export it again",
+    )
+
+
+def cut_short(path: Path) -> str:
+    """Why an image file is not whole, or ""; ITK passes over cut NIfTI files."""
+    try:
+        if suffix(path) == ".nii.gz":
+            with gzip.open(path) as stream:
+                while stream.read(1 << 24):
+                    pass
+        elif suffix(path) == ".nii" and path.stat().st_size < _voxel_bytes(path):
+            return "the file is cut short"
+    except (EOFError, gzip.BadGzipFile, zlib.error) as reason:
+        return f"the file is cut short or damaged: {reason}"
+    return ""
+
+
+def _voxel_bytes(path: Path) -> int:
+    """Bytes of the voxels that the header of an uncompressed image promises."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as reason:
+        raise unreadable(path, reason) from reason
+    itemsize = sitk.Image([1] * 3, reader.GetPixelID()).GetSizeOfPixelComponent()
+    return int(np.prod(reader.GetSize())) * itemsize * reader.GetNumberOfComponents()
+
+
+def _last_line(reason: object) -> str:
     return (str(reason).strip() or type(reason).__name__).splitlines()[-1]

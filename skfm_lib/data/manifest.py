@@ -111,7 +111,7 @@ def proportional(counts: dict[int, int], total: int) -> dict[int, int]:
 def stratified_split(
     qualities: list[int], test_fraction: float, seed: int
 ) -> list[str]:
-    """"train" or "test" for each skull, every class in proportion (paper §4.1).
+    """ "train" or "test" for each skull, every class in proportion (paper §4.1).
 
     ``round(test_fraction · n)`` skulls are for the test, shared out among the classes
     by largest remainder; which ones is drawn from `seed`.
@@ -135,7 +135,9 @@ def _skull(path: Path, row: dict[str, str], line: int) -> Skull:
         raise SkfmError(found, " or ".join(SPLITS), "mend the row")
     if row["quality"] not in allowed:
         expected = "no quality (unlabelled)" if unlabelled else "a quality of 2–6"
-        raise SkfmError(f"{where}: quality {row['quality']!r}", expected, "mend the row")
+        raise SkfmError(
+            f"{where}: quality {row['quality']!r}", expected, "mend the row"
+        )
     if not (path.parent / row["file"]).is_file():
         raise SkfmError(f"{where}: {row['file']} does not exist", "its volume", REMEDY)
     try:

@@ -4,15 +4,19 @@ SimpleITK thinks in LPS and orders arrays (z, y, x); STL, PLY, OBJ and VTP files
 carry no frame and are taken as RAS.  Both facts end in this module.
 """
 
-import gzip
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pyvista as pv
 import SimpleITK as sitk
 
-from skfm_lib.data.files import replacing
+from skfm_lib.data.files import (
+    check_present,
+    check_suffix,
+    cut_short,
+    replacing,
+    unreadable,
+)
 from skfm_lib.data.voxels import Grid
 from skfm_lib.errors import SkfmError
 
@@ -79,7 +83,7 @@ def write_volume(path: Path, occupancy: np.ndarray, grid: Grid) -> None:
     Viewers show the skull upright, left on its left.  SkfmError if the suffix is
     another or the file cannot be written whole.
     """
-    _check_suffix(Path(path), ONE_FILE_SUFFIXES)
+    check_suffix(Path(path), ONE_FILE_SUFFIXES)
     if occupancy.shape != grid.shape:
         raise ValueError(f"occupancy {occupancy.shape} is not on grid {grid.shape}")
     voxels = np.transpose(occupancy, (2, 0, 1)).astype(np.uint8, order="C")
@@ -89,7 +93,7 @@ def write_volume(path: Path, occupancy: np.ndarray, grid: Grid) -> None:
     image.SetDirection(LPS_TO_RAS.ravel().tolist())
     with replacing(Path(path)) as temporary:
         sitk.WriteImage(image, str(temporary), useCompression=True)
-        if cut := _cut_short(temporary):
+        if cut := cut_short(temporary):
             raise OSError(cut)
 
 
@@ -100,15 +104,15 @@ def read_mesh(path: Path) -> pv.PolyData:
     not finite, or is not the size of a head in millimetres (it names the likely unit).
     """
     path = Path(path)
-    _check_present(path, MESH_SUFFIXES)
+    check_present(path, MESH_SUFFIXES)
     try:
         mesh = pv.read(path).extract_surface(algorithm=None).triangulate()
     except Exception as reason:  # VTK's readers raise whatever they like
-        raise _unreadable(path, reason) from reason
+        raise unreadable(path, reason) from reason
     if mesh.n_points == 0 or mesh.n_cells == 0:
-        raise _unreadable(path, "it holds no triangles")
+        raise unreadable(path, "it holds no triangles")
     if not np.isfinite(mesh.points).all():
-        raise _unreadable(path, "it has points that are NaN or infinite")
+        raise unreadable(path, "it has points that are NaN or infinite")
     extent = float(np.ptp(mesh.points, axis=0).max())
     if not EXTENT_LIMITS[0] <= extent <= EXTENT_LIMITS[1]:
         unit, factor = _likely_unit(extent)
@@ -125,32 +129,21 @@ def write_mesh(path: Path, mesh: pv.PolyData) -> None:
 
     SkfmError if the suffix is another or the file cannot be written whole.
     """
-    _check_suffix(Path(path), MESH_SUFFIXES)
+    check_suffix(Path(path), MESH_SUFFIXES)
     with replacing(Path(path)) as temporary:
         mesh.save(temporary)
         if not temporary.exists() or pv.read(temporary).n_cells != mesh.n_cells:
             raise OSError("the file was cut short")
 
 
-def suffix(path: Path) -> str:
-    """The suffix that names the format, in lower case: ``.nii.gz``, ``.stl`` …"""
-    name = Path(path).name.lower()
-    return ".nii.gz" if name.endswith(".nii.gz") else Path(name).suffix
-
-
-def stem(path: Path) -> str:
-    """The file name without the suffix that names the format."""
-    return Path(path).name[: -len(suffix(path)) or None]
-
-
 def _read_image(path: Path) -> sitk.Image:
-    _check_present(path, VOLUME_SUFFIXES)
-    if cut := _cut_short(path):
-        raise _unreadable(path, cut)
+    check_present(path, VOLUME_SUFFIXES)
+    if cut := cut_short(path):
+        raise unreadable(path, cut)
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as reason:
-        raise _unreadable(path, reason) from reason
+        raise unreadable(path, reason) from reason
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise SkfmError(
             f"{path}: an image of {_times(image.GetSize())} voxels, "
@@ -159,32 +152,6 @@ def _read_image(path: Path) -> sitk.Image:
             "export the whole series as one volume",
         )
     return image
-
-
-def _cut_short(path: Path) -> str:
-    """Why a NIfTI file is not whole, or ''; ITK reads and writes such files silently."""
-    try:
-        if suffix(path) == ".nii.gz":
-            with gzip.open(path) as stream:
-                while stream.read(1 << 24):
-                    pass
-        elif suffix(path) == ".nii" and path.stat().st_size < _voxel_bytes(path):
-            return "the file is cut short"
-    except (EOFError, gzip.BadGzipFile, zlib.error) as reason:
-        return f"the file is cut short or damaged: {reason}"
-    return ""
-
-
-def _voxel_bytes(path: Path) -> int:
-    """Bytes of the voxels that the header of an uncompressed image promises."""
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as reason:
-        raise _unreadable(path, reason) from reason
-    itemsize = sitk.Image([1] * 3, reader.GetPixelID()).GetSizeOfPixelComponent()
-    return int(np.prod(reader.GetSize())) * itemsize * reader.GetNumberOfComponents()
 
 
 def _check_geometry(path: Path, image: sitk.Image) -> None:
@@ -202,36 +169,8 @@ def _check_geometry(path: Path, image: sitk.Image) -> None:
             )
 
 
-def _check_present(path: Path, suffixes: tuple[str, ...]) -> None:
-    if not path.is_file():
-        raise SkfmError(f"{path} does not exist", "a file", "check the name")
-    _check_suffix(path, suffixes)
-    if path.stat().st_size == 0:
-        raise _unreadable(path, "it is empty")
-
-
-def _check_suffix(path: Path, suffixes: tuple[str, ...]) -> None:
-    if suffix(path) not in suffixes:
-        raise SkfmError(
-            f"{path}: unknown file type {suffix(path) or '(no suffix)'}",
-            " ".join(suffixes),
-            "convert or rename the file",
-        )
-
-
-def _unreadable(path: Path, reason: object) -> SkfmError:
-    line = str(reason).strip().splitlines()[-1]
-    return SkfmError(
-        f"{path} cannot be read ({line})",
-        "a whole " + suffix(path) + " file",
-        "copy or export it again",
-    )
-
-
 def _likely_unit(extent: float) -> tuple[str, float]:
-    return min(
-        UNITS.items(), key=lambda u: abs(np.log(extent * u[1] / TYPICAL_EXTENT))
-    )
+    return min(UNITS.items(), key=lambda u: abs(np.log(extent * u[1] / TYPICAL_EXTENT)))
 
 
 def _times(values: object) -> str:
