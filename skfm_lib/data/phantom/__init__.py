@@ -76,7 +76,7 @@ def _model(clay: Clay, seed: int, who: Craniometry) -> None:
     face.add_face(clay, who)
     cranium.cut_openings(clay, brain, who)
     face.clear_orbits(clay, who)
-    cranium.add_fossae(clay)
+    cranium.add_fossae(clay, who)
     face.add_nose(clay)
     add_teeth(clay, seed, UPPER_ROW)
     clay.add(jaw.mandible(who), 3)

@@ -51,6 +51,10 @@ def polynomial(terms: dict, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.n
     return nest(terms, (x, y, z))
 
 
+# The floor of the anterior fossa, over the orbits, is a step above the middle one.
+FOSSA_STEP = Pebble((0, 80, -2), (47, 39, 36), power=4)
+
+
 def add_vault(clay: Clay, who: Craniometry) -> np.ndarray:
     """Fill the braincase to its outer table; the field of the brain cavity, mm."""
     x, y, z = (c - np.float32(o) for c, o in zip(clay.points, CENTRE))
@@ -59,7 +63,9 @@ def add_vault(clay: Clay, who: Craniometry) -> np.ndarray:
     outer = rho - polynomial(OUTER, *u)
     thick = polynomial(THICKNESS, *u) * np.float32(who.parietal_thickness / PARIETAL)
     np.minimum(clay.bone, outer, out=clay.bone)
-    return outer + np.maximum(thick, 1.8 * clay.least)
+    brain = outer + np.maximum(thick, 1.8 * clay.least)
+    return np.maximum(brain, -FOSSA_STEP.distance(clay.points.reshape(3, -1), 0.0)
+                      .reshape(brain.shape))
 
 
 def add_base(clay: Clay, who: Craniometry) -> None:
@@ -79,7 +85,6 @@ def add_base(clay: Clay, who: Craniometry) -> None:
     clay.add(STYLOID, 2)
     clay.add(BASE, 4)
     clay.add(OCCIPUT, 8)
-    clay.add(SPHENOID, 4)
 
 
 def cut_openings(clay: Clay, brain: np.ndarray, who: Craniometry) -> None:
@@ -89,16 +94,20 @@ def cut_openings(clay: Clay, brain: np.ndarray, who: Craniometry) -> None:
     clay.cut(EAR_CANAL)
     clay.cut(JUGULAR)
     s = who.sinus
-    clay.cut(Pebble((0, 34, 9), (11 * s, 12 * s, 10 * s)), 2, midline=True)
     clay.cut(Pebble((8.0, 89, 44), (6.5 * s, 2.6, 7 * s)), 2)
     clay.cut(Pebble((54, -13, -6), (6, 8, 8)), 3)
 
 
-def add_fossae(clay: Clay) -> None:
+def add_fossae(clay: Clay, who: Craniometry) -> None:
     """What stands up inside the braincase: petrous ridges, sella, wings, crest."""
+    clay.add(SPHENOID, 4)
     clay.add(INNER, 5)
+    s = who.sinus
+    clay.cut(Pebble((0, 36, 9), (10 * s, 11 * s, 8.5 * s)), 2, midline=True)
+    clay.cut(ETHMOID, 1.2, midline=True)
 
 
+ETHMOID = Pebble((0, 66, 10), (10.5, 23, 18), power=4)
 STYLOID = Web(
     {"top": (46.0, 2.0, -10.0, 3.0), "tip": (41.0, 12.0, -36.0, 1.0)},
     struts=[("top", "tip")],
@@ -128,10 +137,10 @@ BASE = Web(
 )
 OCCIPUT = Web(
     {
-        "inion": (0.0, -80.0, -10.0, 5.0),
-        "nuchal": (30.0, -70.0, -3.0, 2.0),
-        "asterion": (54.0, -38.0, -2.0, 2.0),
-        "crest": (0.0, -42.0, -27.0, 2.0),
+        "inion": (0.0, -78.0, -9.0, 5.0),
+        "nuchal": (30.0, -68.0, -3.0, 3.0),
+        "asterion": (54.0, -38.0, -2.0, 3.0),
+        "crest": (0.0, -44.0, -25.0, 2.0),
     },
     struts=[("inion", "nuchal", "asterion"), ("inion", "crest")],
 )
@@ -159,22 +168,22 @@ JUGULAR = Web(
 )
 INNER = Web(
     {
-        "petrous_out": (56.0, -8.0, 2.0, 9.0),
-        "petrous_mid": (36.0, 0.0, 4.0, 7.0),
-        "petrous_tip": (15.0, 14.0, 2.0, 4.5),
-        "dorsum_low": (0.0, 17.0, 10.0, 4.0),
-        "dorsum": (8.0, 17.0, 20.0, 2.0),
-        "clinoid": (11.0, 32.0, 26.0, 2.5),
-        "wing": (30.0, 40.0, 32.0, 2.5),
-        "wing_out": (46.0, 46.0, 36.0, 2.5),
-        "crista": (0.0, 76.0, 38.0, 1.5),
-        "crista_base": (0.0, 66.0, 28.0, 2.0),
+        "petrous_out": (57.0, -9.0, 2.0, 9.0),
+        "petrous_mid": (36.0, 0.0, 4.0, 8.0),
+        "petrous_tip": (15.0, 14.0, 2.0, 5.5),
+        "dorsum_low": (0.0, 16.0, 12.0, 4.0),
+        "dorsum": (7.0, 16.5, 22.0, 2.2),
+        "clinoid": (10.0, 30.0, 28.0, 2.5),
+        "tubercle": (0.0, 36.0, 25.0, 4.0),
+        "wing": (28.0, 41.0, 33.0, 2.2),
+        "wing_out": (47.0, 47.0, 34.0, 3.0),
+        "crista": (0.0, 76.0, 40.0, 1.5),
+        "crista_base": (0.0, 64.0, 34.0, 1.5),
         "protuberance": (0.0, -84.0, 8.0, 5.0),
     },
     struts=[
-        ("petrous_out", "petrous_mid", "petrous_tip"),
-        ("dorsum_low", "dorsum"),
-        ("clinoid", "wing", "wing_out"),
+        ("petrous_out", "petrous_mid", "petrous_tip", "dorsum_low", "dorsum"),
+        ("tubercle", "clinoid", "wing", "wing_out"),
         ("crista", "crista_base"),
         ("protuberance", "protuberance"),
     ],

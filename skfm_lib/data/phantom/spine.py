@@ -20,45 +20,50 @@ AXIS = Web(
     {
         "dens": (0.0, 2.0, -27.0, 4.0),
         "dens_low": (0.0, 2.0, -40.0, 5.2),
-        "body": (0.0, 2.0, -52.0, 8.0),
+        "body": (0.0, 2.0, -50.0, 8.5),
+        "body_low": (0.0, 2.0, -55.0, 8.0),
         "mass": (16.0, -3.0, -44.0, 6.0),
         "pedicle": (18.0, -10.0, -50.0, 5.0),
         "arch": (14.0, -24.0, -52.0, 3.6),
-        "back": (0.0, -36.0, -54.0, 4.4),
-        "spine": (4.0, -46.0, -58.0, 3.4),
+        "back": (0.0, -34.0, -54.0, 4.4),
+        "spine": (4.0, -42.0, -57.0, 3.2),
+        "facet": (18.5, -12.0, -60.0, 4.6),
     },
     struts=[
-        ("dens", "dens_low", "body"),
+        ("dens", "dens_low", "body", "body_low"),
         ("dens_low", "mass", "pedicle", "arch", "back", "spine"),
         ("body", "mass"),
+        ("pedicle", "facet"),
     ],
 )
 PITCH = 17.0  # mm from one vertebra to the next
 
 
-def _lower(level: float, lean: float) -> Web:
+def _lower(level: float, y: float) -> Web:
     points: dict[str, Point] = {
-        "body": (6.0, 1.0 + lean, level, 6.3),
-        "body_side": (12.0, -1.0 + lean, level, 4.5),
-        "mass_up": (20.0, -12.0 + lean, level + 6.0, 4.5),
-        "mass": (20.0, -14.0 + lean, level - 6.0, 4.8),
-        "arch": (13.0, -26.0 + lean, level - 3.0, 3.2),
-        "back": (0.0, -34.0 + lean, level - 5.0, 3.6),
-        "spine": (2.5, -46.0 + lean, level - 10.0, 3.0),
+        "body_side": (9.0, y, level, 5.0),
+        "process": (24.0, y - 4.0, level - 1.0, 3.0),
+        "mass_up": (19.0, y - 13.0, level + 6.5, 4.6),
+        "mass": (19.5, y - 15.0, level - 6.5, 4.6),
+        "arch": (12.0, y - 25.0, level - 3.0, 3.0),
+        "back": (0.0, y - 31.0, level - 5.0, 3.4),
+        "spine": (2.5, y - 41.0, level - 9.0, 2.8),
     }
     struts = [
-        ("body", "body_side", "mass", "mass_up"),
-        ("body_side", "mass_up"),
+        ("body_side", "process", "mass", "mass_up", "process"),
+        ("body_side", "mass"),
         ("mass", "arch", "back", "spine"),
+        ("mass_up", "arch"),
     ]
     return Web(points, struts=struts)
 
 
 def add_spine(clay: Clay, seed: int) -> None:
     """Vertebrae from the atlas down to the edge of the field of view."""
-    curve = np.random.default_rng([seed, 5]).normal(0, 1.5)
+    bend = np.random.default_rng([seed, 5]).normal(0, 1.0)
     clay.add(ATLAS, 2)
     clay.add(AXIS, 2)
     for n in range(1, 6):
-        lean = -0.6 * n + curve * n * (4 - n) / 4
-        clay.add(_lower(-52.0 - PITCH * n, lean), 3)
+        level, y = -52.0 - PITCH * n, 3.0 - 0.5 * n + bend * n * (4 - n) / 4
+        clay.add(Pebble((0, y, level), (11.0, 8.5, 7.0), power=4), 2, midline=True)
+        clay.add(_lower(level, y), 2)
