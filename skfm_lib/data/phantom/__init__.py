@@ -66,6 +66,8 @@ def _slab(seed: int, quality: int, axes: tuple, spacing: float) -> np.ndarray:
         points = to_template(seed, who, tuple(c[box] for c in head))
         clay = Clay(points, least=0.45 * spacing)
         _model(clay, seed, who)
+        if (lost := view.holes(seed, points)) is not None:
+            clay.carve(lost)
         bone[box] = (clay.bone < 0) & (unseen[box] < 0)
     return bone
 

@@ -14,6 +14,7 @@ from skfm_lib.data.phantom.shapes import (
     smooth_min,
 )
 
+FINE = 1.2  # mm, half a voxel; coarser lattices cannot show curved plates
 Box = tuple[slice, slice, slice]
 
 
@@ -82,7 +83,7 @@ class Clay:
         self, web: Web, least: float, pad: float, midline: bool
     ) -> Iterator[tuple[Box, np.ndarray]]:
         # Parts and sides join without a fillet: shared edges would swell.
-        parts = web.parts
+        parts = web.fine_parts if self.least < FINE else web.parts
         if not midline:
             parts = parts + [part * MIRROR for part in parts if part[:, 0].any()]
         boxes = self._boxes(np.array([_part_bounds(p, least + pad) for p in parts]))

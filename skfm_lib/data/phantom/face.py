@@ -4,6 +4,8 @@ A web of landmarks on the right side, in template millimetres; the orbits and th
 are the meshes' openings, the maxillary sinuses the space inside.
 """
 
+from functools import lru_cache
+
 from skfm_lib.data.phantom.clay import Clay
 from skfm_lib.data.phantom.craniometry import Craniometry
 from skfm_lib.data.phantom.individual import BIZYGOMATIC, FACE, NASION_Z
@@ -152,11 +154,19 @@ def landmarks(who: Craniometry) -> dict[str, Point]:
     return moved
 
 
-def add_face(clay: Clay, who: Craniometry) -> None:
-    """Join the face to the braincase, then clear its orbits."""
+@lru_cache(maxsize=8)  # one skull is worked in many slabs
+def webs(who: Craniometry) -> tuple[Web, Web]:
+    """An individual's thin inner walls, and the face's front with its rims."""
     points = landmarks(who)
-    plates = [tuple(names.split()) for names in (*SKIN, *WALLS)]
-    clay.add(Web(points, plates, [names.split() for names in RIMS]), 5)
+    skin, walls, rims = ([n.split() for n in part] for part in (SKIN, WALLS, RIMS))
+    return Web(points, walls), Web(points, skin, rims, curved=True)
+
+
+def add_face(clay: Clay, who: Craniometry) -> None:
+    """Join the face to the braincase."""
+    walls, front = webs(who)
+    clay.add(walls, 4)
+    clay.add(front, 5)
 
 
 def clear_orbits(clay: Clay, who: Craniometry) -> None:
@@ -165,7 +175,7 @@ def clear_orbits(clay: Clay, who: Craniometry) -> None:
     cone = Web(
         {
             "apex": (15.0, 36.0, 18.0, 3.0),
-            "mid": (24.0, 55.0, 19.5, 11.0 * wide),
+            "mid": (25.0, 55.0, 20.0, 10.5 * wide),
             "globe": (28.5, 72.0, 20.0, 15.3 * wide),
             "out": (33.0, 96.0, 19.0, 16.5 * wide),
         },

@@ -1,8 +1,11 @@
 """The mandible (template millimetres, right side)."""
 
+from functools import lru_cache
+
 from skfm_lib.data.phantom.craniometry import Craniometry
 from skfm_lib.data.phantom.shapes import Point, Web
 
+@lru_cache(maxsize=8)  # one skull is worked in many slabs
 def mandible(who: Craniometry) -> Web:
     """Body, chin, rami, condyles and coronoids as one web."""
     wide = (who.gonial_breadth / 97.0 - 1) * 8
@@ -48,9 +51,11 @@ def mandible(who: Craniometry) -> Web:
         "base3 base4 mid1", "base4 mid1 mid0", "base4 base5 mid0",
         "mid0 mid1 al0", "mid1 al0 al1", "mid1 mid2 al1", "mid2 al1 al2",
         "mid2 mid3 al2", "mid3 al2 al3", "mid3 mid4 al3", "mid4 al3 al4",
-        "mid4 al4 retromolar", "mid4 retromolar fore", "chin chin_side base5",
-        "chin_side base4 base5", "chin chin_side mid0", "chin_side mid1 mid0",
+        "mid4 al4 retromolar", "mid4 retromolar fore",
     )  # fmt: skip
-    struts = ("condyle_out condyle_in", "condyle_out neck condyle_in",
-              "chin_side base3")  # fmt: skip
-    return Web(points, [p.split() for p in plates], [s.split() for s in struts])
+    struts = (
+        "condyle_out condyle_in", "condyle_out neck condyle_in",
+        "chin chin_side base3", "chin mid0",
+    )  # fmt: skip
+    bones, ridges = ([n.split() for n in part] for part in (plates, struts))
+    return Web(points, bones, ridges, curved=True)

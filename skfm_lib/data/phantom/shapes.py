@@ -12,6 +12,8 @@ from functools import cached_property
 
 import numpy as np
 
+from skfm_lib.data.phantom.subdivide import bspline, loop
+
 Point = tuple[float, float, float, float]  # x, y, z, radius, mm
 FAR = np.float32(1e3)  # mm; "no bone near"
 MIRROR = np.array([-1, 1, 1, 1], np.float32)
@@ -70,11 +72,13 @@ class Web:
 
     struts  chains of point names
     plates  triples of point names; their edges are struts as well
+    curved  whether the plates are one surface to be curved where the lattice is fine
     """
 
     points: dict[str, Point]
     plates: Sequence[Sequence[str]] = ()
     struts: Sequence[Sequence[str]] = ()
+    curved: bool = False
 
     @cached_property
     def parts(self) -> list[np.ndarray]:
@@ -89,6 +93,22 @@ class Web:
             np.array([self.points[name] for name in names], np.float32)
             for names in (*sorted(edges), *self.plates)
         ]
+
+    @cached_property
+    def fine_parts(self) -> list[np.ndarray]:
+        """The parts after one Loop subdivision, chains as cubic B-splines alike."""
+        if not self.curved:
+            return self.parts
+        names = sorted({name for plate in self.plates for name in plate})
+        corners = np.array([self.points[name] for name in names])
+        faces = np.array([[names.index(n) for n in plate] for plate in self.plates])
+        vertices, fine = loop(corners, faces)
+        vertices[: len(names)][corners[:, 0] == 0, 0] = 0  # the halves meet
+        parts = Web(dict(enumerate(map(tuple, vertices))), fine.tolist()).parts
+        for chain in self.struts:
+            curve = bspline(np.array([self.points[name] for name in chain]))
+            parts += list(np.stack([curve[:-1], curve[1:]], 1).astype(np.float32))
+        return parts
 
 
 def part_distance(part: np.ndarray, p: np.ndarray, least: float) -> np.ndarray:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from skfm_lib.data.phantom.individual import Coordinates
+from skfm_lib.data.phantom.shapes import FAR
 
 # Lower and upper border of the scanned slab at the face (y = 85 mm), mm, and its
 # tilt towards the back of the head, degrees: (least, greatest) each.  Paper §3.3:
@@ -36,13 +37,20 @@ def outside(seed: int, quality: int, head: Coordinates) -> np.ndarray:
     return np.maximum(np.float32(low) - level, level - np.float32(high))
 
 
-def holes(seed: int) -> list[tuple[np.ndarray, float, np.ndarray]]:
-    """Holes that thresholding left: centre, radius (mm) and ripple phases; often none."""
+def holes(seed: int, points: np.ndarray) -> np.ndarray | None:
+    """Field (mm) that is negative in the holes thresholding left; mostly none.
+
+    points  template coordinates (3, …), mm.
+    """
     rng = np.random.default_rng([seed, 7])
     if rng.random() >= HOLED:
-        return []
-    found = []
+        return None
+    field = np.full(points.shape[1:], FAR)
     for place in rng.permutation(THIN)[: rng.integers(1, 4)]:
-        centre = (place + rng.normal(0, 4, 3)) * (rng.choice([-1, 1]), 1, 1)
-        found.append((centre, rng.uniform(4, 11), rng.uniform(0, 6.28, 3)))
-    return found
+        centre = (place + rng.normal(0, 3, 3)) * (rng.choice([-1, 1]), 1, 1)
+        radius, phase = rng.uniform(5, 12), rng.uniform(0, 2 * np.pi, 3)
+        away = points - centre.astype(np.float32)[:, None, None, None]
+        ragged = np.sin(away * np.float32(0.7) + phase.astype(np.float32)[:, None, None, None])
+        reach = np.sqrt((away * away).sum(0)) + np.float32(1.5) * ragged.sum(0)
+        np.minimum(field, reach - np.float32(radius), out=field)
+    return field
