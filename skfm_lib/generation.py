@@ -1,6 +1,7 @@
 """New skulls: from a seed and a quality score to a volume, and sets of them."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +11,8 @@ from torch import Tensor
 from skfm_lib import presets, samplers
 from skfm_lib.autoencoding import load_vqvae
 from skfm_lib.data.manifest import Skull, claim, proportional, write_manifest
-from skfm_lib.data.scans import write_volume
-from skfm_lib.data.voxels import skull_grid
+from skfm_lib.data.scans import write_mesh, write_volume
+from skfm_lib.data.voxels import skull_grid, surface
 from skfm_lib.denoising import WEIGHTS
 from skfm_lib.device import Device, pick_device
 from skfm_lib.errors import SkfmError
@@ -75,7 +76,7 @@ class SkullGenerator:
         """v* (b, 1, D, H, W) on the CPU of latents, quantised first; surface at 0."""
         with self.device.autocast():
             q, _ = self.vqvae.quantize(latents)
-            return torch.cat([self.vqvae.decode(one[None]).cpu() for one in q])
+            return self.vqvae.decode(q).cpu()
 
     def _field(self, quality: Tensor, guidance: float) -> samplers.flow.Field:
         def conditional(z: Tensor, t: float) -> Tensor:
@@ -128,46 +129,86 @@ def mix_of(counts: dict[int, int], total: int) -> list[int]:
     return [quality for quality, n in shares.items() for _ in range(n)]
 
 
-def generate_set(
+def generate_skulls(
     generator: SkullGenerator,
     folder: Path,
     qualities: Sequence[int],
     seed: int,
     sampler: Sampler,
     batch: int,
+    mesh: str | None = None,
 ) -> list[Skull]:
     """Write a synthetic data set: one skull per quality score, each of its own seed.
 
-    The i-th skull's seed comes from (seed, i), whatever the model: OTFM and DDPM
-    start from the same noise.  Volumes already there are kept; batches are always
-    the same, so that a resumed set equals an uninterrupted one.
+    folder  gets ``volumes/NAME.nii.gz`` and a manifest, as any data set; with `mesh`
+            ("ply" or "stl") also ``meshes/NAME.ply``, in RAS mm
+    seed    the i-th skull's own seed comes from (seed, i), whatever the model: OTFM
+            and DDPM start from the same noise
+
+    Skulls already there are kept; batches are always the same, so that a resumed
+    set equals an uninterrupted one.
     """
-    shape = generator.vqvae.settings.output_shape
-    grid = skull_grid(shape)
-    what = {"seed": seed, "shape": list(shape), **vars(sampler)}
+    settings = generator.vqvae.settings
+    what = {"seed": seed, "shape": list(settings.output_shape), **vars(sampler)}
     claim(folder, {"made from": generator.objective, **what})
-    source = f"{generator.objective}, {sampler.steps} {sampler.method} steps"
-    skulls, counted = [], {}
-    for index, quality in enumerate(qualities):
-        counted[quality] = counted.get(quality, 0) + 1
-        name = f"{generator.objective}-qs{quality}-{counted[quality]:04d}"
-        file, own = f"volumes/{name}.nii.gz", seed_of(seed, "sample", index)
-        about = f"{source}, seed {own}"
-        spacing = round(grid.spacing, 6)
-        skulls.append(Skull(name, "train", quality, file, about, spacing))
+    seeds = [seed_of(seed, "sample", index) for index in range(len(qualities))]
+    skulls = _rows(generator, qualities, seeds, sampler)
     with Progress(f"Generating by {generator.objective}", len(skulls)) as bar:
         for start in range(0, len(skulls), batch):
             part = skulls[start : start + batch]
-            if not all((folder / skull.file).is_file() for skull in part):
-                seeds = [seed_of(seed, "sample", start + i) for i in range(len(part))]
-                z = generator.latents([s.quality for s in part], seeds, sampler)
-                for skull, v in zip(part, generator.decode(z)):
-                    write_volume(folder / skull.file, v[0].numpy() > 0, grid)
+            if not all(path.is_file() for s in part for path in _files(folder, s, mesh)):
+                z = generator.latents(
+                    [s.quality for s in part], seeds[start : start + batch], sampler
+                )
+                _write(generator, z, part, folder, mesh)
             bar.advance(len(part))
     write_manifest(folder, skulls)
     return skulls
 
 
-def _fresh(shape: tuple[int, ...], seeds: Sequence[int]):
+def _rows(
+    generator: SkullGenerator,
+    qualities: Sequence[int],
+    seeds: Sequence[int],
+    sampler: Sampler,
+) -> list[Skull]:
+    """The manifest of a synthetic set; skulls are counted within their score."""
+    spacing = round(skull_grid(generator.vqvae.settings.output_shape).spacing, 6)
+    source = f"{generator.objective}, {sampler.steps} {sampler.method} steps, seed"
+    counted, skulls = Counter(), []
+    for quality, seed in zip(qualities, seeds):
+        counted[quality] += 1
+        name = f"{generator.objective}-qs{quality}-{counted[quality]:04d}"
+        file = f"volumes/{name}.nii.gz"
+        skulls.append(Skull(name, "train", quality, file, f"{source} {seed}", spacing))
+    return skulls
+
+
+def _files(folder: Path, skull: Skull, mesh: str | None) -> list[Path]:
+    """What is written for one skull."""
+    meshes = [folder / "meshes" / f"{skull.name}.{mesh}"] if mesh else []
+    return [folder / skull.file, *meshes]
+
+
+def _write(
+    generator: SkullGenerator,
+    z: Tensor,
+    skulls: Sequence[Skull],
+    folder: Path,
+    mesh: str | None,
+) -> None:
+    """Decode latents one by one and write what they show."""
+    grid = skull_grid(generator.vqvae.settings.output_shape)
+    for skull, latent in zip(skulls, z):
+        v = generator.decode(latent[None])[0, 0].numpy()
+        volume, *meshes = _files(folder, skull, mesh)
+        write_volume(volume, v > 0, grid)
+        for path in meshes:
+            write_mesh(path, surface(v, grid, 0.0))
+
+
+def _fresh(
+    shape: tuple[int, ...], seeds: Sequence[int]
+) -> Callable[[int], Tensor]:
     """Fresh noise for step i, per sample from its own seed."""
     return lambda i: noise(shape, "fresh", i, samples=list(seeds))

@@ -9,7 +9,6 @@ input = ⌈0.82 · output⌉, latent = ⌈input / 4⌉.
 import math
 from dataclasses import asdict, dataclass, fields, replace
 
-
 from skfm_lib.errors import SkfmError
 
 QUALITY_SCORES = (2, 3, 4, 5, 6)  # QS 1 is excluded (paper §3.3)
@@ -79,7 +78,8 @@ class Settings:
                 raise SkfmError(
                     f"unknown setting {name!r} of {group}", f"one of {', '.join(known)}"
                 )
-        return replace(self, **{k: v for k, v in changes.items() if v is not None})
+        given = {k: _frozen(v) for k, v in changes.items() if v is not None}
+        return replace(self, **given)
 
     def as_dict(self) -> dict[str, object]:
         """The settings as plain values, for records and fingerprints."""
@@ -164,6 +164,11 @@ class Preset:
     vqvae: VQVAE
     denoiser: Denoiser
     sampling: Sampling
+
+
+def _frozen(value: object) -> object:
+    """Lists, as JSON and notebooks give them, as tuples."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def preset(name: str) -> Preset:

@@ -1,0 +1,188 @@
+"""The `skfm` command: thin words over the library's functions."""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from skfm_lib.errors import SkfmError
+from skfm_lib.presets import NAMES, QUALITY_SCORES
+from skfm_lib.study import open_study, project_root, read_json
+
+CORE = ("01", "02", "03", "04", "05", "06", "11")
+EPILOG = """examples:
+  skfm study                                 the whole study at preset quick
+  skfm run 03 -p steps 200000 --preset small one notebook, with its parameters
+  skfm prepare SCANS --out data/ward7        scans or meshes to a data set
+  skfm generate --qs 5 --count 8 --out skulls
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; 0 if all went well, 1 after an error said in one line."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.do(options) or 0
+    except SkfmError as error:
+        print(f"skfm: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nskfm: interrupted; the same command goes on", file=sys.stderr)
+        return 130
+
+
+def study(options: argparse.Namespace) -> None:
+    """Run the core notebooks in order; finished stages are kept."""
+    from skfm_lib.book import show_run
+
+    made = open_study(options.run, options.preset, options.seed)
+    for number in CORE:
+        options.notebook, options.parameters = number, []
+        run(options)
+        show_run(made.name)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run one notebook into the run's folder."""
+    from skfm_lib.notebooks import find_notebook, run_notebook
+
+    made = open_study(options.run, options.preset, options.seed)
+    source = find_notebook(options.notebook)
+    given = {name: yaml.safe_load(value) for name, value in options.parameters}
+    common = {"preset": options.preset, "run": made.name, "seed": options.seed}
+    target = made.folder / "notebooks" / source.name
+    run_notebook(source, target, {**common, **given})
+
+
+def status(options: argparse.Namespace) -> None:
+    """Print every run and how far its stages are."""
+    folders = sorted(p.parent for p in (project_root() / "runs").glob("*/run.json"))
+    if not folders:
+        print("no runs yet; next: skfm study")
+    for folder in folders:
+        about = read_json(folder / "run.json")
+        print(f"{folder.name}: preset {about['preset']}, seed {about['seed']}")
+        for stage in sorted(folder.glob("[0-9][0-9]_*/stage.json")):
+            done = stage.with_name("done.json")
+            state = f"{read_json(done)['seconds']:.0f} s" if done.is_file() else "open"
+            print(f"  {stage.parent.name:32} {state}")
+
+
+def prepare(options: argparse.Namespace) -> int:
+    """Turn a folder of scans or meshes into a data set."""
+    from skfm_lib.data.prepare import prepare as prepare_folder
+    from skfm_lib.presets import preset
+
+    report = prepare_folder(
+        options.folder,
+        options.out,
+        shape=preset(options.preset).vqvae.output_shape,
+        threshold=options.threshold,
+        labels=options.labels,
+        strict=options.strict,
+        seed=options.seed,
+    )
+    print(report)
+    return 1 if report.failed else 0
+
+
+def generate(options: argparse.Namespace) -> None:
+    """Draw skulls of one quality score as volumes and meshes."""
+    from skfm_lib.generation import Sampler, generate_skulls, load_generator
+
+    made = open_study(options.run, options.preset, options.run_seed)
+    method = options.method or {"otfm": "euler", "ddpm": "ancestral"}[options.model]
+    steps = options.steps or made.settings.sampling.steps
+    generate_skulls(
+        load_generator(made, options.model),
+        options.out,
+        [options.qs] * options.count,
+        options.seed,
+        Sampler(method, steps, options.guidance),
+        made.settings.sampling.batch,
+        options.mesh,
+    )
+
+
+def book(options: argparse.Namespace) -> int:
+    """Build the book; it shows the latest run."""
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", "book"]
+    command += ["--all"] if options.fresh else []
+    return subprocess.run(command, cwd=project_root(), check=False).returncode
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "skfm",
+        description="Synthetic skulls by flow matching.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _study_command(commands)
+    _run_command(commands)
+    _prepare_command(commands)
+    _generate_command(commands)
+    command = _add(commands, "status", status)
+    command = _add(commands, "book", book)
+    command.add_argument("--fresh", action="store_true", help="build every page anew")
+    return parser
+
+
+def _add(commands: argparse._SubParsersAction, name: str, do) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=do.__doc__, description=do.__doc__)
+    command.set_defaults(do=do)
+    return command
+
+
+def _add_run(command: argparse.ArgumentParser, seed: str = "--seed") -> None:
+    command.add_argument("--preset", default="quick", help=f"{', '.join(NAMES)}")
+    command.add_argument("--run", help="name of the run (default: the preset's)")
+    command.add_argument(seed, type=int, default=0, help="the study's seed")
+
+
+def _study_command(commands: argparse._SubParsersAction) -> None:
+    _add_run(_add(commands, "study", study))
+
+
+def _run_command(commands: argparse._SubParsersAction) -> None:
+    command = _add(commands, "run", run)
+    command.add_argument("notebook", help="its number, such as 03")
+    _add_run(command)
+    command.add_argument(
+        "-p",
+        dest="parameters",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="a parameter of the notebook",
+    )
+
+
+def _prepare_command(commands: argparse._SubParsersAction) -> None:
+    command = _add(commands, "prepare", prepare)
+    command.add_argument("folder", type=Path, help="scans or meshes")
+    command.add_argument("--out", type=Path, required=True, help="the data set")
+    command.add_argument("--preset", default="quick", help="sets the grid")
+    command.add_argument("--threshold", type=float, default=200.0, help="of bone, HU")
+    command.add_argument("--labels", type=Path, help="CSV: name,quality")
+    command.add_argument("--seed", type=int, default=0, help="of the split")
+    command.add_argument("--strict", action="store_true", help="stop at a bad scan")
+
+
+def _generate_command(commands: argparse._SubParsersAction) -> None:
+    command = _add(commands, "generate", generate)
+    command.add_argument("--qs", type=int, choices=QUALITY_SCORES, required=True)
+    command.add_argument("--count", type=int, default=1)
+    command.add_argument("--out", type=Path, required=True)
+    command.add_argument("--model", default="otfm", choices=("otfm", "ddpm"))
+    command.add_argument("--method", help="euler, midpoint, heun; ancestral, ddim")
+    command.add_argument("--steps", type=int, help="S (default: the preset's)")
+    command.add_argument("--guidance", type=float, default=1.0)
+    command.add_argument("--mesh", default="ply", choices=("ply", "stl"))
+    command.add_argument("--seed", type=int, default=0, help="of the skulls")
+    _add_run(command, "--run-seed")

@@ -1,0 +1,56 @@
+"""What a study works on: its skulls, from phantoms or from a prepared data set."""
+
+import hashlib
+from pathlib import Path
+
+from skfm_lib.data.manifest import proportional
+from skfm_lib.data.population import PAPER_TEST, PAPER_TRAIN, phantom_skulls
+from skfm_lib.data.skulls import SkullSet
+from skfm_lib.errors import SkfmError
+from skfm_lib.study import Stage, Study
+
+
+def make_material(study: Study, data: str | None = None) -> Stage:
+    """Stage 01: draw the phantom population, or take the data set at `data`.
+
+    Phantoms come in the paper's mix of quality scores (§3.3, Figure 2b), scaled to
+    the preset's numbers.  A data set (`skfm prepare`) is read where it lies.
+    """
+    settings = study.settings.data
+    if data is None:
+        stage = study.stage("01_preprocess", {"data": settings.as_dict()})
+        train = proportional(PAPER_TRAIN, settings.train_skulls)
+        test = proportional(PAPER_TEST, settings.test_skulls)
+        shape = study.settings.vqvae.output_shape
+        if not stage.done:
+            phantom_skulls(stage.folder / "skulls", shape, train, test, study.seed)
+        stage.finish(folder="skulls", made_from="phantoms")
+        return stage
+    folder = Path(data).expanduser().resolve()
+    digest = hashlib.sha256((folder / "manifest.csv").read_bytes()).hexdigest()
+    stage = study.stage("01_preprocess", {"data": str(folder), "manifest": digest})
+    _check_shape(study, SkullSet(folder, "train"))
+    stage.finish(folder=str(folder), made_from="scans")
+    return stage
+
+
+def skulls(study: Study, split: str) -> SkullSet:
+    """The skulls of a split ("train", "test", "unlabelled") of a study."""
+    stage = study.finished("01_preprocess")
+    return SkullSet(stage.folder / stage.results["folder"], split)
+
+
+def counts(skulls: SkullSet) -> dict[int, int]:
+    """How many skulls of each quality score a set holds (Figure 2b)."""
+    return {q: skulls.qualities.count(q) for q in sorted(set(skulls.qualities))}
+
+
+def _check_shape(study: Study, found: SkullSet) -> None:
+    wanted = study.settings.vqvae.output_shape
+    if tuple(found.shape) != tuple(wanted):
+        name = study.settings.name
+        raise SkfmError(
+            f"{found.folder} holds volumes of {found.shape} voxels",
+            f"{wanted}, as preset {name} has",
+            f"skfm prepare SCANS --preset {name} --out OTHER_FOLDER",
+        )

@@ -1,0 +1,93 @@
+"""Run the study's notebooks by papermill, and say how far they are."""
+
+import contextlib
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from skfm_lib.errors import SkfmError
+from skfm_lib.progress import clock
+from skfm_lib.study import project_root
+
+
+def find_notebook(number: str) -> Path:
+    """The source notebook whose name starts with `number`, such as ``03``."""
+    folder = project_root() / "notebooks"
+    found = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    chosen = [p for p in found if p.stem == number or p.stem[:2] == number.zfill(2)]
+    if not chosen:
+        numbers = ", ".join(p.stem for p in found)
+        raise SkfmError(f"no notebook {number!r}", f"one of {numbers}")
+    return chosen[0]
+
+
+def run_notebook(source: Path, target: Path, parameters: Mapping[str, object]) -> float:
+    """Execute `source` with `parameters` and keep the record at `target`; seconds.
+
+    Raises SkfmError for a parameter that the notebook does not have and, in one
+    line, for whatever the notebook itself raised; the record is kept either way.
+    """
+    import papermill
+
+    known = papermill.inspect_notebook(str(source))
+    for name in parameters:
+        if name not in known:
+            raise SkfmError(
+                f"{source.stem} has no parameter {name!r}", f"one of {', '.join(known)}"
+            )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    with _live_line(source.stem):
+        try:
+            papermill.execute_notebook(
+                str(source),
+                str(target),
+                dict(parameters),
+                cwd=str(project_root()),
+                progress_bar=False,
+            )
+        except papermill.PapermillExecutionError as error:
+            raise SkfmError(f"{source.stem}: {error.ename}: {error.evalue}") from error
+    seconds = time.monotonic() - started
+    print(f"{source.stem} · {clock(seconds)} → {_relative(target)}", flush=True)
+    return seconds
+
+
+@contextlib.contextmanager
+def _live_line(label: str) -> Iterator[None]:
+    """Show the progress line of the kernel, if a terminal is watching."""
+    stop = threading.Event()
+    with tempfile.TemporaryDirectory() as folder:
+        line = Path(folder) / "progress"
+        former = os.environ.get("SKFM_PROGRESS")
+        os.environ["SKFM_PROGRESS"] = str(line)
+        watcher = threading.Thread(target=_watch, args=(label, line, stop))
+        watcher.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            watcher.join()
+            if former is None:
+                del os.environ["SKFM_PROGRESS"]
+            else:
+                os.environ["SKFM_PROGRESS"] = former
+
+
+def _watch(label: str, line: Path, stop: threading.Event) -> None:
+    terminal = sys.stderr.isatty()
+    while not stop.wait(0.5 if terminal else 30.0):
+        text = line.read_text(encoding="utf-8") if line.is_file() else "starting"
+        start, end = ("\r\033[K", "") if terminal else ("", "\n")
+        print(f"{start}{label} · {text}", end=end, file=sys.stderr, flush=True)
+    if terminal:
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def _relative(path: Path) -> Path:
+    root = project_root()
+    return path.relative_to(root) if path.is_relative_to(root) else path

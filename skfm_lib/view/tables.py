@@ -1,0 +1,54 @@
+"""Tables and single numbers for the book."""
+
+from collections.abc import Mapping, Sequence
+
+from IPython.display import Markdown, display
+
+from skfm_lib.study import Stage
+
+
+def table(
+    rows: Mapping[str, Mapping[str, object]], name: str, caption: str
+) -> Markdown:
+    """A numbered table of the book: row label → column → value.
+
+    Shown from a cell with ``"mystnb": {"markdown_format": "myst"}``; pages refer to
+    it by `name`.  A column that a row lacks is left empty.
+    """
+    columns = list(dict.fromkeys(c for row in rows.values() for c in row))
+    lines = [_line(["", *columns]), _line(["---"] * (1 + len(columns)))]
+    for label, row in rows.items():
+        lines.append(_line([label, *(_text(row.get(c, "")) for c in columns)]))
+    body = "\n".join(lines)
+    return Markdown(f":::{{table}} {caption}\n:name: {name}\n\n{body}\n:::")
+
+
+def with_interval(value: float, low: float, high: float, digits: int = 3) -> str:
+    """``0.123 (0.101–0.150)``: a value and its 95 % interval, `digits` significant."""
+    return f"{value:.{digits}g} ({low:.{digits}g}–{high:.{digits}g})"
+
+
+def record(name: str, value: float | str) -> None:
+    """Keep a value in the notebook's record, for any page to glue in by `name`."""
+    prefix = "application/papermill.record/"
+    metadata = {"scrapbook": {"name": name, "mime_prefix": prefix}}
+    content = {f"{prefix}text/plain": repr(value)}
+    display(content, raw=True, metadata=metadata)
+
+
+def made_by(stage: Stage) -> Markdown:
+    """One small line: which stage, run, seed and preset made what is above."""
+    study = stage.study
+    return Markdown(
+        f"<small>Made by stage {stage.name} of run `{study.name}`: preset "
+        f"{study.settings.name}, seed {study.seed}, fingerprint "
+        f"`{stage.fingerprint}`.</small>"
+    )
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _text(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
