@@ -57,14 +57,14 @@ def phantom_skull(
 
 def _slab(seed: int, quality: int, axes: tuple, spacing: float) -> np.ndarray:
     head = upright(seed, axes)
-    unseen = view.outside(seed, quality, head)
+    who = craniometry(seed)
+    unseen = view.outside(seed, quality, who, head)
     bone = np.zeros(unseen.shape, bool)
     seen = [np.flatnonzero((unseen < 0).any(others)) for others in ((1, 2), (0, 2), (0, 1))]
     if seen[0].size:
         box = tuple(slice(s[0], s[-1] + 1) for s in seen)
-        who = craniometry(seed)
         points = to_template(seed, who, tuple(c[box] for c in head))
-        clay = Clay(points, least=0.45 * spacing)
+        clay = Clay(points, spacing)
         _model(clay, seed, who)
         if (lost := view.holes(seed, points)) is not None:
             clay.carve(lost)

@@ -14,7 +14,8 @@ from skfm_lib.data.phantom.shapes import (
     smooth_min,
 )
 
-FINE = 1.2  # mm, half a voxel; coarser lattices cannot show curved plates
+THIN = 0.6  # voxels, least radius of a part: oblique walls stay closed
+FINE = 2.5  # mm; coarser lattices cannot show curved plates
 Box = tuple[slice, slice, slice]
 
 
@@ -23,8 +24,8 @@ class Clay:
     """A field of bone on a lattice; each solid is evaluated in its own box only.
 
     points  coordinates x, y, z of the lattice points, mm, float32 (3, D, H, W)
-    least   radius below which no part is thinned: half a voxel, so that thin walls
-            stay closed on coarse grids
+    spacing of the lattice, mm; no part is thinner than THIN of it in radius, so that
+            walls stay closed on coarse grids
     bone    distance field of the bone; air: that of the cavities cut so far
 
     Solids are given for the right side; unless `midline`, the left gets the mirror
@@ -32,11 +33,12 @@ class Clay:
     """
 
     points: np.ndarray
-    least: float
+    spacing: float
     bone: np.ndarray = field(init=False)
     air: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
+        self.least = THIN * self.spacing
         self.bone = np.full(self.points.shape[1:], FAR)
         self.air = np.full(self.points.shape[1:], FAR)
         self._ranges = _slice_ranges(self.points)
@@ -49,12 +51,22 @@ class Clay:
             self.bone[box] = smooth_min(self.bone[box], d, blend)
 
     def cut(
-        self, solid: Pebble | Web, wall: float = 0.0, midline: bool = False
+        self,
+        solid: Pebble | Web,
+        wall: float = 0.0,
+        midline: bool = False,
+        closed: bool = False,
     ) -> None:
-        """Hollow out a solid, leaving `wall` mm (or a voxel) to earlier cavities."""
+        """Hollow out a solid, leaving `wall` mm (or a voxel) to earlier cavities.
+
+        A closed cavity stays that far under every surface: too small, it vanishes.
+        """
+        wall = max(wall, self.spacing) if wall else 0.0
         for box, d in self._distances(solid, 0.1, 2.0 + wall, midline):
-            if wall:
-                d = np.maximum(d, max(wall, 2 * self.least) - self.air[box])
+            if closed:
+                d = np.maximum(d, self.bone[box] + np.float32(wall))
+            elif wall:
+                d = np.maximum(d, np.float32(wall) - self.air[box])
             self.carve(d, box)
 
     def carve(self, d: np.ndarray, box: Box = (slice(None),) * 3) -> None:
@@ -83,7 +95,7 @@ class Clay:
         self, web: Web, least: float, pad: float, midline: bool
     ) -> Iterator[tuple[Box, np.ndarray]]:
         # Parts and sides join without a fillet: shared edges would swell.
-        parts = web.fine_parts if self.least < FINE else web.parts
+        parts = web.fine_parts if self.spacing < FINE else web.parts
         if not midline:
             parts = parts + [part * MIRROR for part in parts if part[:, 0].any()]
         boxes = self._boxes(np.array([_part_bounds(p, least + pad) for p in parts]))

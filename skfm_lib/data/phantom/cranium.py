@@ -51,8 +51,11 @@ def polynomial(terms: dict, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.n
     return nest(terms, (x, y, z))
 
 
-# The floor of the anterior fossa, over the orbits, is a step above the middle one.
-FOSSA_STEP = Pebble((0, 80, -2), (47, 39, 36), power=4)
+THINNEST = 2.2  # mm of braincase
+CLOSED = 1.3  # voxels of braincase
+# The floor of the anterior fossa, over the orbits, is a step above the middle one:
+# half-width, back (y) and top (z) of the block under it, mm.
+FOSSA_STEP = (45.0, 41.0, 34.0)
 
 
 def add_vault(clay: Clay, who: Craniometry) -> np.ndarray:
@@ -63,9 +66,14 @@ def add_vault(clay: Clay, who: Craniometry) -> np.ndarray:
     outer = rho - polynomial(OUTER, *u)
     thick = polynomial(THICKNESS, *u) * np.float32(who.parietal_thickness / PARIETAL)
     np.minimum(clay.bone, outer, out=clay.bone)
-    brain = outer + np.maximum(thick, 1.8 * clay.least)
-    return np.maximum(brain, -FOSSA_STEP.distance(clay.points.reshape(3, -1), 0.0)
-                      .reshape(brain.shape))
+    # Along the ray a wall measures its thickness times the slope of `outer`.
+    slope = np.sqrt(sum(g * g for g in np.gradient(outer, clay.spacing)))
+    least = np.float32(CLOSED * clay.spacing) * np.clip(slope, 1, 2.5)
+    brain = outer + np.maximum(thick, np.maximum(least, THINNEST))
+    x, y, z = clay.points
+    half, back, top = FOSSA_STEP
+    step = np.maximum(np.maximum(np.abs(x) - half, back - y), z - top)
+    return np.maximum(brain, -step)
 
 
 def add_base(clay: Clay, who: Craniometry) -> None:
@@ -94,8 +102,8 @@ def cut_openings(clay: Clay, brain: np.ndarray, who: Craniometry) -> None:
     clay.cut(EAR_CANAL)
     clay.cut(JUGULAR)
     s = who.sinus
-    clay.cut(Pebble((8.0, 89, 44), (6.5 * s, 2.6, 7 * s)), 2)
-    clay.cut(Pebble((54, -13, -6), (6, 8, 8)), 3)
+    clay.cut(Pebble((9.0, 89, 45), (8.0 * s, 5.0, 9 * s)), 1.8, closed=True)
+    clay.cut(Pebble((54, -13, -6), (6, 8, 8)), 3, closed=True)
 
 
 def add_fossae(clay: Clay, who: Craniometry) -> None:
@@ -103,7 +111,7 @@ def add_fossae(clay: Clay, who: Craniometry) -> None:
     clay.add(SPHENOID, 4)
     clay.add(INNER, 5)
     s = who.sinus
-    clay.cut(Pebble((0, 36, 9), (10 * s, 11 * s, 8.5 * s)), 2, midline=True)
+    clay.cut(Pebble((0, 36, 9), (10 * s, 11 * s, 8.5 * s)), 1.5, midline=True, closed=True)
     clay.cut(ETHMOID, 1.2, midline=True)
 
 

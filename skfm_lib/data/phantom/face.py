@@ -9,7 +9,7 @@ from functools import lru_cache
 from skfm_lib.data.phantom.clay import Clay
 from skfm_lib.data.phantom.craniometry import Craniometry
 from skfm_lib.data.phantom.individual import BIZYGOMATIC, FACE, NASION_Z
-from skfm_lib.data.phantom.shapes import Point, Web
+from skfm_lib.data.phantom.shapes import Pebble, Point, Web
 
 # name: x, y, z, radius
 LANDMARKS: dict[str, Point] = {
@@ -27,10 +27,10 @@ LANDMARKS: dict[str, Point] = {
     "rim_in": (12.5, 86.5, 17.0, 2.2),
     "rim_top_in": (14.0, 88.0, 31.0, 3.5),
     # forehead and orbital roof
-    "front": (0.0, 89.0, 57.0, 4.5),
-    "front_mid": (22.0, 84.0, 59.0, 4.5),
-    "front_out": (40.0, 69.0, 60.0, 4.5),
-    "temporal": (50.0, 56.0, 50.0, 4.0),
+    "front": (0.0, 86.5, 61.0, 4.0),
+    "front_mid": (22.0, 81.0, 62.0, 4.0),
+    "front_out": (40.0, 66.0, 62.0, 4.0),
+    "temporal": (50.0, 55.0, 51.0, 3.6),
     "roof_in": (13.0, 62.0, 34.0, 1.6),
     "roof_out": (35.0, 57.0, 38.0, 1.6),
     # nose
@@ -165,6 +165,7 @@ def webs(who: Craniometry) -> tuple[Web, Web]:
 def add_face(clay: Clay, who: Craniometry) -> None:
     """Join the face to the braincase."""
     walls, front = webs(who)
+    clay.add(BROW_CORE, 4, midline=True)
     clay.add(walls, 4)
     clay.add(front, 5)
 
@@ -190,6 +191,7 @@ def add_nose(clay: Clay) -> None:
     clay.add(CONCHAE, 1.5)
 
 
+BROW_CORE = Pebble((0, 77, 47), (43, 14, 13))
 SEPTUM = Web(
     {
         "fore": (0.0, 84.0, -17.0, 1.4),

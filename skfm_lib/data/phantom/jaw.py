@@ -5,6 +5,7 @@ from functools import lru_cache
 from skfm_lib.data.phantom.craniometry import Craniometry
 from skfm_lib.data.phantom.shapes import Point, Web
 
+
 @lru_cache(maxsize=8)  # one skull is worked in many slabs
 def mandible(who: Craniometry) -> Web:
     """Body, chin, rami, condyles and coronoids as one web."""
@@ -16,16 +17,16 @@ def mandible(who: Craniometry) -> Web:
         "condyle_in": (44.0, 7.5, -4.0, 3.8),
         "neck": (50.5, 9.5, -14.0, 3.4),
         "post": (51.0 + wide / 2, 10.0, -34.0, 3.2),
-        "post_low": (49.0 + wide, 11.0 + open_ / 2, -52.0, 3.2),
-        "gonion": (46.5 + wide, 19.0 + open_, -64.0 + open_ / 2, 3.6),
+        "post_low": (49.0 + wide, 11.0 + open_ / 2, -57.0, 3.2),
+        "gonion": (46.5 + wide, 18.0 + open_, -73.0 + open_ / 2, 3.6),
         "notch": (48.5, 25.0, -19.0, 1.8),
         "coronoid": (46.5, 40.0, -1.0, 1.6),
         "fore_up": (44.5, 44.5, -20.0, 2.2),
         "fore": (37.5, 47.0, -38.0, 3.0),
         "retromolar": (30.0, 47.0, -50.0, 4.5),
-        "ramus": (46.5, 27.0, -40.0, 2.4),
-        "base1": (41.5 + wide / 2, 37.0, -73.5 - low / 3, 4.0),
-        "base2": (33.5, 57.0, -79.5 - low / 2, 4.4),
+        "ramus": (46.5, 27.0, -44.0, 2.4),
+        "base1": (41.5 + wide / 2, 37.0, -78.0 - low / 3, 4.0),
+        "base2": (33.5, 57.0, -81.0 - low / 2, 4.4),
         "base3": (22.0, 74.0, -85.0 - low, 4.8),
         "base4": (12.0, 83.0, -87.0 - low, 5.0),
         "base5": (0.0, 84.5, -87.0 - low, 5.0),

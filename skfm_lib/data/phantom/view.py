@@ -2,20 +2,22 @@
 
 import numpy as np
 
-from skfm_lib.data.phantom.individual import Coordinates
+from skfm_lib.data.phantom.craniometry import Craniometry
+from skfm_lib.data.phantom.individual import FACE, NASION_Z, Coordinates
 from skfm_lib.data.phantom.shapes import FAR
 
-# Lower and upper border of the scanned slab at the face (y = 85 mm), mm, and its
-# tilt towards the back of the head, degrees: (least, greatest) each.  Paper §3.3:
-# QS 2 ends at the nasion or the upper orbits; QS 3 holds more of the nose; QS 4 all
-# of the nose, perhaps no cap; QS 5 nearly everything; QS 6 lacks the upper skull.
+# The scanned slab, (least, greatest) each: lower border at the face, in nasal heights
+# above the nasal floor (so that 1 is the nasion); upper border, mm; and tilt towards
+# the back of the head, degrees.  Paper §3.3: QS 2 ends at the nasion or the upper
+# orbits; QS 3 holds more of the nose; QS 4 all of the nose, perhaps no cap; QS 5
+# nearly everything; QS 6 the mandible, but not the upper skull.
 ABOVE = 400.0  # mm; the slab has no upper border in the grid
 SLABS = {
-    2: ((18.0, 33.0), (ABOVE, ABOVE), (10.0, 20.0)),
-    3: ((-8.0, 10.0), (ABOVE, ABOVE), (4.0, 14.0)),
-    4: ((-42.0, -26.0), (45.0, 95.0), (-2.0, 8.0)),
-    5: ((-108.0, -54.0), (ABOVE, ABOVE), (-4.0, 6.0)),
-    6: ((-125.0, -102.0), (4.0, 38.0), (-4.0, 6.0)),
+    2: ((0.8, 1.05), (ABOVE, ABOVE), (10.0, 20.0)),
+    3: ((0.2, 0.6), (ABOVE, ABOVE), (4.0, 14.0)),
+    4: ((-0.4, -0.1), (45.0, 95.0), (-2.0, 8.0)),
+    5: ((-1.75, -0.65), (ABOVE, ABOVE), (-4.0, 6.0)),
+    6: ((-2.2, -1.75), (4.0, 38.0), (-4.0, 6.0)),
 }
 FACE_Y = 85.0
 CAPLESS = 0.5  # share of QS 4 scans without the cap
@@ -24,10 +26,14 @@ HOLED = 0.15  # share of scans with holes left by thresholding
 THIN = ((64, 12, 28), (50, -35, 90), (14, 62, 20), (28, 62, 36), (24, 74, -10))
 
 
-def outside(seed: int, quality: int, head: Coordinates) -> np.ndarray:
+def outside(
+    seed: int, quality: int, who: Craniometry, head: Coordinates
+) -> np.ndarray:
     """Signed distance (mm) to the scanned slab, positive where nothing was scanned."""
     rng = np.random.default_rng([seed, 6])
     low, high, tilt = (rng.uniform(*SLABS[quality][i]) for i in range(3))
+    nasion = NASION_Z * who.face_height / FACE
+    low = nasion + (low - 1) * who.nasal_height
     sideways = rng.normal(0, 0.012)
     if quality == 4 and rng.random() >= CAPLESS:
         high = ABOVE
