@@ -1,0 +1,1 @@
+"""Skulls as files, meshes and voxel grids; everything in RAS+ millimetres."""

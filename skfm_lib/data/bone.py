@@ -55,7 +55,10 @@ def bone_voxels(mesh: pv.PolyData, grid: Grid) -> np.ndarray:
     """Bone (D, H, W) bool of a placed skull, with thin walls kept on coarse grids.
 
     A voxel is bone when at least WALL_SHARE of it is, measured on the grid split to
-    about WALL_SPACING; a grid as fine as that is point-sampled as it is.
+    about WALL_SPACING; a grid as fine as that is point-sampled as it is.  At 4.08 mm
+    point samples and a share of a half tear orbits, temporal bone and skull base of a
+    real CT open; 0.4 leaves them closed, as the phantoms' are, with walls of a voxel
+    and 15 % more bone than the surface holds (0.3: 26 %).
     """
     factor = max(1, round(grid.spacing / WALL_SPACING))
     fine = voxelise(mesh, grid.refined(factor))

@@ -12,6 +12,9 @@ import SimpleITK as sitk
 
 from skfm_lib.errors import SkfmError
 
+NIFTI_HEADER = 352  # bytes before the voxels, NIfTI-1 standard
+NIFTI_FLOATS = {16: "f4", 64: "f8"}  # NIfTI-1 data types
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -102,7 +105,20 @@ def _voxel_bytes(path: Path) -> int:
     except RuntimeError as reason:
         raise unreadable(path, reason) from reason
     itemsize = sitk.Image([1] * 3, reader.GetPixelID()).GetSizeOfPixelComponent()
-    return int(np.prod(reader.GetSize())) * itemsize * reader.GetNumberOfComponents()
+    values = int(np.prod(reader.GetSize())) * reader.GetNumberOfComponents()
+    return NIFTI_HEADER + values * itemsize
+
+
+def nifti_floats(path: Path) -> np.ndarray:
+    """The voxels of a NIfTI file as stored, 1-D; none if they are not floats."""
+    with (gzip.open if suffix(path) == ".nii.gz" else open)(path, "rb") as stream:
+        content = stream.read()
+    order = "<" if int.from_bytes(content[:4], "little") == 348 else ">"
+    kind = np.frombuffer(content, f"{order}i2", 1, offset=70)[0]
+    start = int(np.frombuffer(content, f"{order}f4", 1, offset=108)[0])
+    if kind not in NIFTI_FLOATS:
+        return np.empty(0)
+    return np.frombuffer(content[start:], order + NIFTI_FLOATS[kind])
 
 
 def _last_line(reason: object) -> str:

@@ -6,6 +6,7 @@ never mix in one folder.
 
 import csv
 import json
+import math
 from collections import Counter
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -105,7 +106,7 @@ def proportional(counts: dict[int, int], total: int) -> dict[int, int]:
     shares = np.floor(exact).astype(int)
     order = np.argsort(shares - exact, kind="stable")
     shares[order[: total - shares.sum()]] += 1
-    return {c: int(n) for c, n in zip(classes, shares)}
+    return {c: int(n) for c, n in zip(classes, shares, strict=True)}
 
 
 def stratified_split(
@@ -127,23 +128,34 @@ def stratified_split(
 
 
 def _skull(path: Path, row: dict[str, str], line: int) -> Skull:
-    where = f"{path} line {line} ({row['name']})"
-    unlabelled = row["split"] == "unlabelled"
-    allowed = [""] if unlabelled else [str(q) for q in QUALITIES]
+    """A row as a Skull; SkfmError naming the row and what is wrong with it."""
+    where = f"{path} line {line}"
+    if None in row or None in row.values():
+        found = f"{where}: {len([v for v in row.values() if v])} cells"
+        raise SkfmError(found, f"{len(COLUMNS)} cells", "mend the row")
+    where, quality, spacing = f"{where} ({row['name']})", None, _number(row["spacing"])
     if row["split"] not in SPLITS:
         found = f"{where}: split {row['split']!r}"
         raise SkfmError(found, " or ".join(SPLITS), "mend the row")
+    if row["split"] == "unlabelled":
+        allowed, expected = [""], "no quality (unlabelled)"
+    else:
+        allowed, expected = [str(q) for q in QUALITIES], "a quality of 2–6"
+        quality = int(_number(row["quality"]) or 0)
     if row["quality"] not in allowed:
-        expected = "no quality (unlabelled)" if unlabelled else "a quality of 2–6"
-        raise SkfmError(
-            f"{where}: quality {row['quality']!r}", expected, "mend the row"
-        )
+        found = f"{where}: quality {row['quality']!r}"
+        raise SkfmError(found, expected, "mend the row")
+    if spacing is None or spacing <= 0:
+        found = f"{where}: spacing {row['spacing']!r}"
+        raise SkfmError(found, "millimetres, such as 4.08", "mend the row")
     if not (path.parent / row["file"]).is_file():
         raise SkfmError(f"{where}: {row['file']} does not exist", "its volume", REMEDY)
-    try:
-        spacing = float(row["spacing"])
-    except ValueError:
-        found = f"{where}: spacing {row['spacing']!r}"
-        raise SkfmError(found, "millimetres, such as 4.08", "mend the row") from None
-    quality = None if unlabelled else int(row["quality"])
     return Skull(**{**row, "quality": quality, "spacing": spacing})
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

@@ -18,8 +18,9 @@ from skfm_lib.data.voxels import Grid, Shape, scaled_shape, skull_grid
 from skfm_lib.errors import SkfmError
 from skfm_lib.progress import track
 
+QUICK_SHAPE = scaled_shape(1 / 8)
 USUAL_BONE = (150.0, 1500.0)  # ml, a calvarium … a skull with mandible and vertebrae
-USUAL_PARTS = 3  # cranium, mandible, neck
+ALLOWED_LOOSE = 0.15  # share of the bone in parts other than the largest: a mandible
 ALLOWED_OUTSIDE = 0.01  # share of a surface's points
 
 
@@ -27,7 +28,7 @@ ALLOWED_OUTSIDE = 0.01  # share of a surface's points
 class Report:
     """What `prepare` did: the data set's folder, its skulls, and what was skipped.
 
-    problems  file (relative to the input folder) → what is wrong with it, and the remedy
+    problems  file (relative to the input folder) → what is wrong, and the remedy
     """
 
     folder: Path
@@ -52,7 +53,7 @@ class Report:
 def prepare(
     folder: Path,
     out: Path,
-    shape: Shape = scaled_shape(1 / 8),
+    shape: Shape = QUICK_SHAPE,
     threshold: float = THRESHOLD,
     labels: Path | None = None,
     strict: bool = False,
@@ -127,6 +128,8 @@ def _prepare_one(path: Path, volumes: Path, shape: Shape, threshold: float) -> s
     placed, matrix = place(mesh)
     grid = skull_grid(shape)
     bone = bone_voxels(placed, grid)
+    if not bone.any():
+        raise SkfmError("no voxel is bone", "a closed surface", "repair the mesh")
     checks = _checks(placed, matrix, borders, bone, grid)
     write_volume(target, bone, grid)
     entry = {"bytes": size, "checks": checks, "scan to skull frame": matrix.tolist()}
@@ -162,9 +165,10 @@ def _checks(
     volume = placed.volume / 1000
     if not USUAL_BONE[0] <= volume <= USUAL_BONE[1]:
         notes.append(f"{volume:.0f} ml of bone")
-    parts = label(bone, return_num=True)[1]
-    if parts > USUAL_PARTS:
-        notes.append(f"{parts} separate parts")
+    sizes = np.bincount(label(bone).ravel())[1:]
+    loose = 1 - sizes.max() / sizes.sum()
+    if loose > ALLOWED_LOOSE:
+        notes.append(f"{100 * loose:.0f} % of the bone in loose parts")
     return ", ".join(notes) or "ok"
 
 

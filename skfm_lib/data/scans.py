@@ -9,12 +9,16 @@ from pathlib import Path
 import numpy as np
 import pyvista as pv
 import SimpleITK as sitk
+import trimesh
+from vtkmodules.vtkIOXML import vtkXMLPolyDataWriter
 
 from skfm_lib.data.files import (
     check_present,
     check_suffix,
     cut_short,
+    nifti_floats,
     replacing,
+    suffix,
     unreadable,
 )
 from skfm_lib.data.voxels import Grid
@@ -43,9 +47,7 @@ def read_scan(path: Path) -> sitk.Image:
         image = sitk.Cast(image, sitk.sitkFloat32)
     else:
         image = sitk.Cast(image, sitk.sitkInt16)
-    values = sitk.GetArrayViewFromImage(image)
-    wrong = 0 if values.dtype == np.int16 else int((~np.isfinite(values)).sum())
-    if wrong:
+    if wrong := _not_finite(Path(path), image):
         raise SkfmError(
             f"{path}: {wrong} voxels are NaN or infinite",
             "finite values in every voxel",
@@ -127,13 +129,25 @@ def read_mesh(path: Path) -> pv.PolyData:
 def write_mesh(path: Path, mesh: pv.PolyData) -> None:
     """Write a mesh in RAS mm as STL, PLY, OBJ or VTP, by the suffix of `path`.
 
-    SkfmError if the suffix is another or the file cannot be written whole.
+    SkfmError if the suffix is another or the file cannot be written.
     """
     check_suffix(Path(path), MESH_SUFFIXES)
     with replacing(Path(path)) as temporary:
-        mesh.save(temporary)
-        if not temporary.exists() or pv.read(temporary).n_cells != mesh.n_cells:
-            raise OSError("the file was cut short")
+        temporary.write_bytes(_encoded(mesh, suffix(path)))
+
+
+def _encoded(mesh: pv.PolyData, kind: str) -> bytes:
+    """The mesh as a file's content; VTK's own writing crashes when the disk is full."""
+    if kind == ".vtp":
+        writer = vtkXMLPolyDataWriter()
+        writer.SetInputData(mesh)
+        writer.SetDataModeToBinary()
+        writer.WriteToOutputStringOn()
+        writer.Write()
+        return writer.GetOutputString().encode()
+    plain = trimesh.Trimesh(mesh.points, mesh.regular_faces, process=False)
+    content = plain.export(file_type=kind[1:])
+    return content if isinstance(content, bytes) else content.encode()
 
 
 def _read_image(path: Path) -> sitk.Image:
@@ -152,6 +166,17 @@ def _read_image(path: Path) -> sitk.Image:
             "export the whole series as one volume",
         )
     return image
+
+
+def _not_finite(path: Path, image: sitk.Image) -> int:
+    """How many voxels are NaN or infinite; ITK reads those of NIfTI files as 0."""
+    if image.GetPixelID() == sitk.sitkInt16:
+        return 0
+    if suffix(path) in (".nii", ".nii.gz"):
+        values = nifti_floats(path)
+    else:
+        values = sitk.GetArrayViewFromImage(image)
+    return int((~np.isfinite(values)).sum())
 
 
 def _check_geometry(path: Path, image: sitk.Image) -> None:

@@ -1,0 +1,220 @@
+"""Scans, volumes and meshes as files: geometry kept, bad input named."""
+
+import resource
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import pyvista as pv
+import SimpleITK as sitk
+
+from skfm_lib.data.files import replacing, stem, suffix
+from skfm_lib.data.scans import (
+    MESH_SUFFIXES,
+    ONE_FILE_SUFFIXES,
+    read_mesh,
+    read_scan,
+    read_volume,
+    write_mesh,
+    write_volume,
+)
+from skfm_lib.data.voxels import skull_grid
+from skfm_lib.errors import SkfmError
+
+SHAPE = (29, 22, 32)
+
+
+@pytest.fixture
+def occupancy() -> np.ndarray:
+    return np.random.default_rng(0).random(SHAPE) > 0.6
+
+
+def ct(values=None, spacing=(2.0, 2.0, 3.0)) -> sitk.Image:
+    if values is None:
+        values = np.random.default_rng(0).integers(-1000, 2000, (40, 50, 60))
+        values = values.astype(np.int16)
+    image = sitk.GetImageFromArray(values)
+    image.SetSpacing(spacing)
+    return image
+
+
+@pytest.mark.parametrize("kind", ONE_FILE_SUFFIXES)
+def test_volume_round_trip_is_exact(tmp_path, occupancy, kind):
+    path = tmp_path / "Schädel 1.x" / f"skull à{kind}"
+    write_volume(path, occupancy, skull_grid(SHAPE))
+    back, grid = read_volume(path)
+    assert np.array_equal(back, occupancy) and back.dtype == bool
+    assert grid == skull_grid(SHAPE)
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_viewers_see_every_voxel_where_it_is(tmp_path):
+    grid, occupancy = skull_grid(SHAPE), np.zeros(SHAPE, bool)
+    occupancy[20, 3, 30] = True  # anterior, left, superior
+    write_volume(tmp_path / "a.nii.gz", occupancy, grid)
+    image = sitk.ReadImage(str(tmp_path / "a.nii.gz"))
+    z, y, x = np.argwhere(sitk.GetArrayFromImage(image))[0].tolist()
+    lps = np.array(image.TransformIndexToPhysicalPoint((x, y, z)))
+    expected = grid.to_mm(np.array([[20, 3, 30]]))[0]
+    np.testing.assert_allclose(lps * (-1, -1, 1), expected, atol=1e-3)
+
+
+def test_a_scan_in_any_axis_order_comes_out_as_ras(tmp_path):
+    image = ct()
+    path = tmp_path / "turned.nii.gz"
+    sitk.WriteImage(sitk.DICOMOrient(image, "PIR"), str(path))
+    scan = read_scan(path)
+    assert np.allclose(scan.GetDirection(), (-1, 0, 0, 0, -1, 0, 0, 0, 1))
+    point = scan.TransformIndexToPhysicalPoint((7, 8, 9))
+    index = image.TransformPhysicalPointToIndex(point)
+    assert scan[7, 8, 9] == image[index] and scan.GetPixelID() == sitk.sitkInt16
+
+
+@pytest.mark.parametrize("keep", [0, 200, 0.5, 0.999])
+@pytest.mark.parametrize("kind", [".nii.gz", ".nii", ".nrrd", ".mha"])
+def test_cut_short_scans_are_refused(tmp_path, keep, kind):
+    path = tmp_path / f"scan{kind}"
+    sitk.WriteImage(ct(), str(path))
+    data = path.read_bytes()
+    path.write_bytes(data[: keep if isinstance(keep, int) else int(keep * len(data))])
+    with pytest.raises(SkfmError, match=f"scan{kind} cannot be read"):
+        read_scan(path)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (sitk.Image(40, 50, sitk.sitkInt16), "40×50"),
+        (sitk.Image([20, 20, 20, 2], sitk.sitkInt16), "20×20×20×2"),
+        (sitk.Image([40, 40, 40], sitk.sitkVectorInt16, 3), "3 value"),
+        (ct(spacing=(0.002, 0.002, 0.003)), "voxels of 0.002×0.002×0.003 mm"),
+        (ct(spacing=(20, 20, 30)), "voxels of 20×20×30 mm"),
+        (ct(spacing=(1, 1, 0.5)), "field of view of 60×50×20 mm"),
+        (ct(spacing=(9.9, 9.9, 9.9)), "field of view of 594×495×396 mm"),
+    ],
+)
+def test_what_is_no_head_scan_is_refused(tmp_path, image, message):
+    path = tmp_path / "scan.nrrd"
+    sitk.WriteImage(image, str(path))
+    if "594" in message:
+        assert read_scan(path).GetSize() == (60, 50, 40)
+        return
+    with pytest.raises(SkfmError, match=message):
+        read_scan(path)
+
+
+@pytest.mark.parametrize("kind", [".nii", ".nii.gz", ".nrrd", ".mha"])
+@pytest.mark.parametrize("number", [np.float32, np.float64])
+def test_nan_is_refused(tmp_path, kind, number):
+    values = np.zeros((40, 50, 60), number)
+    values[3, 4, 5] = np.nan
+    sitk.WriteImage(ct(values), str(tmp_path / f"scan{kind}"))
+    with pytest.raises(SkfmError, match="1 voxels are NaN"):
+        read_scan(tmp_path / f"scan{kind}")
+
+
+def test_missing_and_unknown_files_are_named(tmp_path):
+    with pytest.raises(SkfmError, match="no.nii.gz does not exist"):
+        read_scan(tmp_path / "no.nii.gz")
+    (tmp_path / "a.txt").write_text("x")
+    with pytest.raises(SkfmError, match="unknown file type .txt"):
+        read_scan(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize("kind", MESH_SUFFIXES)
+def test_mesh_round_trip(tmp_path, kind):
+    mesh = pv.Sphere(radius=80, center=(3, 4, 5))
+    write_mesh(tmp_path / "ä b" / f"m{kind}", mesh)
+    back = read_mesh(tmp_path / "ä b" / f"m{kind}")
+    assert back.n_cells == mesh.n_cells and back.is_all_triangles
+    np.testing.assert_allclose(back.bounds, mesh.bounds, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("factor", "unit"),
+    [
+        (1e-3, "metres"),
+        (0.1, "centimetres"),
+        (1 / 25.4, "inches"),
+        (1e3, "micrometres"),
+    ],
+)
+def test_a_mesh_in_another_unit_says_which(tmp_path, factor, unit):
+    pv.Sphere(radius=100 * factor).save(tmp_path / "m.ply")
+    with pytest.raises(SkfmError, match=f"looks like {unit}"):
+        read_mesh(tmp_path / "m.ply")
+
+
+def test_meshes_without_triangles_are_refused(tmp_path):
+    (tmp_path / "empty.stl").write_bytes(b"")
+    (tmp_path / "none.stl").write_bytes(bytes(84))
+    pv.PolyData(np.eye(3) * 100.0).save(tmp_path / "points.ply")
+    broken = pv.Sphere(radius=80)
+    broken.points[7] = np.nan
+    broken.save(tmp_path / "nan.vtp")
+    for name in ("empty.stl", "none.stl", "points.ply", "nan.vtp"):
+        with pytest.raises(SkfmError, match=f"{name} cannot be read"):
+            read_mesh(tmp_path / name)
+
+
+def test_a_folder_that_is_a_file_is_said_and_nothing_is_left(tmp_path, occupancy):
+    (tmp_path / "out").write_text("I am a file")
+    with pytest.raises(SkfmError, match="could not be written"):
+        write_volume(tmp_path / "out" / "a.nii.gz", occupancy, skull_grid(SHAPE))
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+FULL_DISK = """
+import numpy as np, pyvista as pv
+from skfm_lib.data.scans import write_mesh, write_volume
+from skfm_lib.data.voxels import skull_grid
+from skfm_lib.errors import SkfmError
+shape = (57, 44, 64)
+noise = np.random.default_rng(0).random(shape) > 0.5
+for name in ("a.nii.gz", "a.nii", "a.nrrd", "a.stl", "a.ply", "a.vtp", "a.obj"):
+    try:
+        if name[2] in "spvo":
+            write_mesh(name, pv.Sphere(radius=80, theta_resolution=99))
+        else:
+            write_volume(name, noise, skull_grid(shape))
+    except SkfmError as error:
+        assert name in str(error), error
+    else:
+        raise SystemExit(name + " was written")
+"""
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_half_one(tmp_path):
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+
+    (tmp_path / "a.nii.gz").write_bytes(b"old")
+    path = ":".join(p for p in sys.path if p)
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK],
+        cwd=tmp_path,
+        preexec_fn=limit,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["a.nii.gz"]
+    assert (tmp_path / "a.nii.gz").read_bytes() == b"old"
+
+
+def test_replacing_keeps_the_old_file_when_the_block_fails(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(KeyError), replacing(path) as temporary:
+        temporary.write_text("new")
+        raise KeyError
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_names_keep_both_parts_of_a_double_suffix():
+    assert suffix("x/A.b.NII.GZ") == ".nii.gz" and stem("x/A.b.NII.GZ") == "A.b"
+    assert suffix("x/CT1_C.stl") == ".stl" and stem("noend") == "noend"
