@@ -60,7 +60,8 @@ def _slab(seed: int, quality: int, axes: tuple, spacing: float) -> np.ndarray:
     who = craniometry(seed)
     unseen = view.outside(seed, quality, who, head)
     bone = np.zeros(unseen.shape, bool)
-    seen = [np.flatnonzero((unseen < 0).any(others)) for others in ((1, 2), (0, 2), (0, 1))]
+    axes = ((1, 2), (0, 2), (0, 1))
+    seen = [np.flatnonzero((unseen < 0).any(others)) for others in axes]
     if seen[0].size:
         box = tuple(slice(s[0], s[-1] + 1) for s in seen)
         points = to_template(seed, who, tuple(c[box] for c in head))
@@ -81,6 +82,6 @@ def _model(clay: Clay, seed: int, who: Craniometry) -> None:
     cranium.add_fossae(clay, who)
     face.add_nose(clay)
     add_teeth(clay, seed, UPPER_ROW)
-    clay.add(jaw.mandible(who), 3)
+    jaw.add_mandible(clay, who)
     add_teeth(clay, seed, LOWER_ROW)
     spine.add_spine(clay, seed)

@@ -1,6 +1,6 @@
 """The block of bone that solids are added to and cut from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +17,7 @@ from skfm_lib.data.phantom.shapes import (
 THIN = 0.6  # voxels, least radius of a part: oblique walls stay closed
 FINE = 2.5  # mm; coarser lattices cannot show curved plates
 Box = tuple[slice, slice, slice]
+Distance = Callable[[np.ndarray, float], np.ndarray]  # of points (3, n), least
 
 
 @dataclass
@@ -112,7 +113,7 @@ class Clay:
             np.minimum(result[inner], d, out=result[inner])
         yield hull, result
 
-    def _evaluate(self, distance, box: Box, least: float) -> np.ndarray:
+    def _evaluate(self, distance: Distance, box: Box, least: float) -> np.ndarray:
         p = self.points[(slice(None), *box)]
         return distance(p.reshape(3, -1), least).reshape(p.shape[1:])
 

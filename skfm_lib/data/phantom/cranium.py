@@ -91,7 +91,7 @@ def add_base(clay: Clay, who: Craniometry) -> None:
     clay.add(mastoid, 6)
     clay.add(Pebble((17, -7, -22), (5.5, 11, 6), yaw=-28), 4)
     clay.add(STYLOID, 2)
-    clay.add(BASE, 4)
+    clay.add(BASE, 8)
     clay.add(OCCIPUT, 8)
 
 
@@ -111,7 +111,8 @@ def add_fossae(clay: Clay, who: Craniometry) -> None:
     clay.add(SPHENOID, 4)
     clay.add(INNER, 5)
     s = who.sinus
-    clay.cut(Pebble((0, 36, 9), (10 * s, 11 * s, 8.5 * s)), 1.5, midline=True, closed=True)
+    sinus = Pebble((0, 36, 9), (10 * s, 11 * s, 8.5 * s))
+    clay.cut(sinus, 1.5, midline=True, closed=True)
     clay.cut(ETHMOID, 1.2, midline=True)
 
 
@@ -128,7 +129,7 @@ BASE = Web(
         "ear_fore": (60.0, 4.0, -5.0, 2.5),
         "ear_under": (57.0, -1.0, -9.0, 3.0),
         "ear_in": (42.0, 2.0, -8.0, 4.0),
-        "petrous": (24.0, 10.0, -6.0, 6.0),
+        "petrous": (24.0, 10.0, -4.0, 7.0),
         "spine": (34.0, 14.0, -6.0, 3.0),
         "wing": (38.0, 32.0, 0.0, 4.0),
         "wing_fore": (34.0, 44.0, 4.0, 3.0),

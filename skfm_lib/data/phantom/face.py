@@ -112,7 +112,8 @@ SKIN = [  # the front surface, between the openings
 WALLS = [  # thin walls inside
     "brow_in roof_in rim_top_in", "brow_in brow roof_in", "brow roof_in roof_out",
     "brow brow_out roof_out", "brow_out fz roof_out", "fz roof_out wing_up",
-    "fz temporal wing_up", "fz rim_out wing_up", "rim_out wing_up wing_low", "rim_out rim_low_out wing_low",
+    "fz temporal wing_up", "fz rim_out wing_up",
+    "rim_out wing_up wing_low", "rim_out rim_low_out wing_low",
     "wing_up wing_low apex", "rim_low rim_low_out floor_back",
     "rim_low_out wing_low floor_back", "rim_low rim_low_in floor_back",
     "rim_low_in lamina_low floor_back", "rim_in rim_low_in lamina_low",

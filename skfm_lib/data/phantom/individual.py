@@ -17,7 +17,8 @@ def _step(low: float, high: float, value: np.ndarray) -> np.ndarray:
 
 def rotation(degrees: np.ndarray) -> np.ndarray:
     """Rotation matrix about x, then y, then z."""
-    (ca, cb, cc), (sa, sb, sc) = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    angles = np.deg2rad(degrees)
+    (ca, cb, cc), (sa, sb, sc) = np.cos(angles), np.sin(angles)
     about_x = np.array([[1, 0, 0], [0, ca, -sa], [0, sa, ca]])
     about_y = np.array([[cb, 0, sb], [0, 1, 0], [-sb, 0, cb]])
     about_z = np.array([[cc, -sc, 0], [sc, cc, 0], [0, 0, 1]])
@@ -39,7 +40,7 @@ def upright(seed: int, axes: Coordinates) -> Coordinates:
 
 
 def to_template(seed: int, who: Craniometry, head: Coordinates) -> np.ndarray:
-    """Template coordinates of an individual's: measures and asymmetry undone, (3, …) mm."""
+    """Template coordinates of an individual's: measures and asymmetry undone, mm."""
     x, y, z = _relax(seed, *head)
     face = _step(5, 30, y) * (1 - _step(15, 45, z))
     wide = np.float32(BREADTH / who.breadth)

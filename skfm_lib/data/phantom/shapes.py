@@ -137,9 +137,7 @@ def _plate(corners: np.ndarray, radii: np.ndarray, p: np.ndarray) -> np.ndarray:
     across = sides @ sides.T
     frame = np.linalg.solve(across + 1e-6 * np.eye(2), sides)
     a, b = sides
-    normal = np.array(
-        [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
-    )
+    normal = np.roll(a, -1) * np.roll(b, -2) - np.roll(a, -2) * np.roll(b, -1)
     frame = np.vstack([frame, normal / (np.linalg.norm(normal) + 1e-6)])
     u, v, height = _affine(frame, -frame @ corners[0], p)
     thick = np.abs(height)

@@ -54,9 +54,9 @@ def holes(seed: int, points: np.ndarray) -> np.ndarray | None:
     field = np.full(points.shape[1:], FAR)
     for place in rng.permutation(THIN)[: rng.integers(1, 4)]:
         centre = (place + rng.normal(0, 3, 3)) * (rng.choice([-1, 1]), 1, 1)
-        radius, phase = rng.uniform(5, 12), rng.uniform(0, 2 * np.pi, 3)
-        away = points - centre.astype(np.float32)[:, None, None, None]
-        ragged = np.sin(away * np.float32(0.7) + phase.astype(np.float32)[:, None, None, None])
+        radius, phase = rng.uniform(5, 12), rng.uniform(0, 2 * np.pi, (3, 1, 1, 1))
+        away = points - centre.astype(np.float32).reshape(3, 1, 1, 1)
+        ragged = np.sin(away * np.float32(0.7) + phase.astype(np.float32))
         reach = np.sqrt((away * away).sum(0)) + np.float32(1.5) * ragged.sum(0)
         np.minimum(field, reach - np.float32(radius), out=field)
     return field
