@@ -77,7 +77,8 @@ def prepare(
     other settings; after it, if no scan could be used.
     """
     folder, out = Path(folder), Path(out)
-    folder, files = Path(folder), find_scans(Path(folder), Path(out))
+    folder, out = Path(folder), Path(out)
+    files = find_scans(folder, out)
     qualities = read_labels(folder, labels, set(files))
     settings = {
         "made from": str(folder.resolve()),
@@ -87,15 +88,7 @@ def prepare(
         "seed": seed,
     }
     claim(out, settings)
-    checks, problems = {}, {}
-    for name, path in track(files.items(), "Preparing scans", len(files)):
-        try:
-            checks[name] = _prepare_one(path, Path(out) / "volumes", shape, threshold)
-        except SkfmError as problem:
-            named = str(problem) if str(path) in str(problem) else f"{path}: {problem}"
-            if strict:
-                raise SkfmError(named) from problem
-            problems[path.relative_to(folder).as_posix()] = named
+    checks, problems = _prepare_all(files, out / "volumes", shape, threshold, strict)
     if not checks:
         found = f"none of the {len(files)} scans in {folder} could be used"
         raise SkfmError(f"{found}, the first because {next(iter(problems.values()))}")
@@ -106,14 +99,31 @@ def prepare(
             split=splits[name],
             quality=qualities.get(name),
             file=f"volumes/{name}.nii.gz",
-            source=files[name].relative_to(folder).as_posix(),
+            source=_relative(files[name], folder),
             spacing=skull_grid(shape).spacing,
             checks=note,
         )
         for name, note in checks.items()
     ]
     write_manifest(out, skulls)
-    return Report(Path(out), skulls, problems)
+    named = {_relative(files[name], folder): why for name, why in problems.items()}
+    return Report(out, skulls, named)
+
+
+def _prepare_all(
+    files: dict[str, Path], volumes: Path, shape: Shape, threshold: float, strict: bool
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Name → checks of the scans that could be used, name → problem of the others."""
+    checks, problems = {}, {}
+    for name, path in track(files.items(), "Preparing scans", len(files)):
+        try:
+            checks[name] = _prepare_one(path, volumes, shape, threshold)
+        except SkfmError as problem:
+            named = str(problem) if str(path) in str(problem) else f"{path}: {problem}"
+            if strict:
+                raise SkfmError(named) from problem
+            problems[name] = named
+    return checks, problems
 
 
 def _prepare_one(path: Path, volumes: Path, shape: Shape, threshold: float) -> str:
@@ -170,6 +180,10 @@ def _checks(
     if loose > ALLOWED_LOOSE:
         notes.append(f"{100 * loose:.0f} % of the bone in loose parts")
     return ", ".join(notes) or "ok"
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix()
 
 
 def _splits(

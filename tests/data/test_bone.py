@@ -1,0 +1,102 @@
+"""From a scan to the skull's own surface."""
+
+import numpy as np
+import pytest
+import pyvista as pv
+import SimpleITK as sitk
+
+from skfm_lib.data.bone import bone_mesh, bone_voxels, touched_borders
+from skfm_lib.data.voxels import scaled_shape, skull_grid
+from skfm_lib.errors import SkfmError
+
+SPACING = 2.0
+X, Y, Z = np.meshgrid(*[SPACING * np.arange(-60, 61)] * 3, indexing="ij")
+
+
+def scan(*solids: np.ndarray, bone: float = 900, air: float = -1000) -> sitk.Image:
+    """A CT in RAS order of the solids, given as bool (x, y, z)."""
+    values = np.where(np.any(solids, axis=0), bone, air).astype(np.int16)
+    image = sitk.GetImageFromArray(values.transpose(2, 1, 0))
+    image.SetSpacing([SPACING] * 3)
+    image.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
+    image.SetOrigin((120, 120, -120))
+    return image
+
+
+def shell(x=0.0, y=0.0, z=0.0, outer=70.0, inner=60.0) -> np.ndarray:
+    radius = np.sqrt((X - x) ** 2 + (Y - y) ** 2 + (Z - z) ** 2)
+    return (radius < outer) & (radius >= inner)
+
+
+JAW = (abs(X) < 40) & (Y > 30) & (Y < 60) & (Z > -105) & (Z < -80)
+HOLDER = shell(outer=104, inner=98) & (Y < 20) & (abs(X) > 30)
+CRUMB = (abs(X) < 5) & (abs(Y) < 5) & (abs(Z) < 5)
+
+
+def test_jaw_stays_holder_and_crumbs_go():
+    mesh = bone_mesh(scan(shell(), JAW, HOLDER, CRUMB))
+    parts = mesh.split_bodies()
+    centres = [np.array(part.center) for part in parts]
+    assert len(parts) == 3  # outside and inside of the cranium, and the jaw
+    assert min(np.linalg.norm(c - (0, 45, -92)) for c in centres) < 5
+    assert abs(mesh.points[:, 0]).max() < 72
+
+
+def test_volume_and_place_are_the_solids():
+    mesh = bone_mesh(scan(shell(x=20, y=-10, z=15)))
+    np.testing.assert_allclose(mesh.center, (20, -10, 15), atol=0.3)
+    volume = 4 / 3 * np.pi * (70**3 - 60**3)
+    assert mesh.volume == pytest.approx(volume, rel=0.03)
+    assert mesh.n_open_edges == 0
+
+
+def test_normals_point_out_of_the_bone():
+    mesh = bone_mesh(scan(shell())).compute_normals(
+        auto_orient_normals=False, consistent_normals=False, split_vertices=False
+    )
+    radius = np.linalg.norm(mesh.points, axis=1)
+    out = (mesh.points * mesh.point_data["Normals"]).sum(axis=1) / radius
+    assert np.median(out[radius > 65]) > 0.9 and np.median(out[radius < 65]) < -0.9
+
+
+def test_the_surface_is_open_where_the_skull_leaves_the_view():
+    image = scan(shell(z=-80))
+    mesh = bone_mesh(image)
+    assert mesh.n_open_edges > 0
+    assert touched_borders(mesh, image) == ["lower"]
+    low = mesh.points[mesh.points[:, 2] < -119]
+    assert np.linalg.norm(low[:, :2], axis=1).min() > 40  # no plate across
+
+
+def test_pinholes_are_sealed():
+    wall = shell()
+    wall &= ~((abs(X) < 1) & (abs(Y) < 1) & (Z > 0))
+    assert bone_mesh(scan(wall)).n_open_edges == 0
+    assert len(bone_mesh(scan(wall)).split_bodies()) == 2  # still outside and inside
+
+
+@pytest.mark.parametrize(("bone", "air"), [(1, 0), (255, 0), (100, -1000)])
+def test_masks_need_no_threshold(bone, air):
+    mesh = bone_mesh(scan(shell(), bone=bone, air=air))
+    assert mesh.bounds[1] == pytest.approx(70, abs=1.1)
+
+
+def test_no_bone_is_said():
+    image = scan(shell(), bone=150, air=-1000)
+    image[0, 0, 0] = 0  # three values: not a mask
+    with pytest.raises(SkfmError, match="no voxel above 200 HU .highest 150"):
+        bone_mesh(image)
+    with pytest.raises(SkfmError, match="no voxel above 200 HU"):
+        bone_mesh(scan(np.zeros_like(X, bool)))
+
+
+def test_thin_walls_last_on_coarse_grids():
+    coarse, fine = skull_grid(scaled_shape(1 / 8)), skull_grid(scaled_shape(1 / 2))
+    outer = pv.Icosphere(radius=60.0, center=coarse.to_mm(np.array([28, 21, 31])))
+    outer = outer.subdivide(3)
+    walls = outer.merge(outer.scale(57 / 60, inplace=False, point=outer.center))
+    from scipy.ndimage import binary_fill_holes
+
+    enclosed = [binary_fill_holes(bone_voxels(walls, g)).sum() for g in (coarse, fine)]
+    volumes = [n * g.spacing**3 for n, g in zip(enclosed, (coarse, fine), strict=True)]
+    assert volumes[0] == pytest.approx(volumes[1], rel=0.1)

@@ -1,0 +1,170 @@
+"""A folder of scans made into a data set; bad scans reported, bad orders refused."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pyvista as pv
+import SimpleITK as sitk
+
+from skfm_lib.data.phantom import phantom_skull
+from skfm_lib.data.place import place
+from skfm_lib.data.prepare import prepare
+from skfm_lib.data.register import apply
+from skfm_lib.data.scans import read_mesh, write_mesh
+from skfm_lib.data.skulls import SkullSet, read_manifest
+from skfm_lib.data.voxels import scaled_shape, skull_grid, surface
+from skfm_lib.errors import SkfmError
+
+SHAPE = scaled_shape(1 / 16)
+POSE = pv.Transform().rotate_x(8).rotate_z(-5).translate((14, -25, 30)).matrix
+
+
+def skull(seed: int, quality: int) -> pv.PolyData:
+    shape = scaled_shape(1 / 8)
+    return surface(phantom_skull(seed, quality, shape), skull_grid(shape), 0.5)
+
+
+def ct(seed: int, quality: int) -> sitk.Image:
+    shape = scaled_shape(1 / 8)
+    bone = phantom_skull(seed, quality, shape).transpose(2, 0, 1)
+    image = sitk.GetImageFromArray((bone * 1500 - 500).astype(np.int16))
+    image[0, 0, 0] = -1000
+    image.SetSpacing([skull_grid(shape).spacing] * 3)
+    image.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
+    return image
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("scans with spaces é")
+    (folder / "deep").mkdir()
+    moved = skull(1, 5).transform(POSE, inplace=False)
+    write_mesh(folder / "mesh ü.stl", moved)
+    sitk.WriteImage(ct(2, 6), str(folder / "deep" / "ct.nii.gz"))
+    whole = (folder / "deep" / "ct.nii.gz").read_bytes()
+    (folder / "cut.nii.gz").write_bytes(whole[: len(whole) // 2])
+    (folder / "labels.csv").write_text("name,quality\nct.nii.gz,6\n", encoding="utf-8")
+    (folder / "notes.txt").write_text("no scan")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def prepared(scans, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out") / "set"
+    return out, prepare(scans, out, shape=SHAPE)
+
+
+def test_good_scans_become_a_data_set_and_bad_ones_are_reported(prepared):
+    out, report = prepared
+    assert read_manifest(out) == report.skulls
+    rows = {s.name: (s.split, s.quality, s.source) for s in report.skulls}
+    assert rows == {
+        "ct": ("train", 6, "deep/ct.nii.gz"),
+        "mesh ü": ("unlabelled", None, "mesh ü.stl"),
+    }
+    assert list(report.problems) == ["cut.nii.gz"]
+    assert "cut short" in str(report) and "1 without a quality score" in str(report)
+    assert SkullSet(out, "unlabelled")[0][0].shape == (1, *SHAPE)
+
+
+def test_the_stored_transform_takes_the_scan_back_to_its_pose(scans, prepared):
+    out, _ = prepared
+    entry = json.loads((out / "volumes" / "mesh ü.json").read_text(encoding="utf-8"))
+    placed = apply(
+        np.array(entry["scan to skull frame"]), read_mesh(scans / "mesh ü.stl").points
+    )
+    truth = apply(np.linalg.inv(POSE), read_mesh(scans / "mesh ü.stl").points)
+    assert np.linalg.norm(placed - truth, axis=1).mean() < 5  # see `place`
+    bone = SkullSet(out, "unlabelled").occupancy(0)
+    assert (bone & phantom_skull(1, 5, SHAPE)).sum() > 0.4 * bone.sum()
+
+
+def test_finished_scans_are_kept_and_other_settings_refused(scans, prepared):
+    out, _ = prepared
+    before = {p: p.stat().st_mtime_ns for p in (out / "volumes").iterdir()}
+    prepare(scans, out, shape=SHAPE)
+    assert before == {p: p.stat().st_mtime_ns for p in (out / "volumes").iterdir()}
+    with pytest.raises(SkfmError, match="threshold is 200.0 there, 300.0 asked"):
+        prepare(scans, out, shape=SHAPE, threshold=300.0)
+
+
+def test_strict_raises_at_the_first_bad_scan(scans, tmp_path):
+    with pytest.raises(SkfmError, match="cut.nii.gz cannot be read"):
+        prepare(scans, tmp_path / "out", shape=SHAPE, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("name,quality\nct,1\n", "line 2: quality '1' of ct"),
+        ("name,quality\nct,7\n", "line 2: quality '7' of ct"),
+        ("name,quality\nct,\n", "line 2: quality ''"),
+        ("name,quality\nother,3\n", "no scan 'other'"),
+        ("name,quality\nct,3\nct.nii.gz,3\n", "ct is labelled twice"),
+        ("id,qs\nct,3\n", "columns"),
+        ("", "columns"),
+    ],
+)
+def test_bad_labels_stop_before_any_work(scans, tmp_path, table, message):
+    (tmp_path / "labels.csv").write_text(table)
+    with pytest.raises(SkfmError, match=message):
+        prepare(scans, tmp_path / "out", labels=tmp_path / "labels.csv")
+    assert not (tmp_path / "out").exists()
+
+
+def test_folders_without_usable_scans(tmp_path):
+    with pytest.raises(SkfmError, match="is no folder"):
+        prepare(tmp_path / "none", tmp_path / "out")
+    with pytest.raises(SkfmError, match="holds no scans"):
+        prepare(tmp_path, tmp_path / "out")
+    (tmp_path / "empty.stl").write_bytes(b"")
+    with pytest.raises(SkfmError, match="none of the 1 scans .*empty.stl cannot be"):
+        prepare(tmp_path, tmp_path / "out")
+
+
+def test_two_files_of_one_name(tmp_path):
+    for name in ("a.stl", "a.nii.gz"):
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(SkfmError, match=r"a.nii.gz and .*a.stl have one name"):
+        prepare(tmp_path, tmp_path / "out")
+
+
+def test_an_output_that_cannot_be_written_is_said_at_once(scans, tmp_path):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(SkfmError, match="out.settings.json could not be written"):
+        prepare(scans, tmp_path / "out")
+
+
+def test_a_mesh_in_lps_is_turned():
+    truth = skull(3, 4)
+    turned = truth.rotate_z(180)
+    placed, matrix = place(turned)
+    assert matrix[0, 0] < 0
+    assert np.linalg.norm(placed.points - truth.points, axis=1).mean() < 5
+
+
+def test_what_is_no_skull_is_refused():
+    with pytest.raises(SkfmError, match="from a skull after registration"):
+        place(pv.Box((-70, 70, -90, 90, -80, 80)).triangulate().subdivide(4))
+
+
+@pytest.mark.skipif(
+    "SKFM_HEAD_CT" not in os.environ,
+    reason="set SKFM_HEAD_CT to InVesalius' sample Cranium as NIfTI",
+)
+def test_a_real_head(tmp_path):
+    (tmp_path / "in").mkdir()
+    source = Path(os.environ["SKFM_HEAD_CT"])
+    (tmp_path / "in" / source.name).symlink_to(source)
+    report = prepare(tmp_path / "in", tmp_path / "out")
+    assert report.skulls[0].checks == "touches lower border"
+    items = SkullSet(tmp_path / "out", "unlabelled")
+    points = items.grid.to_mm(np.argwhere(items.occupancy(0)))
+    x, y, z = points.T
+    assert abs(x.min() + x.max()) < 10 and np.ptp(x) < 160  # no holder
+    assert 110 < z.max() < 126 and -75 < z.min() < -35  # ends at the upper teeth
+    forehead = (y > 70) & (z > 50) & (z < 80)
+    assert (x[forehead] > 15).sum() < 0.8 * (x[forehead] < -15).sum()  # defect: right
