@@ -94,8 +94,10 @@ def test_quality_says_what_is_seen() -> None:
     for quality in QUALITIES:
         skulls = [phantom_skull(s, quality, EIGHTH)[36:] for s in range(12)]
         bone = np.array([skull.any((0, 1)) for skull in skulls])
-        seen[quality] = [bone[:, at].any(1).mean() for at in
-                         (z > 98, abs(z + 18) < 3, abs(z + 48) < 3, abs(z + 88) < 4)]
+        seen[quality] = [
+            bone[:, at].any(1).mean()
+            for at in (z > 98, abs(z + 18) < 3, abs(z + 48) < 3, abs(z + 78) < 4)
+        ]
     cap, nose, teeth, chin = np.array([seen[q] for q in QUALITIES]).T
     assert (cap[[0, 1, 3]] == 1).all() and 0 < cap[2] < 1 and cap[4] == 0
     assert (nose[[2, 3, 4]] == 1).all()

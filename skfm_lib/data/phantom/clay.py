@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -109,7 +110,7 @@ class Clay:
             inner = tuple(
                 slice(b.start - h.start, b.stop - h.start) for b, h in zip(box, hull)
             )
-            d = self._evaluate(lambda p, r: part_distance(part, p, r), box, least)
+            d = self._evaluate(partial(part_distance, part), box, least)
             np.minimum(result[inner], d, out=result[inner])
         yield hull, result
 

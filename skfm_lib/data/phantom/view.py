@@ -26,9 +26,7 @@ HOLED = 0.15  # share of scans with holes left by thresholding
 THIN = ((64, 12, 28), (50, -35, 90), (14, 62, 20), (28, 62, 36), (24, 74, -10))
 
 
-def outside(
-    seed: int, quality: int, who: Craniometry, head: Coordinates
-) -> np.ndarray:
+def outside(seed: int, quality: int, who: Craniometry, head: Coordinates) -> np.ndarray:
     """Signed distance (mm) to the scanned slab, positive where nothing was scanned."""
     rng = np.random.default_rng([seed, 6])
     low, high, tilt = (rng.uniform(*SLABS[quality][i]) for i in range(3))
