@@ -1,13 +1,13 @@
 """Stage one at work: train the VQ-VAE and look at what it makes of skulls."""
 
-from collections.abc import Iterator
-
+import numpy as np
 import torch
 from torch import Tensor
 
 from skfm_lib import presets
 from skfm_lib.data.skulls import SkullSet
 from skfm_lib.device import Device
+from skfm_lib.metrics import dice, reconstruction_error
 from skfm_lib.models import VQVAE
 from skfm_lib.progress import track
 from skfm_lib.seeds import batch_indices, generator, seed_of
@@ -55,19 +55,31 @@ def load_vqvae(study: Study, device: Device) -> VQVAE:
 
 
 @torch.no_grad()
-def reconstruct(model: VQVAE, v: Tensor, device: Device) -> Tensor:
-    """v̂* (b, 1, D, H, W) float32 on the CPU: encoded, quantised and decoded."""
+def reconstruct(model: VQVAE, v: Tensor, device: Device) -> tuple[Tensor, Tensor]:
+    """(v̂*, indices) on the CPU: encoded, quantised, decoded; the codes it took."""
     with device.autocast():
-        q, _ = model.quantize(model.encode(device.place(v)))
-        return model.decode(q).cpu()
+        q, indices = model.quantize(model.encode(device.place(v)))
+        return model.decode(q).cpu(), indices.cpu()
 
 
-def reconstructions(
-    model: VQVAE, skulls: SkullSet, device: Device, batch: int = 8
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """(v, v̂) of every skull of a set, in batches, with progress."""
-    starts = range(0, len(skulls), batch)
-    for start in track(starts, "Reconstructing"):
-        stop = min(start + batch, len(skulls))
-        v = torch.stack([skulls[i][0] for i in range(start, stop)])
-        yield v, reconstruct(model, v, device)
+def assess(model: VQVAE, skulls: SkullSet, device: Device) -> dict[str, object]:
+    """How well a set is reconstructed: error (Table 8), Dice, use of the codebook.
+
+    error, dice       means over the skulls; worst_dice, the smallest
+    codes_used        distinct codes in the set's latents
+    perplexity        of the codebook's moving average in training
+    """
+    errors, overlaps, used = [], [], set()
+    for start in track(range(0, len(skulls), 8), "Reconstructing"):
+        v = torch.stack([skulls[i][0] for i in range(len(skulls))[start : start + 8]])
+        v_hat, indices = reconstruct(model, v, device)
+        errors += reconstruction_error(v, v_hat).tolist()
+        overlaps += [dice(a, b) for a, b in zip(v, v_hat)]
+        used.update(indices.unique().tolist())
+    return {
+        "error": float(np.mean(errors)),
+        "dice": float(np.mean(overlaps)),
+        "worst_dice": float(np.min(overlaps)),
+        "codes_used": len(used),
+        "perplexity": model.codebook.perplexity(),
+    }

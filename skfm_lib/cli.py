@@ -132,7 +132,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add(commands: argparse._SubParsersAction, name: str, do) -> argparse.ArgumentParser:
+def _add(
+    commands: argparse._SubParsersAction, name: str, do
+) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=do.__doc__, description=do.__doc__)
     command.set_defaults(do=do)
     return command

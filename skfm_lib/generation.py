@@ -12,7 +12,7 @@ from skfm_lib import presets, samplers
 from skfm_lib.autoencoding import load_vqvae
 from skfm_lib.data.manifest import Skull, claim, proportional, write_manifest
 from skfm_lib.data.scans import write_mesh, write_volume
-from skfm_lib.data.voxels import skull_grid, surface
+from skfm_lib.data.voxels import Grid, skull_grid, surface
 from skfm_lib.denoising import WEIGHTS
 from skfm_lib.device import Device, pick_device
 from skfm_lib.errors import SkfmError
@@ -51,6 +51,11 @@ class SkullGenerator:
     scale: LatentScale
     device: Device
     label_dropout: float = 0.0
+
+    @property
+    def grid(self) -> Grid:
+        """Where the generated volumes lie."""
+        return skull_grid(self.vqvae.settings.output_shape)
 
     @torch.no_grad()
     def latents(
@@ -156,7 +161,9 @@ def generate_skulls(
     with Progress(f"Generating by {generator.objective}", len(skulls)) as bar:
         for start in range(0, len(skulls), batch):
             part = skulls[start : start + batch]
-            if not all(path.is_file() for s in part for path in _files(folder, s, mesh)):
+            if not all(
+                path.is_file() for s in part for path in _files(folder, s, mesh)
+            ):
                 z = generator.latents(
                     [s.quality for s in part], seeds[start : start + batch], sampler
                 )
@@ -173,7 +180,7 @@ def _rows(
     sampler: Sampler,
 ) -> list[Skull]:
     """The manifest of a synthetic set; skulls are counted within their score."""
-    spacing = round(skull_grid(generator.vqvae.settings.output_shape).spacing, 6)
+    spacing = round(generator.grid.spacing, 6)
     source = f"{generator.objective}, {sampler.steps} {sampler.method} steps, seed"
     counted, skulls = Counter(), []
     for quality, seed in zip(qualities, seeds):
@@ -198,7 +205,7 @@ def _write(
     mesh: str | None,
 ) -> None:
     """Decode latents one by one and write what they show."""
-    grid = skull_grid(generator.vqvae.settings.output_shape)
+    grid = generator.grid
     for skull, latent in zip(skulls, z):
         v = generator.decode(latent[None])[0, 0].numpy()
         volume, *meshes = _files(folder, skull, mesh)
@@ -207,8 +214,6 @@ def _write(
             write_mesh(path, surface(v, grid, 0.0))
 
 
-def _fresh(
-    shape: tuple[int, ...], seeds: Sequence[int]
-) -> Callable[[int], Tensor]:
+def _fresh(shape: tuple[int, ...], seeds: Sequence[int]) -> Callable[[int], Tensor]:
     """Fresh noise for step i, per sample from its own seed."""
     return lambda i: noise(shape, "fresh", i, samples=list(seeds))

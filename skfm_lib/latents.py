@@ -13,23 +13,25 @@ from skfm_lib.data.files import replacing
 from skfm_lib.data.skulls import SkullSet
 from skfm_lib.device import Device
 from skfm_lib.errors import SkfmError
+from skfm_lib.material import skulls
 from skfm_lib.models import VQVAE
 from skfm_lib.progress import track
+from skfm_lib.study import Study
 
 MEMORY = 2 * 2**30  # bytes of latents that a LatentSet keeps
 
 
 @torch.no_grad()
-def cache_latents(model: VQVAE, skulls: SkullSet, folder: Path, device: Device) -> None:
+def cache_latents(model: VQVAE, source: SkullSet, folder: Path, device: Device) -> None:
     """Encode every skull once: ``folder/NAME.safetensors`` holds z, not quantised.
 
     float16, 11.5 MB a skull at the paper's size.  Latents already there are kept.
     """
-    names = [skull.name for skull in skulls.skulls]
+    names = [skull.name for skull in source.skulls]
     missing = [i for i, n in enumerate(names) if not _file(folder, n).is_file()]
     for i in track(missing, "Caching latents") if missing else ():
         with device.autocast():
-            z = model.encode(device.place(skulls[i][0][None]))[0]
+            z = model.encode(device.place(source[i][0][None]))[0]
         with replacing(_file(folder, names[i])) as temporary:
             save_file({"z": z.half().cpu().contiguous()}, temporary)
 
@@ -37,9 +39,9 @@ def cache_latents(model: VQVAE, skulls: SkullSet, folder: Path, device: Device) 
 class LatentSet(Dataset):
     """Cached latents of a set of skulls: item → (z float32 (k, d, h, w), quality)."""
 
-    def __init__(self, folder: Path, skulls: SkullSet) -> None:
-        self.files = [_file(folder, skull.name) for skull in skulls.skulls]
-        self.qualities = skulls.qualities
+    def __init__(self, folder: Path, source: SkullSet) -> None:
+        self.files = [_file(folder, skull.name) for skull in source.skulls]
+        self.qualities = source.qualities
         self._kept: dict[int, Tensor] = {}
         self._keep = len(self) * self._read(0).nbytes <= MEMORY
 
@@ -61,6 +63,12 @@ class LatentSet(Dataset):
                 "a cached latent",
                 "run 02_train_vqvae again: it encodes what is missing",
             ) from error
+
+
+def load_latents(study: Study) -> LatentSet:
+    """The training set's latents, as stage 02 cached them."""
+    folder = study.finished("02_train_vqvae").folder / "latents"
+    return LatentSet(folder, skulls(study, "train"))
 
 
 @dataclass(frozen=True)

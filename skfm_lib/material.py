@@ -45,6 +45,15 @@ def counts(skulls: SkullSet) -> dict[int, int]:
     return {q: skulls.qualities.count(q) for q in sorted(set(skulls.qualities))}
 
 
+def examples(skulls: SkullSet, each: int = 1) -> list[int]:
+    """The first `each` items of every quality score, in ascending order."""
+    return [
+        item
+        for quality in counts(skulls)
+        for item in [i for i, q in enumerate(skulls.qualities) if q == quality][:each]
+    ]
+
+
 def _check_shape(study: Study, found: SkullSet) -> None:
     wanted = study.settings.vqvae.output_shape
     if tuple(found.shape) != tuple(wanted):

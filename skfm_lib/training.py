@@ -133,7 +133,9 @@ class Trainer:
             torch._foreach_lerp_(self.average, weights, 1 - decay)
 
     def _note(self) -> str:
-        recent = [f"{k} {sum(v[-20:]) / len(v[-20:]):.4g}" for k, v in self.history.items()]
+        recent = [
+            f"{k} {sum(v[-20:]) / len(v[-20:]):.4g}" for k, v in self.history.items()
+        ]
         return ", ".join(recent)
 
 

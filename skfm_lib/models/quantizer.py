@@ -54,6 +54,7 @@ class Codebook(nn.Module):
         self.register_buffer("vectors", torch.randn(codes, dim))
         self.register_buffer("usage", torch.ones(codes))
         self.register_buffer("sums", torch.zeros(codes, dim))
+        self.register_buffer("updates", torch.zeros((), dtype=torch.long))
         self.register_buffer("seeded", torch.zeros((), dtype=torch.bool))
 
     def forward(self, z: Float[Tensor, "b k D H W"]) -> tuple[Tensor, Tensor]:
@@ -77,12 +78,18 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def update(self, z: Tensor, indices: Tensor, random: torch.Generator) -> None:
-        """Move every code towards the latents assigned to it; revive dead codes."""
+        """Move every code towards the latents assigned to it; revive dead codes.
+
+        The averages are short at first, n + 10 updates long after n, so that the
+        codes keep up with an encoder that still changes fast.
+        """
         z, indices = _flat(z), indices.flatten()
         counts = torch.bincount(indices, minlength=len(self.usage)).float()
         sums = torch.zeros_like(self.sums).index_add_(0, indices, z)
-        self.usage.lerp_(counts, 1 - self.decay)
-        self.sums.lerp_(sums, 1 - self.decay)
+        self.updates += 1
+        share = max(1 - self.decay, 9 / (9 + self.updates.item()))
+        self.usage.lerp_(counts, share)
+        self.sums.lerp_(sums, share)
         mean = self.usage.mean()
         smooth = (self.usage + SMOOTHING) / (1 + SMOOTHING / mean)
         self.vectors.copy_(self.sums / smooth[:, None])

@@ -23,11 +23,6 @@ def table(
     return Markdown(f":::{{table}} {caption}\n:name: {name}\n\n{body}\n:::")
 
 
-def with_interval(value: float, low: float, high: float, digits: int = 3) -> str:
-    """``0.123 (0.101–0.150)``: a value and its 95 % interval, `digits` significant."""
-    return f"{value:.{digits}g} ({low:.{digits}g}–{high:.{digits}g})"
-
-
 def record(name: str, value: float | str) -> None:
     """Keep a value in the notebook's record, for any page to glue in by `name`."""
     prefix = "application/papermill.record/"

@@ -1,0 +1,48 @@
+"""How good, how varied and how new the generated skulls are."""
+
+from skfm_lib.metrics.features import extract
+from skfm_lib.metrics.frechet import frechet_distance, kernel_distance
+from skfm_lib.metrics.intervals import Interval, bootstrap, half_sampling
+from skfm_lib.metrics.points import Chamfer, chamfer
+from skfm_lib.metrics.precision import (
+    density_coverage,
+    improved_precision_recall,
+    probabilistic_precision_recall,
+)
+from skfm_lib.metrics.reconstruction import (
+    dice,
+    reconstruction_error,
+    surface_distances,
+)
+from skfm_lib.metrics.similarity import (
+    fitting,
+    largest_window,
+    ms_ssim,
+    ms_ssim_fork,
+    ms_ssim_of_set,
+)
+from skfm_lib.metrics.study_features import StudyFeatures, train_features
+
+__all__ = [
+    "Chamfer",
+    "Interval",
+    "StudyFeatures",
+    "bootstrap",
+    "chamfer",
+    "density_coverage",
+    "dice",
+    "extract",
+    "fitting",
+    "frechet_distance",
+    "half_sampling",
+    "improved_precision_recall",
+    "kernel_distance",
+    "largest_window",
+    "ms_ssim",
+    "ms_ssim_fork",
+    "ms_ssim_of_set",
+    "probabilistic_precision_recall",
+    "reconstruction_error",
+    "surface_distances",
+    "train_features",
+]

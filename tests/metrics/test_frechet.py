@@ -1,0 +1,94 @@
+"""Fréchet and kernel distance against closed forms and literal definitions."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import sqrtm
+
+from skfm_lib.errors import SkfmError
+from skfm_lib.metrics import frechet_distance, kernel_distance
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def by_matrix_root(a, b):
+    cov_a, cov_b = np.cov(a.T), np.cov(b.T)
+    gap = a.mean(axis=0) - b.mean(axis=0)
+    root = np.real(sqrtm(cov_a @ cov_b))
+    return gap @ gap + np.trace(cov_a + cov_b - 2 * root)
+
+
+@pytest.mark.parametrize("n, m", [(60, 60), (60, 45), (400, 21)])
+def test_equals_the_matrix_root_where_that_exists(rng, n, m):
+    a = rng.normal(size=(n, 20)) @ rng.normal(size=(20, 20))
+    b = rng.normal(size=(m, 20)) + 1
+    assert frechet_distance(a, b) == pytest.approx(by_matrix_root(a, b), rel=1e-8)
+
+
+def test_closed_form_of_commuting_gaussians(rng):
+    white = rng.normal(size=(500, 6))
+    white = (white - white.mean(axis=0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(white.T))).T
+    stretch, shift = np.array([1, 2, 3, 4, 5, 6.0]), np.full(6, 0.5)
+    expected = shift @ shift + np.sum((stretch - 1) ** 2)
+    assert frechet_distance(white, white * stretch + shift) == pytest.approx(expected)
+
+
+def test_zero_on_itself_symmetric_and_exact_below_full_rank(rng):
+    a, b = rng.normal(size=(30, 200)), rng.normal(size=(25, 200))
+    with pytest.warns(UserWarning, match="30 samples for 200 features"):
+        assert frechet_distance(a, a[::-1]) == pytest.approx(0, abs=1e-9)
+    with pytest.warns(UserWarning, match="25 samples"):
+        assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a))
+    with pytest.warns(UserWarning):  # singular covariances: a shift still counts
+        assert frechet_distance(a, a + 1e-3) == pytest.approx(200e-6, rel=1e-6)
+
+
+def test_tiny_features_are_not_drowned(rng):
+    a, b = rng.normal(size=(80, 10)), rng.normal(size=(80, 10)) * 1.1
+    small = frechet_distance(a * 1e-4, b * 1e-4)
+    assert small == pytest.approx(frechet_distance(a, b) * 1e-8, rel=1e-9)
+
+
+def test_grows_with_noise(rng):
+    a = rng.normal(size=(200, 8))
+    scores = [frechet_distance(a, a + s * rng.normal(size=a.shape)) for s in (0.1, 0.5, 1)]
+    assert scores == sorted(scores) and scores[0] > 0
+
+
+def test_kernel_distance_equals_the_double_loop(rng):
+    a, b = rng.normal(size=(7, 4)), rng.normal(size=(9, 4)) + 0.3
+    k = lambda x, y: (x @ y / 4 + 1) ** 3  # noqa: E731
+    within = lambda s: np.mean(  # noqa: E731
+        [k(x, y) for i, x in enumerate(s) for j, y in enumerate(s) if i != j]
+    )
+    across = np.mean([k(x, y) for x in a for y in b])
+    expected = within(a) + within(b) - 2 * across
+    assert kernel_distance(torch.tensor(a), b) == pytest.approx(expected)
+
+
+def test_kernel_distance_is_unbiased(rng):
+    draws = [
+        kernel_distance(rng.normal(size=(10, 3)), rng.normal(size=(10, 3)))
+        for _ in range(400)
+    ]
+    assert abs(np.mean(draws)) < 4 * np.std(draws) / np.sqrt(400)
+    assert min(draws) < 0
+
+
+@pytest.mark.parametrize(
+    "a, message",
+    [
+        (np.ones((1, 4)), "1 row"),
+        (np.ones(4), r"shape \(4,\)"),
+        (np.full((5, 4), np.nan), "row 0 holds NaN"),
+        (np.array([[0.0] * 4, [np.inf] * 4]), "row 1 holds NaN or infinity"),
+        (np.ones((5, 3)), "3 features and b 4"),
+    ],
+)
+@pytest.mark.parametrize("distance", [frechet_distance, kernel_distance])
+def test_bad_features_are_named(distance, a, message):
+    with pytest.raises(SkfmError, match=message):
+        distance(a, np.ones((5, 4)))

@@ -1,0 +1,110 @@
+"""The feature network learns, repeats itself and sees what it is meant to see."""
+
+import pytest
+import torch
+
+from skfm_lib.errors import SkfmError
+from skfm_lib.metrics import extract, frechet_distance, train_features
+from skfm_lib.metrics.damage import damaged
+from skfm_lib.metrics.study_features import anatomy_targets
+
+
+def shells(n, seed):
+    """Hollow boxes (n, 1, 20, 16, 24) whose lower end tells the score 2–6."""
+    dice = torch.Generator().manual_seed(seed)
+    scores = torch.randint(2, 7, (n,), generator=dice)
+    wobble = torch.randint(0, 3, (n, 4), generator=dice).tolist()
+    v = torch.full((n, 1, 20, 16, 24), -1.0)
+    for item, score, (a, b, c, d) in zip(v[:, 0], scores.tolist(), wobble):
+        item[1 + a : 19 - b, 1 + c : 15 - d, 21 - 3 * score : 22] = 1
+        item[3 + a : 17 - b, 3 + c : 13 - d, : 19] = -1
+    return v, scores
+
+
+@pytest.fixture(scope="module")
+def trained():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # many small products: threads only wait for each other
+    volumes, scores = shells(200, seed=0)
+    yield train_features(volumes, scores, steps=150, seed=1), volumes
+    torch.set_num_threads(threads)
+
+
+def test_it_reads_the_score_of_new_volumes(trained):
+    network, _ = trained
+    volumes, scores = shells(40, seed=2)
+    with torch.no_grad():
+        right = (network(volumes).argmax(dim=1) + 2 == scores).float().mean()
+    assert right > 0.6  # chance: 0.2
+
+
+def test_features_are_standardised_on_the_training_set(trained):
+    network, volumes = trained
+    found = extract(network, volumes)
+    assert found.shape == (200, 224)
+    assert torch.allclose(found.mean(dim=0), torch.zeros(224), atol=1e-3)
+    assert torch.allclose(found.std(dim=0), torch.ones(224), atol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:200 samples")
+def test_damage_moves_the_features_further_than_chance(trained):
+    network, volumes = trained
+    clean = extract(network, volumes)
+    chance = frechet_distance(clean, extract(network, shells(200, seed=3)[0]))
+    torch.manual_seed(0)
+    flips = torch.rand(volumes.shape)
+    noisy = [torch.where(flips < share, -volumes, volumes) for share in (0.01, 0.04)]
+    holed = volumes.clone()
+    holed[..., 6:14, :8, :] = -1
+    smooth = torch.nn.functional.avg_pool3d(volumes, 3, stride=1, padding=1).sign()
+    faint, strong, hole, blur = (
+        frechet_distance(clean, extract(network, v)) for v in (*noisy, holed, smooth)
+    )
+    assert chance < faint < strong
+    assert chance < min(hole, blur)
+
+
+def test_the_same_seed_gives_the_same_weights():
+    volumes, scores = shells(12, seed=4)
+    first, again, other = (
+        train_features(volumes, scores, steps=3, seed=s).state_dict() for s in (5, 5, 6)
+    )
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["stem.weight"], other["stem.weight"])
+
+
+def test_training_leaves_the_random_state_alone():
+    volumes, scores = shells(8, seed=7)
+    torch.manual_seed(8)
+    expected = torch.rand(3)
+    torch.manual_seed(8)
+    train_features(volumes, scores, steps=1)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_anatomy_is_bone_fraction_and_faces():
+    v = torch.full((1, 1, 8, 6, 8), -1.0)
+    v[..., :2, :2, :2] = 1  # the first cell, whole: three faces of 4 towards outside
+    found = anatomy_targets(v)[0]
+    assert found[0] == 1 and found[1:48].sum() == 0
+    assert found[48] == pytest.approx(12 / 8) and found[49:].sum() == 0
+
+
+def test_damage_is_of_the_stated_kind_and_strength():
+    volumes, _ = shells(40, seed=9)
+    found, amounts = damaged(volumes, torch.Generator().manual_seed(0))
+    assert found.abs().unique().tolist() == [1]
+    changed = (found != volumes).flatten(1).float().mean(dim=1)
+    whole, noise, smoothing, hole = changed.split(10)
+    assert whole.max() == 0 and amounts[:10].max() == 0
+    assert ((amounts > 0).sum(dim=1) == torch.tensor([0] * 10 + [1] * 30)).all()
+    expected = 0.03 * amounts[10:20, 0] ** 2
+    assert torch.allclose(noise, expected, atol=3e-3) and noise.max() > 0.005
+    assert smoothing.max() > 0.001
+    assert hole.min() > 0 and (found[30:] <= volumes[30:]).all()
+
+
+@pytest.mark.parametrize("scores", [[2, 3], [2, 3, 7], [0, 3, 4]])
+def test_wrong_scores_are_named(scores):
+    with pytest.raises(SkfmError, match="one score from 2 to 6"):
+        train_features(shells(3, seed=0)[0], scores, steps=1)
