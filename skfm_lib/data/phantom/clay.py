@@ -16,6 +16,7 @@ from skfm_lib.data.phantom.shapes import (
 )
 
 THIN = 0.6  # voxels, least radius of a part: oblique walls stay closed
+WALL = 1.5  # voxels between cavities, likewise
 FINE = 2.5  # mm; coarser lattices cannot show curved plates
 Box = tuple[slice, slice, slice]
 Distance = Callable[[np.ndarray, float], np.ndarray]  # of points (3, n), least
@@ -59,11 +60,11 @@ class Clay:
         midline: bool = False,
         closed: bool = False,
     ) -> None:
-        """Hollow out a solid, leaving `wall` mm (or a voxel) to earlier cavities.
+        """Hollow out a solid, leaving `wall` mm (or WALL voxels) to earlier cavities.
 
         A closed cavity stays that far under every surface: too small, it vanishes.
         """
-        wall = max(wall, self.spacing) if wall else 0.0
+        wall = max(wall, WALL * self.spacing) if wall else 0.0
         for box, d in self._distances(solid, 0.1, 2.0 + wall, midline):
             if closed:
                 d = np.maximum(d, self.bone[box] + np.float32(wall))

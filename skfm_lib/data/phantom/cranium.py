@@ -52,7 +52,7 @@ def polynomial(terms: dict, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.n
 
 
 THINNEST = 2.2  # mm of braincase
-CLOSED = 1.3  # voxels of braincase
+CLOSED = 1.45  # voxels of braincase
 # The floor of the anterior fossa, over the orbits, is a step above the middle one:
 # half-width, back (y) and top (z) of the block under it, mm.
 FOSSA_STEP = (45.0, 41.0, 34.0)
