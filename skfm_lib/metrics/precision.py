@@ -24,7 +24,8 @@ def improved_precision_recall(
     apart = _distances(real, fake)
     in_real_ball = apart < _neighbour_distance(real, k)[:, None]
     in_fake_ball = apart < _neighbour_distance(fake, k)[None, :]
-    return float(in_real_ball.any(axis=0).mean()), float(in_fake_ball.any(axis=1).mean())
+    precision, recall = in_real_ball.any(axis=0).mean(), in_fake_ball.any(axis=1).mean()
+    return float(precision), float(recall)
 
 
 def density_coverage(

@@ -93,13 +93,7 @@ def train_features(
     use one network for all sets that are compared.  The same seed gives the same
     weights.  Raises SkfmError for scores outside 2–6 or of another number.
     """
-    scores = torch.as_tensor(qualities).long()
-    if len(scores) != len(volumes) or not 2 <= scores.min() <= scores.max() <= 6:
-        raise SkfmError(
-            f"{len(scores)} scores {sorted(set(scores.tolist()))}"
-            f" for {len(volumes)} volumes",
-            "one score from 2 to 6 for each",
-        )
+    scores = _scores(qualities, len(volumes))
     here, dice = pick_device(), torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -138,6 +132,16 @@ def anatomy_targets(v: Tensor) -> Tensor:
 def _after(axis: int) -> list[int]:
     """`F.pad` widths that add one voxel behind `axis`."""
     return [0, 0] * (4 - axis) + [0, 1]
+
+
+def _scores(qualities: Sequence[int] | Tensor, expected: int) -> Tensor:
+    scores = torch.as_tensor(qualities).long()
+    if len(scores) != expected or not 2 <= scores.min() <= scores.max() <= 6:
+        raise SkfmError(
+            f"{len(scores)} scores {sorted(set(scores.tolist()))} for {expected} volumes",
+            "one score from 2 to 6 for each",
+        )
+    return scores
 
 
 def _target_scale(volumes: Tensor, dice: torch.Generator) -> tuple[Tensor, Tensor]:

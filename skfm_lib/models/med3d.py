@@ -12,7 +12,7 @@ SOURCE = "download resnet_50.pth from huggingface.co/TencentMedicalNet"
 
 
 class Bottleneck(nn.Module):
-    """1³ → 3³ (strided or dilated) → 1³ convolution with a shortcut (He et al. 2016)."""
+    """1³, 3³ (strided or dilated) and 1³ convolutions, a shortcut (He et al. 2016)."""
 
     def __init__(self, inputs: int, width: int, stride: int, dilation: int) -> None:
         super().__init__()

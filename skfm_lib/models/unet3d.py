@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from skfm_lib import presets
 from skfm_lib.errors import SkfmError
 from skfm_lib.models.attention import DepthAttention, SpatialLinearAttention
+from skfm_lib.models.norm import GroupNorm
 
 NORM_GROUPS = 8
 
@@ -42,9 +43,9 @@ class Block(nn.Module):
         super().__init__()
         self.film = nn.Linear(condition, 2 * outputs)
         self.conv1 = nn.Conv3d(inputs, outputs, 3, padding=1)
-        self.norm1 = nn.GroupNorm(NORM_GROUPS, outputs)
+        self.norm1 = GroupNorm(NORM_GROUPS, outputs)
         self.conv2 = nn.Conv3d(outputs, outputs, 3, padding=1)
-        self.norm2 = nn.GroupNorm(NORM_GROUPS, outputs)
+        self.norm2 = GroupNorm(NORM_GROUPS, outputs)
         same = inputs == outputs
         self.skip = nn.Identity() if same else nn.Conv3d(inputs, outputs, 1)
 

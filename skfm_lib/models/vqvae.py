@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from skfm_lib import presets
 from skfm_lib.errors import SkfmError
+from skfm_lib.models.norm import GroupNorm
 from skfm_lib.models.quantizer import Codebook
 
 BACKGROUND = -1.0
@@ -17,9 +18,9 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
-        self.norm1 = nn.GroupNorm(groups, channels, eps=1e-6)
+        self.norm1 = GroupNorm(groups, channels, eps=1e-6)
         self.conv1 = nn.Conv3d(channels, channels, 3, padding=1)
-        self.norm2 = nn.GroupNorm(groups, channels, eps=1e-6)
+        self.norm2 = GroupNorm(groups, channels, eps=1e-6)
         self.conv2 = nn.Conv3d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -39,7 +40,7 @@ class Encoder(nn.Module):
             ResidualBlock(half, groups),
             nn.Conv3d(half, quarter, 4, stride=2, padding=1),
             ResidualBlock(quarter, groups),
-            nn.GroupNorm(groups, quarter, eps=1e-6),
+            GroupNorm(groups, quarter, eps=1e-6),
             nn.SiLU(),
         )
         self.project = nn.Conv3d(quarter, dim, 1)
@@ -57,7 +58,7 @@ class Decoder(nn.Sequential):
         _, half, quarter = channels
         super().__init__(
             nn.Conv3d(dim, quarter, 1),
-            nn.GroupNorm(groups, quarter, eps=1e-6),
+            GroupNorm(groups, quarter, eps=1e-6),
             nn.SiLU(),
             nn.ConvTranspose3d(quarter, quarter, 4, stride=2, padding=1),
             ResidualBlock(quarter, groups),

@@ -87,7 +87,8 @@ def test_other_files_are_refused(network, tmp_path):
 
 def test_one_weight_too_many_or_of_another_shape_is_refused(network, tmp_path):
     state = as_medicalnet(network)
-    for name, value in [("module.fc.weight", torch.zeros(2)), ("module.bn1.bias", torch.zeros(3))]:
-        torch.save({"state_dict": {**state, name: value}}, tmp_path / "x.pth")
+    for name in ("module.fc.weight", "module.bn1.bias"):
+        wrong = {"state_dict": {**state, name: torch.zeros(3)}}
+        torch.save(wrong, tmp_path / "x.pth")
         with pytest.raises(SkfmError, match=f"other weights.*{name[7:]}"):
             Med3D.load(tmp_path / "x.pth")
