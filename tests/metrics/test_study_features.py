@@ -26,7 +26,7 @@ def trained():
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # many small products: threads only wait for each other
     volumes, scores = shells(200, seed=0)
-    yield train_features(volumes, scores, steps=400, seed=1), volumes
+    yield train_features(volumes, scores, steps=250, seed=1), volumes
     torch.set_num_threads(threads)
 
 
