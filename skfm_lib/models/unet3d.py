@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from skfm_lib import presets
 from skfm_lib.errors import SkfmError
 from skfm_lib.models.attention import DepthAttention, SpatialLinearAttention
-from skfm_lib.models.norm import GroupNorm
+from skfm_lib.models.layers import Conv3d, GroupNorm
 
 NORM_GROUPS = 8
 
@@ -42,12 +42,12 @@ class Block(nn.Module):
     def __init__(self, inputs: int, outputs: int, condition: int) -> None:
         super().__init__()
         self.film = nn.Linear(condition, 2 * outputs)
-        self.conv1 = nn.Conv3d(inputs, outputs, 3, padding=1)
+        self.conv1 = Conv3d(inputs, outputs, 3, padding=1)
         self.norm1 = GroupNorm(NORM_GROUPS, outputs)
-        self.conv2 = nn.Conv3d(outputs, outputs, 3, padding=1)
+        self.conv2 = Conv3d(outputs, outputs, 3, padding=1)
         self.norm2 = GroupNorm(NORM_GROUPS, outputs)
         same = inputs == outputs
-        self.skip = nn.Identity() if same else nn.Conv3d(inputs, outputs, 1)
+        self.skip = nn.Identity() if same else Conv3d(inputs, outputs, 1)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         scale, shift = self.film(F.silu(condition))[..., None, None, None].chunk(2, 1)
@@ -85,11 +85,11 @@ class UNet3D(nn.Module):
         widths = [width * m for m in settings.multipliers]
         condition = 8 * width
         self.condition = Conditioning(width, settings.timesteps)
-        self.first = nn.Conv3d(settings.code_dim, width, 7, padding=3)
+        self.first = Conv3d(settings.code_dim, width, 7, padding=3)
         pairs = list(zip([width, *widths], widths))
         self.down = nn.ModuleList(Level(a, b, condition, heads) for a, b in pairs)
         self.downsample = nn.ModuleList(
-            nn.Conv3d(b, b, 4, stride=2, padding=1) for b in widths[:-1]
+            Conv3d(b, b, 4, stride=2, padding=1) for b in widths[:-1]
         )
         self.middle = Level(widths[-1], widths[-1], condition, heads)
         self.up = nn.ModuleList(
@@ -100,7 +100,7 @@ class UNet3D(nn.Module):
             for a, _ in reversed(pairs[1:])
         )
         self.last = Block(2 * width, width, condition)
-        self.out = nn.Conv3d(width, settings.code_dim, 1)
+        self.out = Conv3d(width, settings.code_dim, 1)
 
     def forward(
         self,

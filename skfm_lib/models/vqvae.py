@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from skfm_lib import presets
 from skfm_lib.errors import SkfmError
-from skfm_lib.models.norm import GroupNorm
+from skfm_lib.models.layers import Conv3d, GroupNorm
 from skfm_lib.models.quantizer import Codebook
 
 BACKGROUND = -1.0
@@ -19,9 +19,9 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
         self.norm1 = GroupNorm(groups, channels, eps=1e-6)
-        self.conv1 = nn.Conv3d(channels, channels, 3, padding=1)
+        self.conv1 = Conv3d(channels, channels, 3, padding=1)
         self.norm2 = GroupNorm(groups, channels, eps=1e-6)
-        self.conv2 = nn.Conv3d(channels, channels, 3, padding=1)
+        self.conv2 = Conv3d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.conv1(F.silu(self.norm1(x)))
@@ -35,15 +35,15 @@ class Encoder(nn.Module):
         super().__init__()
         full, half, quarter = channels
         self.features = nn.Sequential(
-            nn.Conv3d(1, full, 3, padding=1),
-            nn.Conv3d(full, half, 4, stride=2, padding=1),
+            Conv3d(1, full, 3, padding=1),
+            Conv3d(full, half, 4, stride=2, padding=1),
             ResidualBlock(half, groups),
-            nn.Conv3d(half, quarter, 4, stride=2, padding=1),
+            Conv3d(half, quarter, 4, stride=2, padding=1),
             ResidualBlock(quarter, groups),
             GroupNorm(groups, quarter, eps=1e-6),
             nn.SiLU(),
         )
-        self.project = nn.Conv3d(quarter, dim, 1)
+        self.project = Conv3d(quarter, dim, 1)
 
     def forward(self, v: Tensor) -> Tensor:
         features = self.features(v)
@@ -57,7 +57,7 @@ class Decoder(nn.Sequential):
     def __init__(self, channels: tuple[int, int, int], groups: int, dim: int) -> None:
         _, half, quarter = channels
         super().__init__(
-            nn.Conv3d(dim, quarter, 1),
+            Conv3d(dim, quarter, 1),
             GroupNorm(groups, quarter, eps=1e-6),
             nn.SiLU(),
             nn.ConvTranspose3d(quarter, quarter, 4, stride=2, padding=1),
@@ -66,8 +66,9 @@ class Decoder(nn.Sequential):
             nn.ConvTranspose3d(quarter, half, 4, stride=2, padding=1),
             ResidualBlock(half, groups),
             ResidualBlock(half, groups),
-            nn.Conv3d(half, 1, 3, padding=1),
+            Conv3d(half, 1, 3, padding=1),
         )
+        nn.init.constant_(self[-1].bias, BACKGROUND)  # start from an empty volume
 
 
 class VQVAE(nn.Module):
