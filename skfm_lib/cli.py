@@ -9,10 +9,12 @@ from pathlib import Path
 import yaml
 
 from skfm_lib.errors import SkfmError
+from skfm_lib.material import real_scans
 from skfm_lib.presets import NAMES, QUALITY_SCORES
 from skfm_lib.study import open_study, project_root, read_json
 
-CORE = ("01", "02", "03", "04", "05", "06", "11")
+CORE = ("01", "02", "03", "04", "05", "06")
+REAL_SCAN = "11"
 EPILOG = """examples:
   skfm study                                 the whole study at preset quick
   skfm run 03 -p steps 200000 --preset small one notebook, with its parameters
@@ -39,7 +41,10 @@ def study(options: argparse.Namespace) -> None:
     from skfm_lib.book import show_run
 
     made = open_study(options.run, options.preset, options.seed)
-    for number in CORE:
+    scans = real_scans()
+    if not scans.is_dir():
+        print(f"chapter {REAL_SCAN} is skipped: no folder {scans} with a head CT")
+    for number in (*CORE, REAL_SCAN) if scans.is_dir() else CORE:
         options.notebook, options.parameters = number, []
         run(options)
         show_run(made.name)
@@ -86,7 +91,7 @@ def prepare(options: argparse.Namespace) -> int:
         seed=options.seed,
     )
     print(report)
-    return 1 if report.failed else 0
+    return 1 if report.problems else 0
 
 
 def generate(options: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ from skfm_lib.data.manifest import proportional
 from skfm_lib.data.population import PAPER_TEST, PAPER_TRAIN, phantom_skulls
 from skfm_lib.data.skulls import SkullSet
 from skfm_lib.errors import SkfmError
-from skfm_lib.study import Stage, Study
+from skfm_lib.study import Stage, Study, project_root
 
 
 def make_material(study: Study, data: str | None = None) -> Stage:
@@ -38,6 +38,14 @@ def skulls(study: Study, split: str) -> SkullSet:
     """The skulls of a split ("train", "test", "unlabelled") of a study."""
     stage = study.finished("01_preprocess")
     return SkullSet(stage.folder / stage.results["folder"], split)
+
+
+def real_scans(folder: str = "../shared/data") -> Path:
+    """The folder with the head CT of chapter 11, relative to the project's root.
+
+    The project ships no patient's scan; the chapter is made where one is at hand.
+    """
+    return (project_root() / folder).resolve()
 
 
 def counts(skulls: SkullSet) -> dict[int, int]:

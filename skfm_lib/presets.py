@@ -26,16 +26,17 @@ TABLE = {
     "vqvae": {
         "scale":          (0.82,         0.82,         0.82,         0.82),
         "upsample":       (True,         True,         True,         True),
-        "channels":       ((8, 16, 32),  (16, 32, 64), (16, 32, 64), (16, 32, 64)),
-        "groups":         (8,            16,           16,           16),
-        "codes":          (256,          4096,         8192,         16384),
+        "forgive_overshoot": (True,      True,         True,         False),
+        "channels":       ((8, 16, 32),  (8, 16, 32),  (16, 32, 64), (16, 32, 64)),
+        "groups":         (8,            8,            16,           16),
+        "codes":          (512,          16384,        16384,        16384),
         "code_dim":       (8,            8,            8,            8),
-        "steps":          (60,           1600,         20_000,       150_000),
-        "batch":          (4,            2,            1,            1),
-        "learning_rate":  (2e-3,         1e-3,         3e-4,         1e-4),
-        "final_rate":     (0.1,          0.02,         0.1,          1.0),
-        "betas":          ((0.5, 0.9),   (0.5, 0.9),   (0.5, 0.9),   (0.5, 0.9)),
-        "warmup":         (5,            50,           500,          3_630),
+        "steps":          (120,          1500,         20_000,       150_000),
+        "batch":          (4,            1,            1,            1),
+        "learning_rate":  (3e-3,         2e-3,         5e-4,         1e-4),
+        "final_rate":     (0.1,          0.02,         0.02,         1.0),
+        "betas":          ((0.9, 0.99),  (0.9, 0.99),  (0.9, 0.99),  (0.5, 0.9)),
+        "warmup":         (5,            20,           500,          3_630),
         "commitment":     (0.25,         0.25,         0.25,         0.25),
         "code_decay":     (0.99,         0.99,         0.99,         0.99),
     },
@@ -113,6 +114,7 @@ class VQVAE(Training):
 
     scale: float  # s, input resolution as a share of the output's
     upsample: bool  # loss at full resolution through the trilinear head
+    forgive_overshoot: bool  # values beyond ±1 on the right side are no error
     channels: tuple[int, int, int]  # at full, half and quarter input resolution
     groups: int  # of GroupNorm
     codes: int

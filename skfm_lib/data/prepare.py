@@ -77,7 +77,6 @@ def prepare(
     other settings; after it, if no scan could be used.
     """
     folder, out = Path(folder), Path(out)
-    folder, out = Path(folder), Path(out)
     files = find_scans(folder, out)
     qualities = read_labels(folder, labels, set(files))
     settings = {

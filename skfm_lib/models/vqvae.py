@@ -99,7 +99,11 @@ class VQVAE(nn.Module):
         return self.codebook(z)
 
     def decode(self, q: Float[Tensor, "b k d h w"]) -> Float[Tensor, "b 1 D H W"]:
-        """Volumes v* at output size; the skull's surface is the level 0."""
+        """Volumes v* at output size, in [−1, 1]; the skull's surface is the level 0."""
+        return self._head(q).clamp(-1, 1)
+
+    def _head(self, q: Tensor) -> Tensor:
+        """Decoded and brought to the output size (trilinear), not yet clamped."""
         v = self.decode_input_size(q)
         return _resample(v, self.settings.output_shape)
 
@@ -113,7 +117,7 @@ class VQVAE(nn.Module):
         z = self.encode(v)
         q, indices = self.quantize(z)
         straight = z + (q - z).detach()
-        decode = self.decode if self.settings.upsample else self.decode_input_size
+        decode = self._head if self.settings.upsample else self.decode_input_size
         return decode(straight), z, q, indices
 
     def loss(self, v: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -123,7 +127,22 @@ class VQVAE(nn.Module):
         """
         v_hat, z, q, indices = self(v)
         target = v if self.settings.upsample else self.to_input(v)
-        return F.l1_loss(v_hat, target), F.mse_loss(z.float(), q), z, indices
+        reconstruction = self._distance(v_hat, target)
+        return reconstruction, F.mse_loss(z.float(), q), z, indices
+
+    def _distance(self, v_hat: Tensor, target: Tensor) -> Tensor:
+        """Mean |v̂ − v|; beyond the data's range only where that is wrong.
+
+        Between coarse voxels the trilinear head can place a sharp surface only by
+        values beyond ±1.  Plain L1 (the paper's) calls them errors and so prefers a
+        blurred or missing wall; with ``forgive_overshoot`` they count as ±1 on the
+        right side of the surface, and keep their gradient on the wrong one.
+        """
+        error = (v_hat - target).abs()
+        if self.settings.forgive_overshoot:
+            right = (target.abs() == 1) & (v_hat * target > 1)
+            error = error.masked_fill(right, 0.0)
+        return error.mean()
 
     def to_input(self, v: Tensor) -> Tensor:
         """Volumes at output size resampled to the input size (factor s, §3.3)."""

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pyvista as pv
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from skfm_lib.data.voxels import Grid, surface
+from skfm_lib.view.slices import panels
 
 IVORY = "#e8dfc8"
 VIEWS = {  # camera direction from the skull, and what is up, in RAS
@@ -57,23 +58,29 @@ def mesh_rows(
     view: str = "oblique",
     level: float = 0.5,
 ) -> Figure:
-    """A figure of rendered skulls: one row a source, one column a title (Fig. 4a)."""
-    figure, axes = plt.subplots(
-        len(rows),
-        len(titles),
-        figsize=(1.9 * len(titles), 2.05 * len(rows)),
-        squeeze=False,
-        layout="constrained",
-    )
-    for line, (name, volumes) in zip(axes, rows.items()):
-        for axis, volume, title in zip(line, volumes, titles):
-            mesh = skull_surface(volume, grid, level)
-            axis.imshow(picture(mesh, grid, view))
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set_visible(False)
-            axis.set_title(title if line is axes[0] else "", fontsize=10)
-        line[0].set_ylabel(name, fontsize=10)
+    """Rendered skulls: one row a source, one column a title (Fig. 4a)."""
+    figure, axes = panels(list(rows), titles, 1.9, 2.0)
+    for line, volumes in zip(axes, rows.values()):
+        for axis, volume in zip(line, volumes):
+            _draw(axis, volume, grid, view, level)
     return figure
+
+
+def view_rows(rows: dict[str, np.ndarray], grid: Grid, level: float = 0.5) -> Figure:
+    """One skull a row, from the front, obliquely, from the side and from below."""
+    figure, axes = panels(list(rows), list(VIEWS), 2.2, 2.2)
+    for line, volume in zip(axes, rows.values()):
+        for axis, view in zip(line, VIEWS):
+            _draw(axis, volume, grid, view, level)
+    return figure
+
+
+def _draw(axis: Axes, volume: np.ndarray, grid: Grid, view: str, level: float) -> None:
+    axis.spines[:].set_visible(False)
+    if volume.max() > level:
+        axis.imshow(picture(skull_surface(volume, grid, level), grid, view))
+    else:  # an untrained network can draw an empty volume
+        axis.text(0.5, 0.5, "no bone", ha="center", transform=axis.transAxes)
 
 
 def _light(plotter: pv.Plotter) -> None:

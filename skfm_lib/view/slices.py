@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+PLANES = ("sagittal", "coronal", "axial")
 
 def middle_slice(volume: np.ndarray, plane: str = "sagittal") -> np.ndarray:
     """The central slice of (D, H, W), upright for ``imshow(origin="lower")``.
@@ -27,20 +28,43 @@ def slice_rows(
     plane: str = "sagittal",
     limits: tuple[float, float] = (0.0, 1.0),
 ) -> Figure:
-    """Middle slices: one row a source, one column a title (Fig. 3)."""
+    """Middle slices of volumes: one row a source, one column a title (Fig. 3)."""
+    images = {
+        name: [middle_slice(np.asarray(v), plane) for v in volumes]
+        for name, volumes in rows.items()
+    }
+    return image_rows(images, titles, limits)
+
+
+def image_rows(
+    rows: dict[str, Sequence[np.ndarray]],
+    titles: Sequence[str],
+    limits: tuple[float, float] = (0.0, 1.0),
+) -> Figure:
+    """Grey images: one row a source, one column a title."""
+    figure, axes = panels(list(rows), titles, 1.5, 1.75)
+    for line, images in zip(axes, rows.values()):
+        for axis, image in zip(line, images):
+            low, high = limits
+            axis.imshow(image, cmap="bone", origin="lower", vmin=low, vmax=high)
+    return figure
+
+
+def panels(
+    names: Sequence[str], titles: Sequence[str], width: float, height: float
+) -> tuple[Figure, np.ndarray]:
+    """Empty panels without ticks, rows named at the left, columns titled above."""
     figure, axes = plt.subplots(
-        len(rows),
+        len(names),
         len(titles),
-        figsize=(1.5 * len(titles), 1.75 * len(rows)),
+        figsize=(width * len(titles), height * len(names)),
         squeeze=False,
         layout="constrained",
     )
-    low, high = limits
-    for line, (name, volumes) in zip(axes, rows.items()):
-        for axis, volume, title in zip(line, volumes, titles):
-            image = middle_slice(np.asarray(volume), plane)
-            axis.imshow(image, cmap="bone", origin="lower", vmin=low, vmax=high)
-            axis.set(xticks=[], yticks=[])
-            axis.set_title(title if line is axes[0] else "", fontsize=10)
-        line[0].set_ylabel(name, fontsize=10)
-    return figure
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[])
+    for axis, title in zip(axes[0], titles):
+        axis.set_title(title, fontsize=10)
+    for axis, name in zip(axes[:, 0], names):
+        axis.set_ylabel(name, fontsize=10)
+    return figure, axes
