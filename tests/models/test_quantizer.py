@@ -1,0 +1,229 @@
+"""The codebook: nearest code exactly, and codes as moving averages."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from skfm_lib.models import quantizer
+from skfm_lib.models.quantizer import (
+    DEAD,
+    Codebook,
+    _nearest_by_product,
+    _nearest_by_tree,
+    nearest_code,
+)
+
+PATHS = (nearest_code, _nearest_by_tree, _nearest_by_product)
+WRONG = pytest.mark.xfail(strict=True, reason="not yet exact here")
+PRODUCT_WRONG = (
+    nearest_code,
+    _nearest_by_tree,
+    pytest.param(_nearest_by_product, marks=WRONG),
+)
+TREE_WRONG = (
+    pytest.param(nearest_code, marks=WRONG),
+    pytest.param(_nearest_by_tree, marks=WRONG),
+    _nearest_by_product,
+)
+PLAIN = {"compute_mode": "donot_use_mm_for_euclid_dist"}
+
+
+def random_rows(n, k, seed=0):
+    return torch.randn(n, k, generator=torch.Generator().manual_seed(seed))
+
+
+def brute_force(z, codebook):
+    """argmin over all float64 distances; numpy's argmin takes the first."""
+    z, codes = z.double().numpy(), codebook.double().numpy()
+    return np.square(z[:, None] - codes[None]).sum(2).argmin(1)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(("n", "codes", "k"), [(1, 1, 8), (300, 2, 1), (700, 513, 8)])
+def test_nearest_code_equals_brute_force(path, n, codes, k):
+    z, codebook = random_rows(n, k), random_rows(codes, k, seed=1)
+    found = path(z, codebook)
+    assert found.dtype == torch.long and found.shape == (n,)
+    assert np.array_equal(found.numpy(), brute_force(z, codebook))
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("copies", [2, 3])
+def test_of_equal_codes_the_first_is_taken(path, copies):
+    distinct = random_rows(20, 8, seed=1)
+    codebook = distinct.repeat(copies, 1)
+    found = path(random_rows(200, 8), codebook)
+    assert found.max() < 20
+    assert np.array_equal(found.numpy(), brute_force(random_rows(200, 8), codebook))
+
+
+@pytest.mark.parametrize("path", PRODUCT_WRONG)
+def test_of_many_equal_codes_the_first_is_taken(path):
+    codebook = random_rows(20, 8, seed=1).repeat(12, 1)
+    found = path(random_rows(200, 8), codebook)
+    assert np.array_equal(found.numpy(), brute_force(random_rows(200, 8), codebook))
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_code_is_its_own_nearest(path):
+    codebook = random_rows(300, 8)
+    assert torch.equal(path(codebook, codebook), torch.arange(300))
+
+
+@pytest.mark.parametrize("path", PRODUCT_WRONG)
+def test_codes_close_together_and_far_from_zero(path):
+    codebook = 100 + 1e-3 * random_rows(64, 8, seed=1)
+    z = 100 + 1e-3 * random_rows(200, 8)
+    distance = (z.double()[:, None] - codebook.double()).square().sum(2)
+    picked = distance.gather(1, path(z, codebook)[:, None]).squeeze(1)
+    assert torch.equal(picked, distance.amin(1))
+
+
+@pytest.mark.parametrize("path", PRODUCT_WRONG)
+def test_mixed_precision_changes_no_index(path):
+    z, codebook = 30 + random_rows(500, 8), 30 + random_rows(512, 8, seed=1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = path(z, codebook)
+    assert np.array_equal(found.numpy(), brute_force(z, codebook))
+
+
+@pytest.mark.parametrize("path", TREE_WRONG)
+def test_between_two_codes_the_first_is_taken(path):
+    z = torch.tensor([[0.0, 0.0]])
+    for first, second in (([1.0, 0.0], [-1.0, 0.0]), ([-1.0, 0.0], [1.0, 0.0])):
+        assert path(z, torch.tensor([first, second, [5.0, 5.0]])).item() == 0
+
+
+def test_the_layout_of_latents_and_indices():
+    book = Codebook(50, 3, 0.9)
+    z = torch.randn(2, 3, 4, 5, 6)
+    q, indices = book(z)
+    assert q.shape == z.shape and indices.shape == (2, 4, 5, 6)
+    assert torch.equal(q[1, :, 2, 3, 4], book.vectors[indices[1, 2, 3, 4]])
+    best = brute_force(z[1, :, 2, 3, 4][None], book.vectors)
+    assert indices[1, 2, 3, 4] == best[0]
+
+
+def seeded_book(codes=6, dim=2, decay=0.9):
+    """A book of codes far apart, with latents around each but the last."""
+    book, random = Codebook(codes, dim, decay), torch.Generator().manual_seed(0)
+    book.vectors.copy_(10 * torch.arange(codes)[:, None].expand(codes, dim))
+    book.sums.copy_(book.vectors)
+    book.seeded.fill_(True)
+    return book, random
+
+
+def latents_near(book, count=50, seed=1):
+    """(1, k, 1, 1, n): latents near the codes, `count` for each."""
+    rows = book.vectors.repeat_interleave(count, 0)
+    rows = rows + torch.randn(rows.shape, generator=torch.Generator().manual_seed(seed))
+    return rows.T[None, :, None, None]
+
+
+def test_update_is_the_moving_average_of_one_hot_sums():
+    book, random = seeded_book()
+    usage, sums = book.usage.double(), book.sums.double()
+    for update in range(1, 25):
+        z = latents_near(book, seed=update)
+        _, indices = book(z)
+        book.update(z, indices, random)
+        one_hot = torch.nn.functional.one_hot(indices.flatten(), 6).double()
+        flat = z[0, :, 0, 0].T.double()
+        share = max(0.1, 9 / (9 + update))
+        usage = (1 - share) * usage + share * one_hot.sum(0)
+        sums = (1 - share) * sums + share * one_hot.T @ flat
+        assert torch.allclose(book.usage.double(), usage, rtol=1e-5)
+        assert torch.allclose(book.sums.double(), sums, rtol=1e-4)
+        assert torch.allclose(
+            book.vectors.double(), sums / usage[:, None], rtol=1e-4, atol=1e-4
+        )
+
+
+def test_a_full_share_is_plain_k_means():
+    book, random = seeded_book(decay=0.0)
+    z = latents_near(book)
+    _, indices = book(z)
+    book.update(z, indices, random)
+    rows, chosen = z[0, :, 0, 0].T, indices.flatten()
+    for code in range(6):
+        mean = rows[chosen == code].mean(0)
+        assert torch.allclose(book.vectors[code], mean, atol=1e-4)
+
+
+def test_dead_codes_are_revived_where_they_stay():
+    book, random = seeded_book()
+    book.vectors[5] = book.sums[5] = 1e4
+    book.usage[5] = 1e-3
+    z = latents_near(book)[..., :250]  # none for the last code
+    _, indices = book(z)
+    assert not (indices == 5).any()
+    book.update(z, indices, random)
+    rows = z[0, :, 0, 0].T
+    revived = book.vectors[5].clone()
+    assert (rows == revived).all(1).any()
+    assert book.usage[5] > DEAD * book.usage.mean()
+    assert torch.allclose(book.sums[5] / book.usage[5], revived)
+    # An update without a latent for it leaves it in its place.
+    book.update(z, torch.where(indices == 5, 0, indices), random)
+    assert torch.allclose(book.vectors[5], revived, rtol=1e-4)
+
+
+def test_codes_in_use_are_not_revived():
+    book, random = seeded_book()
+    book.update(latents_near(book), book(latents_near(book))[1], random)
+    assert (book.vectors - 10 * torch.arange(6)[:, None]).abs().max() < 1
+
+
+def test_codes_are_seeded_with_latents_once():
+    book, random = Codebook(40, 3, 0.99), torch.Generator().manual_seed(0)
+    z = torch.randn(2, 3, 4, 5, 6)
+    book.seed(z, random)
+    rows = z.movedim(1, -1).reshape(-1, 3)
+    assert (torch.cdist(book.vectors, rows, **PLAIN).amin(1) == 0).all()
+    before = book.vectors.clone()
+    book.seed(z + 9, random)
+    assert torch.equal(book.vectors, before)
+    again = Codebook(40, 3, 0.99)
+    again.load_state_dict(book.state_dict())
+    again.seed(z + 9, random)
+    assert torch.equal(again.vectors, before)
+
+
+def test_too_few_latents_seed_codes_that_differ():
+    book = Codebook(40, 3, 0.99)
+    z = torch.randn(1, 3, 1, 1, 7)
+    book.seed(z, torch.Generator().manual_seed(0))
+    assert len(book.vectors.unique(dim=0)) == 40
+    assert torch.cdist(book.vectors, z[0, :, 0, 0].T).amin(1).max() < 0.1
+
+
+def test_perplexity_lies_between_one_and_the_number_of_codes():
+    book = Codebook(64, 2, 0.9)
+    assert book.perplexity() == pytest.approx(64, rel=1e-5)
+    book.usage.zero_()[3] = 5
+    assert book.perplexity() == pytest.approx(1)
+    book.usage[4] = 5
+    assert book.perplexity() == pytest.approx(2)
+    book.usage.copy_(torch.rand(64))
+    p = (book.usage / book.usage.sum()).double()
+    assert book.perplexity() == pytest.approx(math.exp(-(p * p.log()).sum()), rel=1e-5)
+
+
+def test_a_gpu_gets_the_distances_in_parts(monkeypatch):
+    sizes = []
+
+    def product(part, codebook):
+        sizes.append(len(part))
+        return _nearest_by_product(part, codebook)
+
+    class OnGpu(torch.Tensor):
+        device = torch.device("cuda")
+
+    monkeypatch.setattr(quantizer, "CHUNK", 100)
+    monkeypatch.setattr(quantizer, "_nearest_by_product", product)
+    z, codebook = random_rows(25, 4), random_rows(10, 4, seed=1)
+    found = nearest_code(z.as_subclass(OnGpu), codebook)
+    assert sizes == [10, 10, 5]
+    assert np.array_equal(found.numpy(), brute_force(z, codebook))

@@ -1,0 +1,103 @@
+"""The 3D U-Net: shapes, what it is conditioned on, what it refuses."""
+
+import pytest
+import torch
+
+from skfm_lib.errors import SkfmError
+from skfm_lib.models import UNet3D
+from skfm_lib.models.unet3d import Conditioning
+from skfm_lib.presets import NO_LABEL, QUALITY_SCORES, preset
+
+SETTINGS = preset("tiny").denoiser
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return UNet3D(SETTINGS.but(width=8, multipliers=(1, 2, 4))).eval()
+
+
+def latents(*size, batch=1):
+    random = torch.Generator().manual_seed(1)
+    return torch.randn(batch, SETTINGS.code_dim, *size, generator=random)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("size", [(6, 5, 7), (8, 4, 12), (4, 4, 4), (9, 1, 3)])
+def test_output_has_the_shape_of_the_input(network, size):
+    z = latents(*size, batch=2)
+    out = network(z, torch.tensor([0.2, 0.9]), torch.tensor([2, 6]))
+    assert out.shape == z.shape and out.dtype == torch.float32
+    assert out.isfinite().all()
+
+
+@torch.no_grad()
+def test_padding_is_the_networks_own_matter(network):
+    z = latents(6, 5, 7)
+    padded = torch.nn.functional.pad(z, (0, 1, 0, 3, 0, 2))
+    whole = network(padded, 0.5, 3)
+    assert torch.allclose(network(z, 0.5, 3), whole[..., :6, :5, :7], atol=1e-6)
+
+
+@torch.no_grad()
+def test_time_label_and_latent_all_matter(network):
+    z = latents(4, 4, 4)
+    outputs = [network(z, t, q) for t in (0.0, 0.5, 1.0) for q in (0, *QUALITY_SCORES)]
+    outputs.append(network(z + 0.1, 0.5, 3))
+    for i, a in enumerate(outputs):
+        assert all((a - b).abs().max() > 1e-4 for b in outputs[:i])
+
+
+@torch.no_grad()
+def test_neighbouring_time_steps_differ(network):
+    condition = Conditioning(32, 300)
+    t = torch.arange(301) / 300
+    rows = condition(t, torch.full((301,), 3))
+    assert rows.shape == (301, 256)
+    assert torch.cdist(rows, rows).fill_diagonal_(1).min() > 1e-3
+    # The label is one half, the time the other.
+    assert torch.equal(rows[0, 128:], rows[-1, 128:])
+    assert torch.equal(rows[0, 128:], condition.label.weight[2])
+
+
+@torch.no_grad()
+def test_rows_of_a_batch_are_independent(network):
+    z, t = latents(4, 5, 6, batch=3), torch.tensor([0.1, 0.5, 0.9])
+    quality = torch.tensor([2, 4, NO_LABEL])
+    together = network(z, t, quality)
+    for i in range(3):
+        alone = network(z[i : i + 1], t[i : i + 1], quality[i : i + 1])
+        assert torch.allclose(together[i : i + 1], alone, atol=1e-5)
+
+
+@torch.no_grad()
+def test_numbers_stand_for_the_whole_batch(network):
+    z = latents(4, 4, 4, batch=2)
+    rows = network(z, torch.full((2,), 0.3), torch.full((2,), 5))
+    assert torch.equal(network(z, 0.3, 5), rows)
+
+
+@pytest.mark.parametrize("quality", [1, 7, -1, torch.tensor([2, 1])])
+def test_unknown_quality_scores_raise(network, quality):
+    with pytest.raises(SkfmError, match="2 to 6"):
+        network(latents(4, 4, 4, batch=2), 0.5, quality)
+
+
+def test_every_weight_gets_a_gradient():
+    torch.manual_seed(0)
+    made = UNet3D(SETTINGS)
+    made(
+        latents(4, 4, 4, batch=6), 0.5, torch.tensor([0, 2, 3, 4, 5, 6])
+    ).sum().backward()
+    unused = [n for n, w in made.named_parameters() if w.grad is None]
+    assert not unused
+
+
+def test_the_paper_network_on_the_paper_latent():
+    settings = preset("paper")
+    with torch.device("meta"):
+        made = UNet3D(settings.denoiser)
+    widths = [level.block1.conv1.out_channels for level in made.down]
+    assert widths == [32, 64, 128, 256] and len(made.downsample) == 3
+    assert made.down[0].depth.heads == 8
+    assert made.out.out_channels == settings.vqvae.code_dim

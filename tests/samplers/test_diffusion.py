@@ -1,0 +1,126 @@
+"""Diffusion samplers, against Bayes and against data whose noise is known."""
+
+import pytest
+import torch
+
+from skfm_lib.errors import SkfmError
+from skfm_lib.losses.ddpm import TIMESTEPS, alpha_bar
+from skfm_lib.samplers import ancestral, ddim
+from skfm_lib.samplers.diffusion import _schedule, posterior
+
+KEPT = alpha_bar()
+MEAN, SPREAD = 0.4, 0.3
+
+
+def normals(count, seed=3):
+    random = torch.Generator().manual_seed(seed)
+    return torch.randn(count, generator=random, dtype=torch.float64)
+
+
+def noise_of_gaussian(mean, spread):
+    """The exact E[ε | z_τ] when the data are N(mean, spread²)."""
+
+    def noise(z, t):
+        kept = KEPT[round(t * TIMESTEPS)].item()
+        total = spread**2 * kept + 1 - kept
+        x_0 = mean + spread**2 * kept**0.5 / total * (z - kept**0.5 * mean)
+        return (z - kept**0.5 * x_0) / (1 - kept) ** 0.5
+
+    return noise
+
+
+@pytest.mark.parametrize(("now", "after"), [(300, 299), (300, 150), (100, 40), (7, 2)])
+def test_posterior_is_the_product_of_two_gaussians(now, after):
+    x_0, z = normals(2 * 50).view(2, 50)
+    kept, kept_next = KEPT[now].item(), KEPT[after].item()
+    alpha = kept / kept_next
+    # q(z' | x_0) = N(√ᾱ' x_0, 1 − ᾱ'), times q(z | z') = N(√α z', 1 − α) in z'.
+    precision = 1 / (1 - kept_next) + alpha / (1 - alpha)
+    weighted = kept_next**0.5 / (1 - kept_next) * x_0 + alpha**0.5 / (1 - alpha) * z
+    mean, variance = posterior(x_0, z, kept, kept_next)
+    assert variance == pytest.approx(1 / precision, rel=1e-10)
+    assert torch.allclose(mean, weighted / precision, rtol=1e-10)
+
+
+def test_posterior_at_the_end_is_the_data():
+    x_0, z = normals(2 * 50).view(2, 50)
+    mean, variance = posterior(x_0, z, KEPT[1].item(), 1.0)
+    assert variance == 0 and torch.allclose(mean, x_0)
+
+
+def test_all_steps_are_the_textbook_loop():
+    fresh = normals(TIMESTEPS * 8).view(TIMESTEPS, 8)
+
+    def noise(z, t):
+        return torch.sin(3 * z) * 0.5 + t
+
+    z = start = normals(8, seed=4)
+    for i, tau in enumerate(range(TIMESTEPS, 0, -1)):  # Ho et al. 2020, algorithm 2
+        kept, kept_next = KEPT[tau], KEPT[tau - 1]
+        beta = 1 - kept / kept_next
+        mean = z - beta / (1 - kept).sqrt() * noise(z, tau / TIMESTEPS)
+        z = mean / (1 - beta).sqrt()
+        if tau > 1:
+            z = z + (beta * (1 - kept_next) / (1 - kept)).sqrt() * fresh[i]
+    got = ancestral(noise, start, TIMESTEPS, draw=lambda i: fresh[i])
+    assert torch.allclose(got, z, rtol=1e-6)
+
+
+def test_the_schedule_reaches_from_noise_to_data_in_any_number_of_steps():
+    for steps in (1, 2, 7, 50, 299, 300):
+        visited = list(_schedule(steps))
+        assert len(visited) == steps
+        assert visited[0][:2] == (1, KEPT[-1].item()) and visited[-1][2] == 1
+        for (_, _, after), (t, now, _) in zip(visited, visited[1:]):
+            assert now == after == KEPT[round(t * TIMESTEPS)].item()
+        assert all(now < after for _, now, after in visited)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 50, 300])
+@pytest.mark.parametrize("sampler", [ancestral, ddim])
+def test_a_point_mass_is_recovered(sampler, steps):
+    got = sampler(noise_of_gaussian(MEAN, 0.0), normals(20), steps)
+    assert torch.allclose(got, torch.full_like(got, MEAN), atol=1e-6)
+
+
+@pytest.mark.parametrize("sampler", [ancestral, ddim])
+def test_a_gaussian_is_recovered(sampler):
+    torch.manual_seed(0)
+    got = sampler(noise_of_gaussian(MEAN, SPREAD), normals(20_000), TIMESTEPS)
+    assert got.mean().item() == pytest.approx(MEAN, abs=0.01)
+    assert got.std().item() == pytest.approx(SPREAD, rel=0.03)
+
+
+def test_ddim_follows_the_probability_flow():
+    z = normals(100)
+    got = ddim(noise_of_gaussian(MEAN, SPREAD), z, TIMESTEPS)
+    assert torch.allclose(got, MEAN + SPREAD * z, atol=0.02)
+    assert torch.equal(got, ddim(noise_of_gaussian(MEAN, SPREAD), z, TIMESTEPS))
+
+
+@pytest.mark.parametrize("sampler", [ancestral, ddim])
+def test_clipped_data_stay_within_the_bounds(sampler):
+    def wild(z, t):
+        return -5 * z
+
+    z = normals(50)
+    assert sampler(wild, z, 30).abs().max() > 1
+    assert sampler(wild, z, 30, clip=(-1.0, 0.5)).aminmax() == (-1.0, 0.5)
+
+
+@pytest.mark.parametrize("sampler", [ancestral, ddim])
+def test_clipping_changes_nothing_within_the_bounds(sampler):
+    fresh = normals(30 * 50).view(30, 50)
+    more = {"draw": lambda i: fresh[i]} if sampler is ancestral else {}
+    noise = noise_of_gaussian(0.0, 0.1)
+    free, held = (
+        sampler(noise, normals(50), 30, clip=clip, **more) for clip in (None, (-9, 9))
+    )
+    assert torch.allclose(free, held)
+
+
+@pytest.mark.parametrize("sampler", [ancestral, ddim])
+@pytest.mark.parametrize("steps", [-1, 0, 301])
+def test_impossible_numbers_of_steps_raise(sampler, steps):
+    with pytest.raises(SkfmError, match="1 to 300"):
+        sampler(noise_of_gaussian(0.0, 1.0), normals(3), steps)
