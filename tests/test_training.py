@@ -1,0 +1,248 @@
+"""The training loop: exact resume, averaged weights, what it refuses."""
+
+import itertools
+import math
+import shutil
+
+import pytest
+import torch
+from torch import nn
+
+from skfm_lib import denoising
+from skfm_lib.device import Device
+from skfm_lib.errors import SkfmError
+from skfm_lib.latents import LatentScale
+from skfm_lib.losses import ddpm, otfm
+from skfm_lib.presets import Training, preset
+from skfm_lib.seeds import generator
+from skfm_lib.study import open_study
+from skfm_lib.training import Trainer, learning_rate, load_weights, save_weights
+
+CPU = Device(torch.device("cpu"), torch.float32)
+SETTINGS = Training(
+    steps=12, batch=4, learning_rate=0.05, final_rate=0.1, betas=(0.9, 0.99), warmup=3
+)
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 5), nn.SiLU(), nn.Linear(5, 1))
+
+
+def trainer(folder, settings=SETTINGS, fingerprint="abc", save_seconds=-1.0):
+    """A trainer that saves after every step, unless told otherwise."""
+    return Trainer(network(), settings, CPU, folder, fingerprint, 0.9, save_seconds)
+
+
+def loss_of(made, step):
+    x = torch.randn(4, 3, generator=generator("x", step))
+    return (made.model(x) - x.sum(1, keepdim=True)).square().mean()
+
+
+def train(made, stop=None):
+    """Train until done, or break off after the descent of step `stop`."""
+    for step in made.steps("test"):
+        made.descend(loss_of(made, step), twice=2.0 * step)
+        if step == stop:
+            break
+    return made
+
+
+def everything(made):
+    """All that is to be the same bit for bit."""
+    optimiser = made.optimiser.state_dict()
+    moments = [v for s in optimiser["state"].values() for v in s.values()]
+    weights = list(made.model.state_dict().values())
+    return [*weights, *made.average, *moments]
+
+
+def assert_equal(a, b):
+    assert a.step == b.step and a.history == b.history
+    assert len(everything(a)) == len(everything(b))
+    assert all(torch.equal(x, y) for x, y in zip(everything(a), everything(b)))
+
+
+@pytest.fixture
+def whole(tmp_path):
+    return train(trainer(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("stop", [0, 1, 5, 11])
+def test_resumed_training_equals_an_uninterrupted_one(tmp_path, whole, stop):
+    # The checkpoint is of the step before: what came after it is done again.
+    train(trainer(tmp_path / "parts"), stop)
+    resumed = trainer(tmp_path / "parts")
+    assert resumed.step == stop
+    assert_equal(train(resumed), whole)
+
+
+def test_killed_twice_with_an_old_checkpoint(tmp_path, whole):
+    folder = tmp_path / "parts"
+    train(trainer(folder), stop=4)
+    shutil.copy(folder / "checkpoint.pt", tmp_path / "old.pt")
+    train(trainer(folder), stop=9)
+    shutil.copy(tmp_path / "old.pt", folder / "checkpoint.pt")
+    resumed = trainer(folder)
+    assert resumed.step == 4 and len(resumed.history["loss"]) == 4
+    assert_equal(train(resumed), whole)
+
+
+def test_a_finished_training_has_no_steps_left(tmp_path, whole):
+    again = trainer(tmp_path / "whole")
+    assert list(again.steps("test")) == []
+    assert_equal(again, whole)
+
+
+def test_checkpoints_are_written_at_the_end_and_when_time_is_up(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    train(trainer(tmp_path, save_seconds=1e9), stop=10)
+    assert not path.exists()
+    train(trainer(tmp_path, save_seconds=1e9))
+    assert torch.load(path, weights_only=True)["step"] == SETTINGS.steps
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_the_history_has_every_step_and_the_loss_falls(whole):
+    assert whole.history["twice"] == [2.0 * step for step in range(12)]
+    losses = whole.history["loss"]
+    assert len(losses) == 12 and sum(losses[-3:]) < sum(losses[:3])
+
+
+def test_a_truncated_checkpoint_is_reported(tmp_path, whole):
+    path = tmp_path / "whole" / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(SkfmError, match="checkpoint.pt cannot be read.*move the file"):
+        trainer(tmp_path / "whole")
+
+
+def test_a_checkpoint_of_other_settings_is_reported(tmp_path, whole):
+    with pytest.raises(SkfmError, match="other settings.*xyz.*abc"):
+        trainer(tmp_path / "whole", fingerprint="xyz")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path, value):
+    made = train(trainer(tmp_path), stop=4)
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    weights = [w.clone() for w in everything(made)]
+    with pytest.raises(SkfmError, match="finite losses.*learning_rate"):
+        made.descend(loss_of(made, 5) * value)
+    with pytest.raises(SkfmError, match="finite losses"):
+        made.descend(loss_of(made, 5), commitment=value)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+    assert all(torch.equal(a, b) for a, b in zip(everything(made), weights))
+
+
+def test_one_step_is_adam_on_the_clipped_gradient(tmp_path):
+    made, reference = trainer(tmp_path), network()
+    adam = torch.optim.Adam(reference.parameters(), 1.0, betas=SETTINGS.betas)
+    for step in itertools.islice(made.steps("test"), 4):
+        made.descend(1000 * loss_of(made, step))
+        x = torch.randn(4, 3, generator=generator("x", step))
+        adam.zero_grad()
+        (1000 * (reference(x) - x.sum(1, keepdim=True)).square().mean()).backward()
+        norm = torch.cat([w.grad.flatten() for w in reference.parameters()]).norm()
+        assert norm > 1
+        for weight in reference.parameters():
+            weight.grad /= norm
+        adam.param_groups[0]["lr"] = learning_rate(SETTINGS, step)
+        adam.step()
+    for got, want in zip(made.model.parameters(), reference.parameters()):
+        assert torch.allclose(got, want, atol=1e-4)
+
+
+def test_averaged_weights_are_the_recursion(tmp_path):
+    made = trainer(tmp_path)
+    means = [w.detach().double().clone() for w in made.model.parameters()]
+    for step in made.steps("test"):
+        made.descend(loss_of(made, step))
+        decay = min(0.9, (1 + step) / (10 + step))
+        for i, weight in enumerate(made.model.parameters()):
+            means[i] = decay * means[i] + (1 - decay) * weight.detach().double()
+    last = [w.detach().clone() for w in made.model.parameters()]
+    used = made.use_average()
+    assert not used.training
+    for got, mean, weight in zip(used.parameters(), means, last):
+        assert torch.allclose(got.double(), mean, atol=1e-6)
+        assert not torch.allclose(got, weight, atol=1e-6)
+
+
+def test_learning_rate_warms_up_and_falls_along_a_cosine():
+    settings = Training(100, 1, 2.0, 0.1, (0.9, 0.99), 10)
+    rates = [learning_rate(settings, step) for step in range(101)]
+    assert rates[0] == pytest.approx(0.2, rel=1e-3)
+    assert rates[:10] == sorted(rates[:10]) and rates[10:] == sorted(rates[10:])[::-1]
+    assert rates[50] == pytest.approx(2 * (0.1 + 0.9 / 2))
+    assert rates[25] == pytest.approx(2 * (0.1 + 0.9 * math.cos(math.pi / 8) ** 2))
+    assert rates[100] == pytest.approx(0.2)
+
+
+def test_a_final_rate_of_one_is_constant_as_in_the_paper():
+    settings = preset("paper").denoiser
+    assert {learning_rate(settings, step) for step in (0, 1, 199_999)} == {5e-5}
+
+
+def test_released_weights_come_back(tmp_path, whole):
+    path, model = tmp_path / "weights.safetensors", nn.Sequential(*network())
+    save_weights(whole.model, path, {"codes": 5, "of": "Schädel"})
+    assert load_weights(model, path) == {"codes": 5, "of": "Schädel"}
+    pairs = zip(model.state_dict().values(), whole.model.state_dict().values())
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_weights_that_cannot_be_used_are_reported(tmp_path, whole):
+    path = tmp_path / "weights.safetensors"
+    with pytest.raises(SkfmError, match="cannot be read.*run the training stage"):
+        load_weights(network(), path)
+    save_weights(whole.model, path, {})
+    with pytest.raises(SkfmError, match="weights of another network"):
+        load_weights(nn.Sequential(nn.Linear(3, 6)), path)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(SkfmError, match="cannot be read"):
+        load_weights(network(), path)
+
+
+class Latents:
+    """Four random latents with their quality scores."""
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        random = torch.Generator().manual_seed(index)
+        return torch.randn(8, 4, 4, 4, generator=random), 2 + index
+
+
+@pytest.mark.parametrize("objective", [otfm, ddpm])
+def test_a_killed_denoiser_resumes_bit_for_bit(project, monkeypatch, objective):
+    settings = preset("tiny").denoiser.but(
+        steps=5, batch=3, width=8, label_dropout=0.3, heads=1
+    )
+    one = torch.ones(8, 1, 1, 1)
+    scale = LatentScale(0 * one, 3 * one, (-1.0, 1.0))
+    often = lambda *given: Trainer(*given, save_seconds=-1.0)  # noqa: E731
+    monkeypatch.setattr(denoising, "Trainer", often)
+
+    def run(name, stop=None):
+        left, descend = itertools.count(), Trainer.descend
+
+        def killed(self, loss, **record):
+            if next(left) == stop:
+                raise KeyboardInterrupt
+            descend(self, loss, **record)
+
+        stage = open_study(name, "tiny").stage("03_train_otfm", {})
+        with monkeypatch.context() as patch:
+            patch.setattr(Trainer, "descend", killed)
+            return denoising.train_denoiser(
+                stage, objective, Latents(), scale, settings, CPU
+            )
+
+    whole, history = run("whole")
+    with pytest.raises(KeyboardInterrupt):
+        run("parts", stop=3)
+    torch.manual_seed(99)  # nothing hangs on the global state
+    resumed, again = run("parts")
+    assert history == again and len(history["loss"]) == 5
+    pairs = zip(whole.state_dict().values(), resumed.state_dict().values())
+    assert all(torch.equal(a, b) for a, b in pairs)
