@@ -31,7 +31,7 @@ TABLE = {
         "groups":         (8,            8,            16,           16),
         "codes":          (512,          16384,        16384,        16384),
         "code_dim":       (8,            8,            8,            8),
-        "steps":          (120,          1500,         20_000,       150_000),
+        "steps":          (120,          1600,         20_000,       150_000),
         "batch":          (4,            1,            1,            1),
         "learning_rate":  (3e-3,         2e-3,         5e-4,         1e-4),
         "final_rate":     (0.1,          0.02,         0.02,         1.0),
@@ -43,11 +43,11 @@ TABLE = {
     "denoiser": {
         "width":          (16,           32,           32,           32),
         "multipliers":    ((1, 2),       (1, 2, 4),    (1, 2, 4, 8), (1, 2, 4, 8)),
-        "heads":          (2,            4,            8,            8),
+        "heads":          (2,            2,            8,            8),
         "timesteps":      (300,          300,          300,          300),
-        "normalise":      ("codebook",   "codebook",   "codebook",   "codebook"),
+        "normalise":      ("channel",    "channel",    "channel",    "codebook"),
         "label_dropout":  (0.0,          0.0,          0.0,          0.0),
-        "steps":          (60,           2500,         40_000,       200_000),
+        "steps":          (60,           700,          40_000,       200_000),
         "batch":          (8,            8,            4,            1),
         "learning_rate":  (1e-3,         1e-3,         2e-4,         5e-5),
         "final_rate":     (0.1,          0.02,         0.1,          1.0),
@@ -56,9 +56,9 @@ TABLE = {
         "ema_decay":      (0.9,          0.995,        0.999,        0.995),
     },
     "sampling": {
-        "steps":          (4,            50,           300,          300),
+        "steps":          (4,            32,           300,          300),
         "count":          (40,           182,          726,          726),
-        "batch":          (20,           32,           8,            1),
+        "batch":          (20,           26,           8,            1),
     },
 }  # fmt: skip
 NAMES = ("tiny", "quick", "small", "paper")

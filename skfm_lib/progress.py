@@ -93,7 +93,7 @@ class Progress:
 
 
 def track(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
-    """Yield `items` with a progress line; `total` is taken from ``len`` if it has one."""
+    """Yield `items` with a progress line; `total` is taken from ``len`` if there."""
     if total is None and isinstance(items, Sized):
         total = len(items)
     with Progress(label, total) as bar:
