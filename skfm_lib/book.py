@@ -13,6 +13,8 @@ from pathlib import Path
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
+from skfm_lib.data.files import replacing
+from skfm_lib.errors import SkfmError
 from skfm_lib.study import project_root, read_json, write_json
 
 CHAPTERS = "walkthrough/"
@@ -41,6 +43,24 @@ def record_of(chapter: str) -> Path | None:
     name = chapter.removeprefix(CHAPTERS)
     record = project_root() / "runs" / run / "notebooks" / f"{name}.ipynb"
     return record if record.is_file() else None
+
+
+def publish() -> list[Path]:
+    """Copy the shown run's records into the book, without this machine's paths.
+
+    Raises SkfmError when no run is shown.
+    """
+    run, root = shown_run(), project_root()
+    if run is None:
+        raise SkfmError("no run to publish", "a finished study", "skfm study")
+    written = []
+    for record in sorted((root / "runs" / run / "notebooks").glob("*.ipynb")):
+        text = record.read_text(encoding="utf-8").replace(f"{root}/", "")
+        target = root / "book" / CHAPTERS / record.name
+        with replacing(target) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        written.append(target)
+    return written
 
 
 def setup(app: Sphinx) -> dict[str, object]:

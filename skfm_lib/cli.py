@@ -19,6 +19,7 @@ EPILOG = """examples:
   skfm study                                 the whole study at preset quick
   skfm run 03 -p steps 200000 --preset small one notebook, with its parameters
   skfm prepare SCANS --out data/ward7        scans or meshes to a data set
+  skfm study --run ward7 --data data/ward7   the study on them
   skfm generate --qs 5 --count 8 --out skulls
 """
 
@@ -46,6 +47,8 @@ def study(options: argparse.Namespace) -> None:
         print(f"chapter {REAL_SCAN} is skipped: no folder {scans} with a head CT")
     for number in (*CORE, REAL_SCAN) if scans.is_dir() else CORE:
         options.notebook, options.parameters = number, []
+        if options.data and number == CORE[0]:
+            options.parameters = [("data", options.data)]
         run(options)
         show_run(made.name)
 
@@ -114,6 +117,10 @@ def generate(options: argparse.Namespace) -> None:
 
 def book(options: argparse.Namespace) -> int:
     """Build the book; it shows the latest run."""
+    if options.publish:
+        from skfm_lib.book import publish
+
+        publish()
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", "book"]
     command += ["--all"] if options.fresh else []
     return subprocess.run(command, cwd=project_root(), check=False).returncode
@@ -134,6 +141,11 @@ def _parser() -> argparse.ArgumentParser:
     command = _add(commands, "status", status)
     command = _add(commands, "book", book)
     command.add_argument("--fresh", action="store_true", help="build every page anew")
+    command.add_argument(
+        "--publish",
+        action="store_true",
+        help="make the shown run's records those that come with the book",
+    )
     return parser
 
 
@@ -152,7 +164,9 @@ def _add_run(command: argparse.ArgumentParser, seed: str = "--seed") -> None:
 
 
 def _study_command(commands: argparse._SubParsersAction) -> None:
-    _add_run(_add(commands, "study", study))
+    command = _add(commands, "study", study)
+    _add_run(command)
+    command.add_argument("--data", help="a data set of `skfm prepare`; else phantoms")
 
 
 def _run_command(commands: argparse._SubParsersAction) -> None:

@@ -130,8 +130,8 @@ class Stage:
             self._bring_back()
         record = {"settings": self.settings, "inputs": self.inputs}
         write_json(found, {"fingerprint": self.fingerprint, **record})
-        state = "is finished: kept" if self.done else f"in {self.folder}"
-        print(f"{self.name} {state}")
+        state = "is finished: kept" if self.done else "runs"
+        print(f"{self.name} of run {self.study.name!r} {state}")
 
     def finish(self, **results: object) -> None:
         """Record the results; from now on the stage is skipped."""

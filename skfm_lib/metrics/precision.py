@@ -28,9 +28,7 @@ def improved_precision_recall(
     return float(precision), float(recall)
 
 
-def density_coverage(
-    real: Features, fake: Features, k: int = 5
-) -> tuple[float, float]:
+def density_coverage(real: Features, fake: Features, k: int = 5) -> tuple[float, float]:
     """Density and coverage (Naeem et al. 2020), k = 5 as there.
 
     Density is the number of real balls a fake sample lies in, over k, on average

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 PLANES = ("sagittal", "coronal", "axial")
 
+
 def middle_slice(volume: np.ndarray, plane: str = "sagittal") -> np.ndarray:
     """The central slice of (D, H, W), upright for ``imshow(origin="lower")``.
 
