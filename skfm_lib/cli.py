@@ -48,7 +48,7 @@ def study(options: argparse.Namespace) -> None:
     for number in (*CORE, REAL_SCAN) if scans.is_dir() else CORE:
         options.notebook, options.parameters = number, []
         if options.data and number == CORE[0]:
-            options.parameters = [("data", options.data)]
+            options.parameters = [("data", str(options.data.resolve()))]
         run(options)
         show_run(made.name)
 
@@ -166,7 +166,9 @@ def _add_run(command: argparse.ArgumentParser, seed: str = "--seed") -> None:
 def _study_command(commands: argparse._SubParsersAction) -> None:
     command = _add(commands, "study", study)
     _add_run(command)
-    command.add_argument("--data", help="a data set of `skfm prepare`; else phantoms")
+    command.add_argument(
+        "--data", type=Path, help="a data set of `skfm prepare`; else phantoms"
+    )
 
 
 def _run_command(commands: argparse._SubParsersAction) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from skfm_lib.data.manifest import proportional
+from skfm_lib.data.manifest import proportional, read_manifest
 from skfm_lib.data.population import PAPER_TEST, PAPER_TRAIN, phantom_skulls
 from skfm_lib.data.skulls import SkullSet
 from skfm_lib.errors import SkfmError
@@ -27,6 +27,7 @@ def make_material(study: Study, data: str | None = None) -> Stage:
         stage.finish(folder="skulls", made_from="phantoms")
         return stage
     folder = Path(data).expanduser().resolve()
+    read_manifest(folder)
     digest = hashlib.sha256((folder / "manifest.csv").read_bytes()).hexdigest()
     stage = study.stage("01_preprocess", {"data": str(folder), "manifest": digest})
     _check_shape(study, SkullSet(folder, "train"))

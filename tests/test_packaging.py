@@ -78,8 +78,7 @@ def test_notebook_sources_are_clean(path):
         assert not cell["outputs"] and cell["execution_count"] is None
         assert len(source.splitlines()) <= 15, source
         assert not re.search(r"^\s*(def|class|async) ", source, re.M), source
-    for cell in cells:
-        for line in "".join(cell["source"]).splitlines():
+        for line in source.splitlines():  # wider ones scroll sideways in the book
             assert len(line) <= 74, line
 
 
