@@ -1,0 +1,94 @@
+"""Stage one at work on a few phantoms: it learns, and resumes bit for bit."""
+
+import functools
+import itertools
+
+import pytest
+import torch
+
+from skfm_lib import autoencoding
+from skfm_lib.autoencoding import assess, load_vqvae, reconstruct, train_vqvae
+from skfm_lib.device import pick_device
+from skfm_lib.errors import SkfmError
+from skfm_lib.presets import preset
+from skfm_lib.study import open_study
+from skfm_lib.training import Trainer
+
+SETTINGS = preset("tiny").vqvae.but(steps=8, batch=2, codes=64)
+
+
+@pytest.fixture(autouse=True)
+def save_often(monkeypatch):
+    trainer = functools.partial(Trainer, save_seconds=-1.0)
+    monkeypatch.setattr(autoencoding, "Trainer", trainer)
+
+
+def stage_of(name, settings=SETTINGS):
+    chosen = {"vqvae": settings.as_dict()}
+    return open_study(name, "tiny").stage("02_train_vqvae", chosen)
+
+
+def kill_at(monkeypatch, owner, name, step):
+    """Interrupt when `name` of `owner` is called in the `step`-th time."""
+    calls, original = itertools.count(), getattr(owner, name)
+
+    def killed(*given, **named):
+        if next(calls) == step:
+            raise KeyboardInterrupt
+        return original(*given, **named)
+
+    monkeypatch.setattr(owner, name, killed)
+
+
+def assert_same_weights(a, b):
+    assert a.keys() == b.keys() and "codebook.vectors" in a
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("moment", ["descent", "codebook", "release"])
+def test_killed_training_resumes_bit_for_bit(project, phantoms, monkeypatch, moment):
+    whole, history = train_vqvae(stage_of("whole"), phantoms, SETTINGS, pick_device())
+    with monkeypatch.context() as patch:
+        owner, name, step = {
+            "descent": (Trainer, "descend", 5),
+            "codebook": (type(whole.codebook), "update", 3),  # after the descent
+            "release": (autoencoding, "save_weights", 0),
+        }[moment]
+        kill_at(patch, owner, name, step)
+        with pytest.raises(KeyboardInterrupt):
+            train_vqvae(stage_of("parts"), phantoms, SETTINGS, pick_device())
+    torch.manual_seed(99)  # nothing hangs on the global state
+    resumed, again = train_vqvae(stage_of("parts"), phantoms, SETTINGS, pick_device())
+    assert history == again
+    assert_same_weights(whole.state_dict(), resumed.state_dict())
+    assert whole.codebook.updates == SETTINGS.steps and whole.codebook.seeded
+
+
+def test_the_loss_falls_and_the_weights_come_back(project, phantoms):
+    settings, device = SETTINGS.but(steps=25, batch=6), pick_device()
+    stage = stage_of("run", settings)
+    with pytest.raises(SkfmError, match="skfm run 02 --run run --preset tiny"):
+        load_vqvae(stage.study, device)
+    model, history = train_vqvae(stage, phantoms, settings, device)
+    assert set(history) == {"loss", "reconstruction", "commitment"}
+    losses = torch.tensor(history["reconstruction"])
+    assert len(losses) == 25 and losses[-3:].mean() < 0.9 * losses[:3].mean()
+    total = losses + 0.25 * torch.tensor(history["commitment"])
+    assert torch.allclose(torch.tensor(history["loss"]), total, rtol=1e-5)
+    stage.finish()
+    loaded = load_vqvae(stage.study, device)
+    assert not loaded.training and loaded.settings == settings
+    assert_same_weights(model.state_dict(), loaded.state_dict())
+
+
+def test_assessment_is_that_of_the_reconstructions(project, phantoms):
+    settings, device = SETTINGS.but(steps=2), pick_device()
+    model, _ = train_vqvae(stage_of("run", settings), phantoms, settings, device)
+    v = torch.stack([phantoms[i][0] for i in range(6)])
+    v_hat, indices = reconstruct(model, v, device)
+    assert v_hat.shape == v.shape and v_hat.dtype == torch.float32
+    result = assess(model, phantoms, device)
+    assert result["error"] == pytest.approx((v_hat - v).abs().mean().item(), rel=1e-4)
+    assert result["codes_used"] == len(indices.unique())
+    assert 1 <= result["perplexity"] <= 64
+    assert 0 <= result["worst_dice"] <= result["dice"] <= 1

@@ -1,0 +1,140 @@
+"""The `skfm` command: what it says when all is well, and in one line when not."""
+
+from pathlib import Path
+
+import pytest
+
+from skfm_lib.cli import main
+from skfm_lib.study import open_study
+
+SOURCES = Path(__file__).parents[1] / "notebooks"
+COMMANDS = ("study", "run", "prepare", "generate", "status", "book")
+
+
+@pytest.fixture
+def sources(project):
+    """A project with the repository's notebooks, and runs/ of its own."""
+    (project / "notebooks").rmdir()
+    (project / "notebooks").symlink_to(SOURCES)
+    return project
+
+
+def says(capsys, *words):
+    """What a failing command says: one line on stderr."""
+    assert main(words) == 1
+    said = capsys.readouterr()
+    lines = said.err.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("skfm: ")
+    return lines[0]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: skfm {command}") and len(text.splitlines()) > 4
+
+
+def test_the_help_lists_every_command_and_examples(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert (
+        all(f"    {command} " in text for command in COMMANDS) and "skfm run 03" in text
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["paint"],
+        ["run"],
+        ["generate", "--qs", "1", "--out", "x"],
+        ["generate", "--qs", "7", "--out", "x"],
+        ["generate", "--qs", "5"],
+        ["generate", "--qs", "5", "--out", "x", "--model", "gan"],
+        ["run", "03", "--seed", "one"],
+        ["run", "03", "-p", "steps"],
+    ],
+)
+def test_words_it_does_not_know_end_with_two(words, project, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2
+    said = capsys.readouterr()
+    assert "Traceback" not in said.err and "skfm" in said.err.splitlines()[-1]
+    assert not (project / "runs").exists()
+
+
+@pytest.mark.parametrize("words", [["study"], ["run", "01"], ["generate"], ["prepare"]])
+def test_an_unknown_preset_lists_the_valid_ones(words, project, capsys):
+    more = {
+        "generate": ["--qs", "5", "--out", "x"],
+        "prepare": [str(project), "--out", "x"],
+    }
+    line = says(capsys, *words, *more.get(words[0], []), "--preset", "huge")
+    assert "'huge'" in line and "tiny, quick, small, paper" in line
+    assert not (project / "runs").exists()
+
+
+def test_an_unknown_notebook_lists_the_valid_ones(sources, capsys):
+    line = says(capsys, "run", "77", "--preset", "tiny")
+    assert "no notebook '77'" in line and "03_train_otfm" in line
+
+
+def test_an_unknown_parameter_lists_the_valid_ones(sources, capsys):
+    line = says(capsys, "run", "03", "--preset", "tiny", "-p", "stpes", "3")
+    assert "03_train_otfm has no parameter 'stpes'" in line
+    assert "steps" in line and "learning_rate" in line
+    assert not (sources / "runs" / "tiny" / "notebooks").exists()
+
+
+def test_a_run_of_another_preset_is_refused(project, capsys):
+    open_study("mine", "tiny")
+    line = says(capsys, "run", "01", "--run", "mine")
+    assert "run 'mine' has preset tiny and seed 0" in line
+
+
+def test_generating_before_training_names_the_command(project, capsys):
+    words = ["generate", "--qs", "5", "--out", "skulls", "--preset", "tiny"]
+    assert "next: skfm run 03 --run tiny --preset tiny" in says(capsys, *words)
+    line = says(capsys, *words, "--model", "ddpm")
+    assert "next: skfm run 04 --run tiny --preset tiny" in line
+    assert not (project / "skulls").exists()
+
+
+def test_preparing_a_missing_folder_is_reported(project, capsys):
+    line = says(capsys, "prepare", "nowhere", "--out", "x", "--preset", "tiny")
+    assert "nowhere" in line and not (project / "x").exists()
+
+
+def test_status_without_runs_says_what_is_next(project, capsys):
+    assert main(["status"]) == 0
+    assert capsys.readouterr().out == "no runs yet; next: skfm study\n"
+
+
+def test_status_tells_open_and_finished_stages(project, capsys):
+    study = open_study("mine", "tiny", 2)
+    study.stage("01_preprocess", {}).finish()
+    study.stage("02_train_vqvae", {}, ("01_preprocess",))
+    capsys.readouterr()
+    assert main(["status"]) == 0
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first == "mine: preset tiny, seed 2"
+    assert second.split()[0] == "01_preprocess" and second.endswith(" s")
+    assert third.split() == ["02_train_vqvae", "open"]
+
+
+def test_an_interruption_says_how_to_go_on(project, capsys, monkeypatch):
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("skfm_lib.cli.open_study", interrupted)
+    assert main(["run", "01"]) == 130
+    assert capsys.readouterr().err.strip() == (
+        "skfm: interrupted; the same command goes on"
+    )
