@@ -23,6 +23,14 @@ def table(
     return Markdown(f":::{{table}} {caption}\n:name: {name}\n\n{body}\n:::")
 
 
+def with_sums(rows: Mapping[str, Mapping[int, int]]) -> dict[str, dict[str, int]]:
+    """Numbers of skulls by quality score, as columns ``QS 2`` … and ``all``."""
+    return {
+        name: {f"QS {q}": n for q, n in row.items()} | {"all": sum(row.values())}
+        for name, row in rows.items()
+    }
+
+
 def record(name: str, value: float | str) -> None:
     """Keep a value in the notebook's record, for any page to glue in by `name`."""
     prefix = "application/papermill.record/"

@@ -1,0 +1,159 @@
+"""The notebooks, run in sequence at preset tiny in a project of their own."""
+
+import base64
+import json
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from skfm_lib.cli import main
+from skfm_lib.study import open_study, read_json
+
+ROOT = Path(__file__).parents[1]
+SOURCES = {path.stem[:2]: path for path in sorted(ROOT.glob("notebooks/*.ipynb"))}
+CT = ROOT.parent / "shared" / "data" / "cranium_ct.nii.gz"
+STAGES = {
+    "01": "01_preprocess",
+    "02": "02_train_vqvae",
+    "03": "03_train_otfm",
+    "04": "04_train_ddpm",
+    "05": "05_generate",
+    "06": "06_metrics",
+}
+FIGURES = {"01": 2, "02": 3, "03": 3, "04": 3, "05": 3, "06": 0}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A project with copies of the notebooks; its runs/ is the test's own."""
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def study(project):
+    """The notebooks 01–06 run once, in order."""
+    assert main(["run", "01", "--preset", "tiny"]) == 0
+    for number in list(STAGES)[1:]:
+        assert main(["run", number, "--preset", "tiny"]) == 0
+    return open_study("tiny", "tiny")
+
+
+def record(study, number):
+    path = study.folder / "notebooks" / SOURCES[number].name
+    return nbformat.read(path, as_version=4)
+
+
+def outputs(notebook):
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    return [output for cell in cells for output in cell.outputs]
+
+
+def pictures(notebook):
+    data = [output.get("data", {}) for output in outputs(notebook)]
+    return [base64.b64decode(d["image/png"]) for d in data if "image/png" in d]
+
+
+def times(folder):
+    """When each file of a folder was written."""
+    return {p.name: p.stat().st_mtime_ns for p in folder.iterdir() if p.is_file()}
+
+
+@pytest.mark.parametrize("path", SOURCES.values(), ids=SOURCES)
+def test_sources_are_clean_and_take_parameters(path):
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert notebook.cells[0].source.startswith("# ")
+    assert not outputs(notebook) and {cell.execution_count for cell in code} == {None}
+    tagged = [c for c in code if "parameters" in c.metadata.get("tags", [])]
+    assert tagged == code[:1]
+    names = [line.split()[0] for line in tagged[0].source.splitlines()]
+    assert names[:3] == ["preset", "run", "seed"]
+    assert 'preset = "quick"' in tagged[0].source
+
+
+def test_training_before_its_input_names_the_command(project, capfd):
+    # In a run of its own, so that the order of the tests does not matter.
+    words = ["run", "03", "--preset", "tiny", "--run", "early"]
+    assert main(words) == 1
+    line = capfd.readouterr().err.strip().splitlines()[-1]
+    assert "next: skfm run 02 --run early --preset tiny" in line
+    assert "Traceback" not in line
+    assert not (project / "runs" / "early" / "03_train_otfm").exists()
+
+
+def test_every_stage_is_done(study):
+    for name in STAGES.values():
+        done = read_json(study.folder / name / "done.json")
+        assert done["results"] and done["seconds"] > 0
+        assert study.finished(name).fingerprint == done["fingerprint"]
+    assert not list(study.folder.glob("*.????????????????"))  # nothing set aside
+
+
+@pytest.mark.parametrize("number", STAGES)
+def test_records_hold_figures_and_no_errors(study, number):
+    notebook = record(study, number)
+    kinds = {output.output_type for output in outputs(notebook)}
+    assert "error" not in kinds
+    found = pictures(notebook)
+    assert len(found) == FIGURES[number]
+    assert all(len(picture) > 3000 for picture in found)  # an empty page has less
+    text = json.dumps(notebook)
+    assert "Made by stage" in text and "application/vnd.jupyter.widget" not in text
+    assert notebook.metadata.papermill.exception is None
+
+
+@pytest.mark.parametrize("number", STAGES)
+def test_progress_leaves_one_line_not_hundreds(study, number):
+    streams = [o.text for o in outputs(record(study, number)) if "text" in o]
+    assert sum(len(text.splitlines()) for text in streams) < 40
+
+
+def test_results_are_possible_values(study):
+    results = {name: study.finished(name).results for name in STAGES.values()}
+    first = results["02_train_vqvae"]
+    assert 0 < first["error"] < 2 and 0 <= first["worst_dice"] <= first["dice"] <= 1
+    assert 1 <= first["codes_used"] <= study.settings.vqvae.codes
+    for name in ("03_train_otfm", "04_train_ddpm"):
+        assert all(0 < value < 10 for value in results[name]["loss"])
+    rows = results["06_metrics"]
+    assert set(rows) == {"ref", "DDPM", "OTFM"}
+    fid = {name: row["FID ↓"]["value"] for name, row in rows.items()}
+    assert fid["ref"] < min(fid["DDPM"], fid["OTFM"])
+
+
+def test_a_second_run_skips_training_and_gives_the_same(study):
+    stage = study.folder / "02_train_vqvae"
+    before = times(stage)
+    latents = times(stage / "latents")
+    former = pictures(record(study, "02"))
+    weights = (stage / "vqvae.safetensors").read_bytes()
+    assert main(["run", "02", "--preset", "tiny"]) == 0
+    again = record(study, "02")
+    assert "is finished: kept" in json.dumps(again)
+    assert "VQ-VAE  " not in json.dumps(again)  # no line of training
+    for name in ("checkpoint.pt", "done.json"):
+        assert times(stage)[name] == before[name]
+    assert (stage / "vqvae.safetensors").read_bytes() == weights
+    assert latents == {
+        p.name: p.stat().st_mtime_ns for p in (stage / "latents").iterdir()
+    }
+    assert pictures(again) == former
+
+
+@pytest.mark.skipif("11" not in SOURCES, reason="there is no notebook 11")
+@pytest.mark.skipif(not CT.is_file(), reason=f"needs the head CT {CT.name}")
+def test_the_real_scan_is_prepared_and_reconstructed(study):
+    given = ["--preset", "tiny", "-p", "scans", str(CT.parent)]
+    assert main(["run", "11", *given]) == 0
+    notebook = record(study, "11")
+    assert "error" not in {output.output_type for output in outputs(notebook)}
+    assert len(pictures(notebook)) == 2
+    (measured,) = study.finished("11_real_scan").results.values()
+    assert 0 < measured["Dice"] <= 1 and 0 < measured["reconstruction error"] < 2
