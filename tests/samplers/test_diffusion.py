@@ -124,3 +124,17 @@ def test_clipping_changes_nothing_within_the_bounds(sampler):
 def test_impossible_numbers_of_steps_raise(sampler, steps):
     with pytest.raises(SkfmError, match="1 to 300"):
         sampler(noise_of_gaussian(0.0, 1.0), normals(3), steps)
+
+
+def test_the_noise_follows_clipped_data():
+    states = []
+
+    def wild(z, t):
+        states.append(z)
+        return torch.full_like(z, -1e6)  # so that x̂_0 is clipped to 0.5 throughout
+
+    ddim(wild, normals(50), 3, clip=(-1.0, 0.5))
+    kept = [KEPT[tau].item() for tau in (300, 200, 100)]
+    for z, after, a, b in zip(states, states[1:], kept, kept[1:]):
+        eps = (z - a**0.5 * 0.5) / (1 - a) ** 0.5
+        assert torch.allclose(after, b**0.5 * 0.5 + (1 - b) ** 0.5 * eps)
