@@ -100,8 +100,6 @@ class SkullGenerator:
         if sampler.method not in allowed:
             found = f"sampler {sampler.method!r} for {self.objective}"
             raise SkfmError(found, " or ".join(allowed))
-        if sampler.steps < 1:
-            raise SkfmError(f"{sampler.steps} sampling steps", "at least 1")
         if sampler.guidance != 1 and self.label_dropout == 0:
             raise SkfmError(
                 f"guidance {sampler.guidance} with a model trained on every label",
@@ -209,9 +207,9 @@ def _write(
     for skull, latent in zip(skulls, z):
         v = generator.decode(latent[None])[0, 0].numpy()
         volume, *meshes = _files(folder, skull, mesh)
-        write_volume(volume, v > 0, grid)
-        for path in meshes:
+        for path in meshes if v.max() > 0 else ():  # an empty volume has no surface
             write_mesh(path, surface(v, grid, 0.0))
+        write_volume(volume, v > 0, grid)
 
 
 def _fresh(shape: tuple[int, ...], seeds: Sequence[int]) -> Callable[[int], Tensor]:

@@ -2,8 +2,8 @@
 
 Every random draw of the study comes from a generator that is seeded by words and
 numbers: the study's seed, the purpose, the step or the sample.  A resumed run
-therefore draws what an uninterrupted one draws, and a sample does not depend on
-the batch it is drawn in.
+therefore draws what an uninterrupted one draws, and a sample is the same skull in
+whatever batch it is drawn, up to the rounding of the networks.
 """
 
 import hashlib

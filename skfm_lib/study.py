@@ -83,7 +83,8 @@ class Study:
             raise SkfmError(
                 f"run {self.name!r} has no finished {name}",
                 str(path),
-                f"skfm run {name[:2]} --run {self.name} --preset {self.settings.name}",
+                f"skfm run {name[:2]} --run {self.name} --preset {self.settings.name}"
+                f" --seed {self.seed}",
             )
         done = read_json(path)
         return Stage(self, name, done["settings"], done["inputs"])

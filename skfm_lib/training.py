@@ -28,6 +28,7 @@ from skfm_lib.progress import Progress
 
 CLIP = 1.0  # norm of the gradient
 SAVE_SECONDS = 60.0
+CONTENTS = {"fingerprint", "step", "model", "average", "optimiser", "history"}
 
 
 class Trainer:
@@ -74,7 +75,9 @@ class Trainer:
     def descend(self, loss: Tensor, **record: Tensor | float) -> None:
         """One step of Adam down `loss`; `record` joins the history beside it."""
         values = {"loss": loss, **record}
-        values = {name: float(value) for name, value in values.items()}
+        values = {
+            name: float(torch.as_tensor(v).detach()) for name, v in values.items()
+        }
         if not all(math.isfinite(value) for value in values.values()):
             raise SkfmError(
                 f"step {self.step}: {values}",
@@ -106,7 +109,9 @@ class Trainer:
             "model": self.model.state_dict(),
             "average": self.average,
             "optimiser": self.optimiser.state_dict(),
-            "history": {k: torch.tensor(v) for k, v in self.history.items()},
+            "history": {
+                k: torch.tensor(v, dtype=torch.float64) for k, v in self.history.items()
+            },
         }
         with replacing(self.checkpoint) as temporary:
             torch.save(state, temporary)
@@ -149,7 +154,10 @@ def learning_rate(settings: Training, step: int) -> float:
 
 def _read_checkpoint(path: Path) -> dict:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if missing := CONTENTS - set(state):
+            raise ValueError(f"no {', '.join(sorted(missing))}")
+        return state
     except Exception as error:
         raise SkfmError(
             f"{path} cannot be read ({type(error).__name__})",

@@ -121,7 +121,7 @@ def test_the_sampler_of_the_other_objective_is_refused(objective, method, allowe
 
 @pytest.mark.parametrize(("objective", "method"), [("otfm", "euler"), ("ddpm", "ddim")])
 def test_no_steps_are_refused(objective, method):
-    with pytest.raises(SkfmError, match="0 sampling steps"):
+    with pytest.raises(SkfmError, match="0 (sampling|diffusion) steps"):
         untrained(objective).latents([3], [1], Sampler(method, 0))
 
 
@@ -181,7 +181,6 @@ def test_a_set_is_a_data_set_like_any_other(tmp_path):
     assert len(set(sources)) == 2 and "otfm, 3 euler steps, seed" in sources[0]
 
 
-@pytest.mark.xfail(strict=True, reason="an empty volume has no mesh, the set stops")
 def test_a_volume_without_bone_is_written_too(tmp_path):
     made = untrained()
     torch.nn.init.constant_(made.vqvae.decoder[-1].weight, 0.0)

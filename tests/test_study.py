@@ -107,7 +107,6 @@ def test_a_missing_input_names_the_command_that_makes_it(study):
         study.finished("02_train_vqvae")
 
 
-@pytest.mark.xfail(strict=True, reason="the command lacks --seed")
 def test_the_command_for_a_missing_input_is_accepted(study):
     with pytest.raises(SkfmError, match="--seed 3"):
         study.finished("02_train_vqvae")

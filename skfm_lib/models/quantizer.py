@@ -1,6 +1,5 @@
 """The codebook: nearest code, and codes learned as moving averages (paper §3.2)."""
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from scipy.spatial import cKDTree
@@ -21,23 +20,33 @@ def nearest_code(
     """
     if z.device.type == "cpu":
         return _nearest_by_tree(z, codebook)
-    rows = max(1, CHUNK // len(codebook))
-    return torch.cat([_nearest_by_product(part, codebook) for part in z.split(rows)])
+    return _nearest_by_table(z, codebook)
 
 
 def _nearest_by_tree(z: Tensor, codebook: Tensor) -> Tensor:
-    """A k-d tree over the distinct codes: on a CPU faster than the dense product."""
-    codes, first = np.unique(codebook.double().numpy(), axis=0, return_index=True)
-    _, found = cKDTree(codes).query(z.double().numpy(), workers=-1)
-    return torch.from_numpy(first[found])
+    """A k-d tree over the codes: on a CPU faster than any table of distances."""
+    nearby = [1, 2] if len(codebook) > 1 else [1]  # two, to see ties
+    distance, found = cKDTree(codebook.double().numpy()).query(
+        z.double().numpy(), k=nearby, workers=-1
+    )
+    nearest = torch.from_numpy(found[:, 0])
+    tied = torch.from_numpy(distance[:, 0] == distance[:, -1])
+    if tied.any() and len(nearby) == 2:
+        nearest[tied] = _nearest_by_table(z[tied], codebook)
+    return nearest
 
 
-def _nearest_by_product(z: Tensor, codebook: Tensor) -> Tensor:
-    """‖e‖² − 2 z·e in float32 finds the best few, their float64 distance decides."""
-    score = torch.addmm(codebook.square().sum(1), z, codebook.T, alpha=-2)
-    few = score.topk(min(4, len(codebook)), largest=False).indices.sort(1).values
-    exact = (z.double()[:, None] - codebook.double()[few]).square().sum(2)
-    return few.gather(1, exact.argmin(1, keepdim=True)).squeeze(1)
+def _nearest_by_table(z: Tensor, codebook: Tensor) -> Tensor:
+    """argmin of the float64 distances, of so many rows at a time as `CHUNK` allows.
+
+    Differences are squared one by one: ‖e‖² − 2 z·e would lose digits where codes
+    lie close together and far from zero.
+    """
+    codes, rows = codebook.double(), max(1, CHUNK // len(codebook))
+    exact = "donot_use_mm_for_euclid_dist"
+    parts = (torch.cdist(p.double(), codes, compute_mode=exact) for p in z.split(rows))
+    found = [distances.argmin(1) for distances in parts]
+    return torch.cat(found)
 
 
 class Codebook(nn.Module):

@@ -125,8 +125,10 @@ def test_the_fork_by_its_own_definition():
         va, vb = blur(a * a) - ma * ma, blur(b * b) - mb * mb
         contrast = (2 * (blur(a * b) - ma * mb) + 9e-4) / (va + vb + 9e-4)
         ssim = contrast * (2 * ma * mb + 1e-4) / (ma * ma + mb * mb + 1e-4)
-        value *= ssim.mean() ** (4 * 0.1333) if scale == 4 else (
-            contrast.mean() ** WEIGHTS[scale]
+        value *= (
+            ssim.mean() ** (4 * 0.1333)
+            if scale == 4
+            else (contrast.mean() ** WEIGHTS[scale])
         )
         a, b = (F.avg_pool3d(torch.tensor(v)[None], 2)[0].numpy() for v in (a, b))
     assert float(ms_ssim_fork(x, y)) == pytest.approx(value, rel=1e-9)

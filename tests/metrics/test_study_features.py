@@ -17,7 +17,7 @@ def shells(n, seed):
     v = torch.full((n, 1, 20, 16, 24), -1.0)
     for item, score, (a, b, c, d) in zip(v[:, 0], scores.tolist(), wobble):
         item[1 + a : 19 - b, 1 + c : 15 - d, 21 - 3 * score : 22] = 1
-        item[3 + a : 17 - b, 3 + c : 13 - d, : 19] = -1
+        item[3 + a : 17 - b, 3 + c : 13 - d, :19] = -1
     return v, scores
 
 

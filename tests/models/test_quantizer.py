@@ -10,23 +10,12 @@ from skfm_lib.models import quantizer
 from skfm_lib.models.quantizer import (
     DEAD,
     Codebook,
-    _nearest_by_product,
+    _nearest_by_table,
     _nearest_by_tree,
     nearest_code,
 )
 
-PATHS = (nearest_code, _nearest_by_tree, _nearest_by_product)
-WRONG = pytest.mark.xfail(strict=True, reason="not yet exact here")
-PRODUCT_WRONG = (
-    nearest_code,
-    _nearest_by_tree,
-    pytest.param(_nearest_by_product, marks=WRONG),
-)
-TREE_WRONG = (
-    pytest.param(nearest_code, marks=WRONG),
-    pytest.param(_nearest_by_tree, marks=WRONG),
-    _nearest_by_product,
-)
+PATHS = (nearest_code, _nearest_by_tree, _nearest_by_table)
 PLAIN = {"compute_mode": "donot_use_mm_for_euclid_dist"}
 
 
@@ -59,7 +48,7 @@ def test_of_equal_codes_the_first_is_taken(path, copies):
     assert np.array_equal(found.numpy(), brute_force(random_rows(200, 8), codebook))
 
 
-@pytest.mark.parametrize("path", PRODUCT_WRONG)
+@pytest.mark.parametrize("path", PATHS)
 def test_of_many_equal_codes_the_first_is_taken(path):
     codebook = random_rows(20, 8, seed=1).repeat(12, 1)
     found = path(random_rows(200, 8), codebook)
@@ -72,7 +61,7 @@ def test_a_code_is_its_own_nearest(path):
     assert torch.equal(path(codebook, codebook), torch.arange(300))
 
 
-@pytest.mark.parametrize("path", PRODUCT_WRONG)
+@pytest.mark.parametrize("path", PATHS)
 def test_codes_close_together_and_far_from_zero(path):
     codebook = 100 + 1e-3 * random_rows(64, 8, seed=1)
     z = 100 + 1e-3 * random_rows(200, 8)
@@ -81,7 +70,7 @@ def test_codes_close_together_and_far_from_zero(path):
     assert torch.equal(picked, distance.amin(1))
 
 
-@pytest.mark.parametrize("path", PRODUCT_WRONG)
+@pytest.mark.parametrize("path", PATHS)
 def test_mixed_precision_changes_no_index(path):
     z, codebook = 30 + random_rows(500, 8), 30 + random_rows(512, 8, seed=1)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -89,7 +78,7 @@ def test_mixed_precision_changes_no_index(path):
     assert np.array_equal(found.numpy(), brute_force(z, codebook))
 
 
-@pytest.mark.parametrize("path", TREE_WRONG)
+@pytest.mark.parametrize("path", PATHS)
 def test_between_two_codes_the_first_is_taken(path):
     z = torch.tensor([[0.0, 0.0]])
     for first, second in (([1.0, 0.0], [-1.0, 0.0]), ([-1.0, 0.0], [1.0, 0.0])):
@@ -211,19 +200,16 @@ def test_perplexity_lies_between_one_and_the_number_of_codes():
     assert book.perplexity() == pytest.approx(math.exp(-(p * p.log()).sum()), rel=1e-5)
 
 
-def test_a_gpu_gets_the_distances_in_parts(monkeypatch):
-    sizes = []
+def test_the_table_of_distances_is_made_in_parts(monkeypatch):
+    sizes, cdist = [], torch.cdist
 
-    def product(part, codebook):
+    def counted(part, codes, **mode):
         sizes.append(len(part))
-        return _nearest_by_product(part, codebook)
-
-    class OnGpu(torch.Tensor):
-        device = torch.device("cuda")
+        return cdist(part, codes, **mode)
 
     monkeypatch.setattr(quantizer, "CHUNK", 100)
-    monkeypatch.setattr(quantizer, "_nearest_by_product", product)
+    monkeypatch.setattr(torch, "cdist", counted)
     z, codebook = random_rows(25, 4), random_rows(10, 4, seed=1)
-    found = nearest_code(z.as_subclass(OnGpu), codebook)
+    found = _nearest_by_table(z, codebook)
     assert sizes == [10, 10, 5]
     assert np.array_equal(found.numpy(), brute_force(z, codebook))
