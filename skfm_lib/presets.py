@@ -6,15 +6,13 @@ smaller.  Every grid follows from one number, ``size``: output = 456×352×512 �
 input = ⌈0.82 · output⌉, latent = ⌈input / 4⌉.
 """
 
-import math
 from dataclasses import asdict, dataclass, fields, replace
 
 from skfm_lib.errors import SkfmError
+from skfm_lib.scales import Shape, input_shape, latent_shape, scaled_shape
 
 QUALITY_SCORES = (2, 3, 4, 5, 6)  # QS 1 is excluded (paper §3.3)
 NO_LABEL = 0  # stands for a dropped class label, in training with guidance only
-
-Shape = tuple[int, int, int]
 
 # name                 tiny          quick         small         paper
 TABLE = {
@@ -126,12 +124,12 @@ class VQVAE(Training):
     @property
     def input_shape(self) -> Shape:
         """⌈s · output⌉ (§3.3: 374×289×420)."""
-        return tuple(math.ceil(self.scale * n - 1e-6) for n in self.output_shape)
+        return input_shape(self.output_shape, self.scale)
 
     @property
     def latent_shape(self) -> Shape:
         """⌈input / 4⌉ (B.1, Table 7: compression 4; 94×73×105)."""
-        return tuple(math.ceil(n / 4) for n in self.input_shape)
+        return latent_shape(self.input_shape)
 
 
 @dataclass(frozen=True)
@@ -182,7 +180,7 @@ def preset(name: str) -> Preset:
         group: {key: values[column] for key, values in table.items()}
         for group, table in TABLE.items()
     }
-    shape = tuple(math.ceil(n * rows["data"]["size"]) for n in (456, 352, 512))
+    shape = scaled_shape(rows["data"]["size"])
     code_dim = rows["vqvae"]["code_dim"]
     return Preset(
         name,

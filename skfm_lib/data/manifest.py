@@ -15,8 +15,8 @@ import numpy as np
 
 from skfm_lib.data.files import replacing
 from skfm_lib.errors import SkfmError
+from skfm_lib.presets import QUALITY_SCORES
 
-QUALITIES = (2, 3, 4, 5, 6)  # the paper's quality scores, Fig. 2
 SPLITS = ("train", "test", "unlabelled")
 REMEDY = "make the data set: `skfm run 01` (phantoms) or `skfm prepare FOLDER` (scans)"
 
@@ -140,7 +140,7 @@ def _skull(path: Path, row: dict[str, str], line: int) -> Skull:
     if row["split"] == "unlabelled":
         allowed, expected = [""], "no quality (unlabelled)"
     else:
-        allowed, expected = [str(q) for q in QUALITIES], "a quality of 2–6"
+        allowed, expected = [str(q) for q in QUALITY_SCORES], "a quality of 2–6"
         quality = int(_number(row["quality"]) or 0)
     if row["quality"] not in allowed:
         found = f"{where}: quality {row['quality']!r}"

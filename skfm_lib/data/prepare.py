@@ -14,9 +14,10 @@ from skfm_lib.data.manifest import Skull, claim, stratified_split, write_manifes
 from skfm_lib.data.place import place
 from skfm_lib.data.scans import MESH_SUFFIXES, read_mesh, read_scan, write_volume
 from skfm_lib.data.sources import find_scans, read_labels
-from skfm_lib.data.voxels import Grid, Shape, scaled_shape, skull_grid
+from skfm_lib.data.voxels import Grid, skull_grid
 from skfm_lib.errors import SkfmError
 from skfm_lib.progress import track
+from skfm_lib.scales import Shape, scaled_shape
 
 QUICK_SHAPE = scaled_shape(1 / 8)
 USUAL_BONE = (150.0, 1500.0)  # ml, a calvarium … a skull with mandible and vertebrae

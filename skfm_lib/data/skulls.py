@@ -11,7 +11,6 @@ import torch
 from torch.utils.data import Dataset
 
 from skfm_lib.data.manifest import (
-    QUALITIES,
     SPLITS,
     Skull,
     read_manifest,
@@ -26,7 +25,6 @@ from skfm_lib.progress import track
 __all__ = [
     "PAPER_TEST",
     "PAPER_TRAIN",
-    "QUALITIES",
     "SPLITS",
     "Skull",
     "SkullSet",

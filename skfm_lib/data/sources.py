@@ -5,9 +5,9 @@ from collections import defaultdict
 from pathlib import Path
 
 from skfm_lib.data.files import stem, suffix
-from skfm_lib.data.manifest import QUALITIES
 from skfm_lib.data.scans import MESH_SUFFIXES, VOLUME_SUFFIXES
 from skfm_lib.errors import SkfmError
+from skfm_lib.presets import QUALITY_SCORES
 
 
 def find_scans(folder: Path, out: Path) -> dict[str, Path]:
@@ -65,7 +65,7 @@ def read_labels(folder: Path, table: Path | None, names: set[str]) -> dict[str, 
             if name in qualities:
                 found = f"{where}: {name} is labelled twice"
                 raise SkfmError(found, "one line a scan", "remove one of the lines")
-            if row["quality"] not in map(str, QUALITIES):
+            if row["quality"] not in map(str, QUALITY_SCORES):
                 found = f"{where}: quality {row['quality']!r} of {name}"
                 raise SkfmError(found, "a quality score of 2–6", "mend the line")
             qualities[name] = int(row["quality"])

@@ -11,7 +11,6 @@ rims) is horizontal.  The paper's 456×352×512 grid at 0.51 mm (§3.3) is centr
 ``FRAME_CENTRE`` in that frame.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,13 +22,8 @@ from vtkmodules.vtkImagingStencil import (
 )
 
 from skfm_lib.errors import SkfmError
+from skfm_lib.scales import PAPER_SHAPE, PAPER_SPACING, Shape
 
-Shape = tuple[int, int, int]
-
-PAPER_SHAPE = (456, 352, 512)  # voxels, paper §3.3
-PAPER_SPACING = 0.51  # mm, paper §3.3
-SCALING = 0.82  # input over output edge, paper Table 8
-COMPRESSION = 4  # input over latent edge, paper Table 7
 FRAME_CENTRE = (0.0, 9.0, 6.0)  # mm; leaves ≥ 15 mm around a complete adult skull
 
 
@@ -94,21 +88,6 @@ def skull_grid(shape: Shape = PAPER_SHAPE) -> Grid:
     return Grid(tuple(shape), spacing, tuple(round(float(o), 5) for o in origin))
 
 
-def scaled_shape(scale: float) -> Shape:
-    """The output grid at scale f: ceil(f · 456×352×512)."""
-    return _scale(PAPER_SHAPE, scale)
-
-
-def input_shape(output_shape: Shape, s: float = SCALING) -> Shape:
-    """The grid that the VQ-VAE sees: ceil(s · output), 374×289×420 at full scale."""
-    return _scale(output_shape, s)
-
-
-def latent_shape(shape: Shape, compression: int = COMPRESSION) -> Shape:
-    """The latent grid: ceil(input / compression), 94×73×105 at full scale."""
-    return _scale(shape, 1 / compression)
-
-
 def voxelise(mesh: pv.PolyData, grid: Grid) -> np.ndarray:
     """Bone (D, H, W) bool: the voxels whose centre lies inside the mesh.
 
@@ -165,8 +144,3 @@ def isosurface(field: np.ndarray, affine: np.ndarray, level: float) -> pv.PolyDa
     if np.linalg.det(affine[:3, :3]) > 0:
         faces = faces[:, ::-1]
     return pv.PolyData.from_regular_faces(points.astype(np.float32), faces)
-
-
-def _scale(shape: Shape, factor: float) -> Shape:
-    # Rounded first, so that 0.82 · 50 is 41 and not 41.00000000000001.
-    return tuple(math.ceil(round(n * factor, 6)) for n in shape)

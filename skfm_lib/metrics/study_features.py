@@ -14,9 +14,9 @@ from skfm_lib.device import pick_device
 from skfm_lib.errors import SkfmError
 from skfm_lib.metrics.damage import KINDS, damaged
 from skfm_lib.metrics.features import as_input, extract
+from skfm_lib.presets import QUALITY_SCORES
 from skfm_lib.progress import track
 
-QUALITIES = (2, 3, 4, 5, 6)
 CELLS = (4, 3, 4)  # coarse cells along D, H, W, near the grid's aspect ratio
 WIDTH = 32 + 64 + 128  # features: the channels of the three stages
 PEAK = 5e-3  # learning rate; 2e-3 learns too slowly in 300 steps
@@ -55,7 +55,7 @@ class StudyFeatures(nn.Module):
         self.stages = nn.ModuleList(
             [Residual(16, 32, 2), Residual(32, 64, 2), Residual(64, 128, 1)]
         )
-        self.quality = nn.Linear(WIDTH, len(QUALITIES))
+        self.quality = nn.Linear(WIDTH, len(QUALITY_SCORES))
         self.anatomy = nn.Linear(WIDTH, 2 * CELLS[0] * CELLS[1] * CELLS[2])
         self.damage = nn.Linear(WIDTH, len(KINDS))
         self.register_buffer("mean", torch.zeros(WIDTH))

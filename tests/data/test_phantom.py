@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from skfm_lib.data.phantom import QUALITIES, craniometry, phantom_skull
+from skfm_lib.data.phantom import craniometry, phantom_skull
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.errors import SkfmError
+from skfm_lib.presets import QUALITY_SCORES
 
 EIGHTH, QUARTER = (57, 44, 64), (114, 88, 128)
 SEEDS = range(6)
@@ -79,7 +80,7 @@ def test_bones_hold_together(complete) -> None:
         assert np.bincount(labels.ravel())[1:].max() > 0.95 * skull.sum()
 
 
-@pytest.mark.parametrize("quality", QUALITIES)
+@pytest.mark.parametrize("quality", QUALITY_SCORES)
 def test_only_the_field_of_view_meets_the_border(quality) -> None:
     for seed in range(8):
         skull = phantom_skull(seed, quality, EIGHTH)
@@ -91,14 +92,14 @@ def test_quality_says_what_is_seen() -> None:
     """Share of individuals with bone at the cap, the nasal floor and the chin."""
     z = skull_grid(EIGHTH).axes()[2]
     seen = {}
-    for quality in QUALITIES:
+    for quality in QUALITY_SCORES:
         skulls = [phantom_skull(s, quality, EIGHTH)[36:] for s in range(12)]
         bone = np.array([skull.any((0, 1)) for skull in skulls])
         seen[quality] = [
             bone[:, at].any(1).mean()
             for at in (z > 98, abs(z + 18) < 3, abs(z + 48) < 3, abs(z + 78) < 4)
         ]
-    cap, nose, teeth, chin = np.array([seen[q] for q in QUALITIES]).T
+    cap, nose, teeth, chin = np.array([seen[q] for q in QUALITY_SCORES]).T
     assert (cap[[0, 1, 3]] == 1).all() and 0 < cap[2] < 1 and cap[4] == 0
     assert (nose[[2, 3, 4]] == 1).all()
     assert (teeth[:3] == 0).all() and teeth[3] > 0.5 and teeth[4] == 1

@@ -15,8 +15,9 @@ from skfm_lib.data.prepare import prepare
 from skfm_lib.data.register import apply
 from skfm_lib.data.scans import read_mesh, write_mesh
 from skfm_lib.data.skulls import SkullSet, read_manifest
-from skfm_lib.data.voxels import scaled_shape, skull_grid, surface
+from skfm_lib.data.voxels import skull_grid, surface
 from skfm_lib.errors import SkfmError
+from skfm_lib.scales import scaled_shape
 
 SHAPE = scaled_shape(1 / 16)
 POSE = pv.Transform().rotate_x(8).rotate_z(-5).translate((14, -25, 30)).matrix

@@ -7,8 +7,9 @@ import torch
 from skfm_lib.data import population, skulls
 from skfm_lib.data.scans import read_volume, write_volume
 from skfm_lib.data.skulls import Skull, SkullSet, phantom_skulls, write_manifest
-from skfm_lib.data.voxels import scaled_shape, skull_grid
+from skfm_lib.data.voxels import skull_grid
 from skfm_lib.errors import SkfmError
+from skfm_lib.scales import scaled_shape
 
 SHAPE = scaled_shape(1 / 16)
 

@@ -7,15 +7,13 @@ from scipy.spatial import cKDTree
 
 from skfm_lib.data.voxels import (
     Grid,
-    input_shape,
     isosurface,
-    latent_shape,
-    scaled_shape,
     skull_grid,
     surface,
     voxelise,
 )
 from skfm_lib.errors import SkfmError
+from skfm_lib.scales import input_shape, latent_shape, scaled_shape
 
 GRID = skull_grid((114, 88, 128))
 CENTRE = np.array([5.0, 12.0, -3.0])

@@ -18,10 +18,10 @@ from skfm_lib.data.phantom.individual import to_template, upright
 from skfm_lib.data.phantom.teeth import LOWER_ROW, UPPER_ROW, add_teeth
 from skfm_lib.data.voxels import PAPER_SHAPE, skull_grid
 from skfm_lib.errors import SkfmError
+from skfm_lib.presets import QUALITY_SCORES
 
-__all__ = ["QUALITIES", "Craniometry", "craniometry", "phantom_skull"]
+__all__ = ["Craniometry", "craniometry", "phantom_skull"]
 
-QUALITIES = (2, 3, 4, 5, 6)
 SLAB_POINTS = 1 << 19  # lattice points worked at a time; bounds the memory
 WORKERS = 2
 
@@ -35,10 +35,10 @@ def phantom_skull(
     at every shape and quality.  Walls thinner than a voxel are kept a voxel thick.
     Raises SkfmError for a quality that is not 2–6.
     """
-    if quality not in QUALITIES:
+    if quality not in QUALITY_SCORES:
         raise SkfmError(
             f"quality {quality!r} is not a quality score",
-            f"one of {', '.join(map(str, QUALITIES))}",
+            f"one of {', '.join(map(str, QUALITY_SCORES))}",
             "pass quality=2 … 6 (paper §3.3; QS 1 is not modelled)",
         )
     grid = skull_grid(shape)
