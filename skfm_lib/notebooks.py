@@ -49,6 +49,7 @@ def run_notebook(source: Path, target: Path, parameters: Mapping[str, object]) -
                 dict(parameters),
                 cwd=str(project_root()),
                 progress_bar=False,
+                extra_arguments=["--log-level=ERROR"],  # of the kernel
             )
         except papermill.PapermillExecutionError as error:
             raise SkfmError(f"{source.stem}: {error.ename}: {error.evalue}") from error

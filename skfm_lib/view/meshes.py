@@ -6,10 +6,12 @@ import numpy as np
 import pyvista as pv
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from vtkmodules.vtkCommonCore import vtkLogger
 
 from skfm_lib.data.voxels import Grid, surface
 from skfm_lib.view.slices import panels
 
+vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_ERROR)  # it warns of no screen
 IVORY = "#e8dfc8"
 VIEWS = {  # camera direction from the skull, and what is up, in RAS
     "front": ((0, 1, 0), (0, 0, 1)),
