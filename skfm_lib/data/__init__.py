@@ -1,1 +1,1 @@
-"""Skulls as files, meshes and voxel grids; everything in RAS+ millimetres."""
+"""Skulls: scans and meshes, phantoms, voxel grids and data sets."""
