@@ -1,6 +1,6 @@
 """Latents on disk, and the range in which the denoiser sees them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -110,7 +110,8 @@ def latent_scale(kind: str, model: VQVAE, latents: LatentSet) -> LatentScale:
     """How latents are normalised: by the "codebook" or per "channel".
 
     codebook  by the smallest and largest value of all codes (paper §3.2)
-    channel   by mean and standard deviation of each channel over the training set
+    channel   by mean and standard deviation of each channel over the training set;
+              its bounds are the range of the training set's own latents
     """
     if kind == "codebook":
         codes = model.codebook.vectors.detach().cpu()
@@ -119,7 +120,8 @@ def latent_scale(kind: str, model: VQVAE, latents: LatentSet) -> LatentScale:
         return LatentScale(one * (low + high) / 2, one * (high - low) / 2, (-1.0, 1.0))
     if kind == "channel":
         mean, variance = _moments(latents)
-        return LatentScale(mean, variance.sqrt(), None)
+        scale = LatentScale(mean, variance.sqrt(), None)
+        return replace(scale, bounds=_range(scale, latents))
     raise SkfmError(f"normalise {kind!r}", "codebook or channel")
 
 
@@ -142,6 +144,12 @@ def _moments(latents: LatentSet) -> tuple[Tensor, Tensor]:
         voxels += z[0].numel()
     mean = total / voxels
     return mean.float(), (squares / voxels - mean.square()).float()
+
+
+def _range(scale: LatentScale, latents: LatentSet) -> tuple[float, float]:
+    """The smallest and largest normalised value of a set."""
+    seen = [scale.normalise(latents[i][0]).aminmax() for i in range(len(latents))]
+    return min(x.min.item() for x in seen), max(x.max.item() for x in seen)
 
 
 def _file(folder: Path, name: str) -> Path:
