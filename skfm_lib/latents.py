@@ -76,7 +76,7 @@ class LatentScale:
     """x = (z − centre) / half: what the denoiser sees of a latent z.
 
     centre, half  (k, 1, 1, 1)
-    bounds        of x, where the normalisation gives any
+    bounds        of x, in which diffusion keeps what it predicts; None for none
     """
 
     centre: Tensor
