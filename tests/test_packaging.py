@@ -14,7 +14,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 def project() -> dict[str, list[str]]:
-    """The lists of requirements in pyproject.toml: "dependencies" and "test"."""
+    """pyproject.toml's lists of requirements: "dependencies" and the extras."""
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     if sys.version_info >= (3, 11):
         import tomllib
@@ -22,9 +22,10 @@ def project() -> dict[str, list[str]]:
         table = tomllib.loads(text)["project"]
         return {
             "dependencies": table["dependencies"],
-            "test": table["optional-dependencies"]["test"],
+            **table["optional-dependencies"],
         }
-    lists = re.findall(r"^(dependencies|test) = (\[.*?\])$", text, re.M | re.S)
+    listed = r"^(dependencies|test|bench) = (\[.*?\])$"
+    lists = re.findall(listed, text, re.M | re.S)
     return {name: yaml.safe_load(items) for name, items in lists}
 
 
