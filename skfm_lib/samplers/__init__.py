@@ -1,6 +1,6 @@
 """From noise to data, for either objective."""
 
 from skfm_lib.samplers.diffusion import ancestral, ddim
-from skfm_lib.samplers.flow import euler, heun, midpoint
+from skfm_lib.samplers.flow import euler, heun, midpoint, shortcut
 
-__all__ = ["ancestral", "ddim", "euler", "heun", "midpoint"]
+__all__ = ["ancestral", "ddim", "euler", "heun", "midpoint", "shortcut"]

@@ -1,44 +1,60 @@
 """Solvers of dz/dt = v(z, t) from noise (t = 1) to data (t = 0) (paper §3.1).
 
-`velocity(z, t)` gives the field at state z and time t (a float).  All take uniform
-steps; Euler costs one evaluation a step, midpoint and Heun two.
+`velocity(z, t)` gives the field at state z and time t (a float).  Euler costs one
+evaluation a step, midpoint and Heun two.  Steps are uniform in t, or moved towards
+the noise by `shift` s > 1 and towards the data by s < 1:
+t' = s t / (1 + (s − 1) t) (Esser et al. 2024).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 from torch import Tensor
 
 from skfm_lib.errors import SkfmError
 
 Field = Callable[[Tensor, float], Tensor]
+Leap = Callable[[Tensor, float, float], Tensor]
 
 
-def euler(velocity: Field, z: Tensor, steps: int) -> Tensor:
-    """z ← z − v(z, t)/S, S times: the paper's sampler; first order."""
-    for i in range(_positive(steps)):
-        z = z - velocity(z, 1 - i / steps) / steps
+def euler(velocity: Field, z: Tensor, steps: int, *, shift: float = 1.0) -> Tensor:
+    """z ← z − h v(z, t), S times: the paper's sampler with h = 1/S; first order."""
+    for t, after in _steps(steps, shift):
+        z = z - (t - after) * velocity(z, t)
     return z
 
 
-def midpoint(velocity: Field, z: Tensor, steps: int) -> Tensor:
-    """z ← z − v(z − v(z, t)/2S, t − 1/2S)/S; second order."""
-    for i in range(_positive(steps)):
-        t = 1 - i / steps
-        middle = z - velocity(z, t) / (2 * steps)
-        z = z - velocity(middle, t - 0.5 / steps) / steps
+def midpoint(velocity: Field, z: Tensor, steps: int, *, shift: float = 1.0) -> Tensor:
+    """z ← z − h v(z − h/2 v(z, t), t − h/2); second order."""
+    for t, after in _steps(steps, shift):
+        half = (t - after) / 2
+        z = z - 2 * half * velocity(z - half * velocity(z, t), t - half)
     return z
 
 
-def heun(velocity: Field, z: Tensor, steps: int) -> Tensor:
+def heun(velocity: Field, z: Tensor, steps: int, *, shift: float = 1.0) -> Tensor:
     """The mean of the velocities at both ends of the step; second order."""
-    for i in range(_positive(steps)):
-        v = velocity(z, 1 - i / steps)
-        end = velocity(z - v / steps, 1 - (i + 1) / steps)
-        z = z - (v + end) / (2 * steps)
+    for t, after in _steps(steps, shift):
+        v = velocity(z, t)
+        end = velocity(z - (t - after) * v, after)
+        z = z - (t - after) * (v + end) / 2
     return z
 
 
-def _positive(steps: int) -> int:
+def shortcut(velocity: Leap, z: Tensor, steps: int) -> Tensor:
+    """Euler steps of a field `velocity(z, t, d)` that is told its step d = 1/S."""
+    return euler(lambda z, t: velocity(z, t, 1 / steps), z, steps)
+
+
+def shifted(t: float, shift: float) -> float:
+    """t' = s t / (1 + (s − 1) t): keeps 0 and 1, and 1/2 goes to s / (s + 1)."""
+    return shift * t / (1 + (shift - 1) * t)
+
+
+def _steps(steps: int, shift: float) -> Iterator[tuple[float, float]]:
+    """(t, t − h) of every step from t = 1 down to 0."""
     if steps < 1:
         raise SkfmError(f"{steps} sampling steps", "at least 1")
-    return steps
+    if not 0 < shift < float("inf"):
+        raise SkfmError(f"time shift {shift}", "a positive number; 1 is uniform")
+    return pairwise(shifted(1 - i / steps, shift) for i in range(steps + 1))

@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
+from skfm_lib.errors import SkfmError
 from skfm_lib.losses import otfm
-from skfm_lib.samplers import euler, heun, midpoint
+from skfm_lib.samplers import euler, heun, midpoint, shortcut
 
 SOLVERS = (euler, midpoint, heun)
 STEPS = (1, 2, 3, 7, 50, 300)
@@ -70,3 +71,56 @@ def test_the_start_is_left_as_it_was(solver):
     start = EPS.clone()
     solver(lambda z, t: z, start, 3)
     assert torch.equal(start, EPS)
+
+
+@pytest.mark.parametrize("shift", [0.3, 1.0, 2.8])
+@pytest.mark.parametrize("steps", [1, 3, 20])
+def test_a_shifted_grid_still_goes_from_noise_to_data(steps, shift):
+    for solver in SOLVERS:
+        velocity = otfm.path(X_0, EPS, torch.ones(4).double())[1]
+        end = solver(lambda z, t, v=velocity: v, EPS, steps, shift=shift)
+        assert torch.allclose(end, X_0, atol=1e-12)
+    straight = euler(lambda z, t: (z - X_0) / t, EPS, steps, shift=shift)
+    assert torch.allclose(straight, X_0, atol=1e-12)
+
+
+def test_a_shift_moves_the_grid_towards_the_noise():
+    def asked(solver, shift):
+        times = []
+        solver(lambda z, t: times.append(t) or z, EPS, 4, shift=shift)
+        return times
+
+    # s t / (1 + (s − 1) t) at t = 1, 3/4, 1/2, 1/4 with s = 3, and s = 1/3 reversed.
+    assert asked(euler, 3.0) == pytest.approx([1, 9 / 10, 3 / 4, 1 / 2])
+    assert asked(euler, 1 / 3) == pytest.approx([1, 1 / 2, 1 / 4, 1 / 10])
+    assert asked(midpoint, 3.0)[1::2] == pytest.approx([0.95, 0.825, 0.625, 0.25])
+    assert asked(heun, 3.0)[1::2] == pytest.approx([9 / 10, 3 / 4, 1 / 2, 0])
+    assert asked(euler, 1.0) == [1, 0.75, 0.5, 0.25]
+
+
+@pytest.mark.parametrize(("solver", "order"), [(euler, 1), (midpoint, 2), (heun, 2)])
+def test_a_shift_keeps_the_order_of_convergence(solver, order):
+    start = torch.tensor([0.5]).double()
+    errors = [
+        abs(solver(lambda z, t: -t * z**2, start, n, shift=0.5).item() - 2 / 3)
+        for n in (40, 80, 160)
+    ]
+    orders = [math.log2(a / b) for a, b in zip(errors, errors[1:])]
+    assert orders == pytest.approx([order, order], abs=0.1)
+
+
+@pytest.mark.parametrize("shift", [0.0, -1.0, math.nan, math.inf])
+def test_a_shift_must_be_a_positive_number(shift):
+    with pytest.raises(SkfmError, match="time shift"):
+        euler(lambda z, t: z, EPS, 2, shift=shift)
+
+
+def test_a_shortcut_is_told_how_far_it_leaps():
+    seen = []
+
+    def velocity(z, t, d):
+        seen.append((t, d))
+        return EPS - X_0
+
+    assert torch.allclose(shortcut(velocity, EPS, 4), X_0, atol=1e-12)
+    assert seen == [(1, 0.25), (0.75, 0.25), (0.5, 0.25), (0.25, 0.25)]
