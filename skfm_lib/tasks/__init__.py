@@ -1,0 +1,1 @@
+"""What generated skulls are good for, and what must be asked of them first."""
