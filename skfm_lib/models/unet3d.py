@@ -16,9 +16,13 @@ NORM_GROUPS = 8
 
 
 class Conditioning(nn.Module):
-    """(t, quality) → condition (b, 8·width): embeddings of both, concatenated."""
+    """(t, quality) → condition (b, 8·width): embeddings of both, concatenated.
 
-    def __init__(self, width: int, timesteps: int) -> None:
+    With `leaps`, an embedding of the step size d is added.  It is zero until it is
+    trained, so that a network that never saw d goes on where it was.
+    """
+
+    def __init__(self, width: int, timesteps: int, leaps: bool = False) -> None:
         super().__init__()
         self.width, self.timesteps = width, timesteps
         self.time = nn.Sequential(
@@ -26,14 +30,35 @@ class Conditioning(nn.Module):
         )
         labels = 1 + len(presets.QUALITY_SCORES)  # the first stands for "no label"
         self.label = nn.Embedding(labels, 4 * width)
+        self.leap = _silent(width) if leaps else None
 
-    def forward(self, t: Float[Tensor, "b"], quality: Int[Tensor, "b"]) -> Tensor:
-        half = torch.arange(self.width // 2, device=t.device)
-        frequency = torch.exp(-math.log(10_000) * half / (self.width // 2 - 1))
-        angle = self.timesteps * t[:, None] * frequency
-        time = self.time(torch.cat([angle.sin(), angle.cos()], dim=1))
+    def forward(
+        self,
+        t: Float[Tensor, "b"],
+        quality: Int[Tensor, "b"],
+        d: Float[Tensor, "b"] | None = None,
+    ) -> Tensor:
         index = (quality - presets.QUALITY_SCORES[0] + 1).clamp(min=0)
-        return torch.cat([time, self.label(index)], dim=1)
+        time = self.time(_waves(self.timesteps * t, self.width))
+        condition = torch.cat([time, self.label(index)], dim=1)
+        if self.leap is None:
+            return condition
+        return condition + self.leap(_waves(-torch.log2(d), self.width))
+
+
+def _waves(x: Float[Tensor, "b"], width: int) -> Float[Tensor, "b width"]:
+    """Sines and cosines of x at geometric frequencies (Vaswani et al. 2017)."""
+    half = torch.arange(width // 2, device=x.device)
+    angle = x[:, None] * torch.exp(-math.log(10_000) * half / (width // 2 - 1))
+    return torch.cat([angle.sin(), angle.cos()], dim=1)
+
+
+def _silent(width: int) -> nn.Sequential:
+    """(b, width) → (b, 8·width), zero at first."""
+    last = nn.Linear(4 * width, 8 * width)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), last)
 
 
 class Block(nn.Module):
@@ -77,14 +102,16 @@ class UNet3D(nn.Module):
              2^(levels − 1) and cropped again
     t        (b,) or a number in [0, 1]: 0 is data, 1 is noise
     quality  (b,) or a number: QS 2–6, or 0 for "no label"
+    d        (b,) or a number: how far the step reaches that the velocity is for, in
+             a network with `leaps` (the shortcut model); None in any other
     """
 
-    def __init__(self, settings: presets.Denoiser) -> None:
+    def __init__(self, settings: presets.Denoiser, leaps: bool = False) -> None:
         super().__init__()
         width, heads = settings.width, settings.heads
         widths = [width * m for m in settings.multipliers]
         condition = 8 * width
-        self.condition = Conditioning(width, settings.timesteps)
+        self.condition = Conditioning(width, settings.timesteps, leaps)
         self.first = Conv3d(settings.code_dim, width, 7, padding=3)
         pairs = list(zip([width, *widths], widths))
         self.down = nn.ModuleList(Level(a, b, condition, heads) for a, b in pairs)
@@ -107,9 +134,12 @@ class UNet3D(nn.Module):
         z_t: Float[Tensor, "b k D H W"],
         t: Float[Tensor, "b"] | float,
         quality: Int[Tensor, "b"] | int,
+        d: Float[Tensor, "b"] | float | None = None,
     ) -> Float[Tensor, "b k D H W"]:
         size = z_t.shape[-3:]
-        condition = self.condition(*_per_sample(z_t, t, quality))
+        if (d is None) != (self.condition.leap is None):
+            raise SkfmError(f"step size {d}", "one for a network with leaps, else none")
+        condition = self.condition(*_per_sample(z_t, t, quality, d))
         x = first = self.first(_pad(z_t, 2 ** len(self.downsample)))
         skips = []
         for i, level in enumerate(self.down):
@@ -126,14 +156,18 @@ class UNet3D(nn.Module):
         return x[..., : size[0], : size[1], : size[2]].float()
 
 
-def _per_sample(z_t: Tensor, t: Tensor | float, quality: Tensor | int) -> tuple:
-    """t and quality as (b,) tensors on z_t's device; QS outside 0, 2–6 raise."""
+def _per_sample(
+    z_t: Tensor, t: Tensor | float, quality: Tensor | int, d: Tensor | float | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """t, quality and d as (b,) tensors on z_t's device; QS outside 0, 2–6 raise."""
     t = torch.as_tensor(t, dtype=torch.float32, device=z_t.device)
     quality = torch.as_tensor(quality, device=z_t.device)
     known = torch.tensor((presets.NO_LABEL, *presets.QUALITY_SCORES)).to(z_t.device)
     if not torch.isin(quality, known).all():
         raise SkfmError(f"quality score {quality.tolist()}", "2 to 6 (0: no label)")
-    return t.expand(len(z_t)), quality.expand(len(z_t))
+    if d is not None:
+        d = torch.as_tensor(d, dtype=torch.float32, device=z_t.device).expand(len(z_t))
+    return t.expand(len(z_t)), quality.expand(len(z_t)), d
 
 
 def _pad(z: Tensor, multiple: int) -> Tensor:

@@ -101,3 +101,37 @@ def test_the_paper_network_on_the_paper_latent():
     assert widths == [32, 64, 128, 256] and len(made.downsample) == 3
     assert made.down[0].depth.heads == 8
     assert made.out.out_channels == settings.vqvae.code_dim
+
+
+@torch.no_grad()
+def test_a_step_size_says_nothing_before_training(network):
+    # Bit for bit, so that shortcut training starts from the very flow it is given.
+    leaping = UNet3D(SETTINGS.but(width=8, multipliers=(1, 2, 4)), leaps=True).eval()
+    leaping.load_state_dict({**leaping.state_dict(), **network.state_dict()})
+    z, quality = latents(6, 5, 7, batch=2), torch.tensor([2, 5])
+    plain = network(z, 0.5, quality)
+    for d in (1.0, 0.25, 1 / 128, torch.tensor([0.5, 1 / 64])):
+        assert torch.equal(leaping(z, 0.5, quality, d), plain)
+
+
+@torch.no_grad()
+def test_trained_step_sizes_are_told_apart():
+    condition = Conditioning(16, 300, leaps=True)
+    torch.nn.init.normal_(condition.leap[-1].weight)
+    d = 2.0 ** -torch.arange(8)
+    rows = condition(torch.full((8,), 0.5), torch.full((8,), 3), d)
+    assert rows.shape == (8, 128)
+    assert torch.cdist(rows, rows).fill_diagonal_(9).min() > 0.1
+
+
+def test_a_step_size_goes_with_leaps_only(network):
+    leaping = UNet3D(SETTINGS.but(width=8, multipliers=(1, 2)), leaps=True)
+    for made, d in ((network, 0.5), (leaping, None)):
+        with pytest.raises(SkfmError, match="step size"):
+            made(latents(4, 4, 4), 0.5, 3, d)
+
+
+def test_the_step_size_learns_from_the_first_step():
+    leaping = UNet3D(SETTINGS.but(width=8, multipliers=(1, 2)), leaps=True)
+    leaping(latents(4, 4, 4), 0.5, 3, 0.25).square().sum().backward()
+    assert leaping.condition.leap[-1].weight.grad.abs().max() > 0
