@@ -33,14 +33,15 @@ def ms_ssim(
     mean over the positions where a Gaussian `window` fits, raised to the five
     weights of Wang et al. and multiplied; volumes are average-pooled by 2 from
     scale to scale; a negative mean counts as 0.  `data_range` is the width of
-    the value range: 1 for {0, 1}, 2 for [−1, 1].  With fewer `scales` than five
-    the first weights are used, scaled to sum to one: a measure of its own, to
-    be named with the result (`fitting` says what a size allows).
+    the value range: 1 for {0, 1}, 2 for [−1, 1].  The five weights are used as
+    printed, though they sum to 1.0001.  With fewer `scales` the first of them are
+    used, scaled to sum to one: a measure of its own, to be named with the result
+    (`fitting` says what a size allows).
 
     Raises SkfmError where the volumes are too small for window and scales.
     """
     _check(x, y, window, scales)
-    weights = np.array(WEIGHTS[:scales]) / sum(WEIGHTS[:scales])
+    weights = _weights(scales)
     taps = _gaussian(window // 2, sigma)
     result = torch.ones(len(x), dtype=torch.float64, device=x.device)
     for weight in weights[:-1]:
@@ -116,6 +117,13 @@ def ms_ssim_of_set(
         for i, j in track(list(zip(first[drawn], second[drawn])), "MS-SSIM")
     ]
     return np.array(values)
+
+
+def _weights(scales: int) -> tuple[float, ...]:
+    """The exponents of the first `scales` scales, as `ms_ssim` states them."""
+    if scales == len(WEIGHTS):
+        return WEIGHTS
+    return tuple(w / sum(WEIGHTS[:scales]) for w in WEIGHTS[:scales])
 
 
 def _single(volume: torch.Tensor) -> torch.Tensor:

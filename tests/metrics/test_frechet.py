@@ -1,8 +1,9 @@
-"""Fréchet and kernel distance against closed forms and literal definitions."""
+"""Fréchet and kernel distance against MONAI, closed forms and definitions."""
 
 import numpy as np
 import pytest
 import torch
+from monai.metrics.fid import get_fid_score
 from scipy.linalg import sqrtm
 
 from skfm_lib.errors import SkfmError
@@ -26,6 +27,15 @@ def test_equals_the_matrix_root_where_that_exists(rng, n, m):
     a = rng.normal(size=(n, 20)) @ rng.normal(size=(20, 20))
     b = rng.normal(size=(m, 20)) + 1
     assert frechet_distance(a, b) == pytest.approx(by_matrix_root(a, b), rel=1e-8)
+
+
+@pytest.mark.filterwarnings("ignore:The `disp` argument:DeprecationWarning")
+@pytest.mark.parametrize("n, m, d", [(300, 300, 64), (500, 260, 128)])
+def test_equals_monai_at_full_rank(rng, n, m, d):
+    a = rng.normal(size=(n, d)) @ rng.normal(size=(d, d))
+    b = 1.2 * rng.normal(size=(m, d)) @ rng.normal(size=(d, d)) + 0.1
+    expected = get_fid_score(torch.from_numpy(a), torch.from_numpy(b)).item()
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
 
 
 def test_closed_form_of_commuting_gaussians(rng):

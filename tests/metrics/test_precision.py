@@ -1,7 +1,8 @@
-"""Precision and recall against the definitions, item by item."""
+"""Precision and recall against prdc and the definitions, item by item."""
 
 import numpy as np
 import pytest
+from prdc import compute_prdc
 
 from skfm_lib.errors import SkfmError
 from skfm_lib.metrics import (
@@ -56,7 +57,8 @@ def test_probabilistic_is_the_definition(sets):
         literal_probabilistic(real, fake, 4, 1.2),
         literal_probabilistic(fake, real, 4, 1.2),
     )
-    assert probabilistic_precision_recall(real, fake) == pytest.approx(expected)
+    found = probabilistic_precision_recall(real, fake)
+    assert found == pytest.approx(expected, abs=1e-9)
 
 
 def test_density_and_coverage_are_the_definition(sets):
@@ -66,6 +68,20 @@ def test_density_and_coverage_are_the_definition(sets):
     )
     expected = inside.sum() / (5 * len(fake)), inside.any(axis=1).mean()
     assert density_coverage(real, fake) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("k", [1, 3, 5])
+@pytest.mark.parametrize("n, m, d", [(60, 60, 3), (90, 40, 16), (50, 80, 48)])
+def test_improved_and_density_equal_prdc(n, m, d, k):
+    rng = np.random.default_rng(n + k)
+    real, fake = rng.normal(size=(n, d)), rng.normal(size=(m, d)) * 1.1 + 0.3
+    expected = compute_prdc(real, fake, nearest_k=k)
+    precision, recall = improved_precision_recall(real, fake, k=k)
+    density, coverage = density_coverage(real, fake, k=k)
+    assert (precision, recall) == (expected["precision"], expected["recall"])
+    assert coverage == expected["coverage"]
+    assert density == pytest.approx(expected["density"], rel=1e-15)
+    assert 0 < precision < 1 and 0 < recall < 1
 
 
 @pytest.mark.parametrize("measure", EVERY)

@@ -1,4 +1,4 @@
-"""MS-SSIM against a dense window, scikit-image and its own definition."""
+"""MS-SSIM against MONAI, a dense window, scikit-image and its own definition."""
 
 import itertools
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from monai.metrics import MultiScaleSSIMMetric
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 
@@ -48,7 +49,9 @@ def dense_terms(x, y, window, data_range):
 
 
 def literal_ms_ssim(x, y, window, scales, data_range):
-    weights = np.array(WEIGHTS[:scales]) / sum(WEIGHTS[:scales])
+    weights = np.array(WEIGHTS[:scales])
+    if scales < 5:
+        weights /= weights.sum()
     value = 1.0
     for scale in range(scales):
         ssim, contrast = dense_terms(x, y, window, data_range)
@@ -69,6 +72,19 @@ def test_equals_a_dense_window(shape, window, scales, data_range):
     found = ms_ssim(x, y, data_range=data_range, window=window, scales=scales)
     assert float(found) == pytest.approx(expected, rel=1e-9)
     assert 0.1 < expected < 0.99
+
+
+@pytest.mark.parametrize("shape, window", [((80, 82, 81), 5), ((48, 52, 50), 3)])
+@pytest.mark.parametrize("share", [0.02, 0.2])
+def test_five_scales_equal_monai(shape, window, share):
+    x = blocks(13, 2, 1, *shape).float()
+    y = near(x, 14, share)
+    expected = MultiScaleSSIMMetric(
+        spatial_dims=3, data_range=1.0, kernel_size=window, reduction="none"
+    )(x, y)[:, 0]
+    found = ms_ssim(x, y, data_range=1, window=window)
+    assert found.tolist() == pytest.approx(expected.tolist(), abs=1e-5)
+    assert 0.5 < found.min() < found.max() < 0.999
 
 
 def test_one_scale_equals_scikit_image_where_the_window_fits():
