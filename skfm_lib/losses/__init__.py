@@ -1,5 +1,5 @@
-"""The two objectives: each gives a path from data to noise and what to predict."""
+"""The objectives: each gives a path from data to noise and what to predict."""
 
-from skfm_lib.losses import ddpm, otfm
+from skfm_lib.losses import ddpm, otfm, shortcut
 
-__all__ = ["ddpm", "otfm"]
+__all__ = ["ddpm", "otfm", "shortcut"]
