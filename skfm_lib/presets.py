@@ -53,6 +53,16 @@ TABLE = {
         "warmup":         (5,            50,           500,          0),
         "ema_decay":      (0.9,          0.995,        0.999,        0.995),
     },
+    "shortcut": {
+        "sample_steps":   (4,            4,            4,            4),
+        "steps":          (30,           350,          10_000,       50_000),
+        "batch":          (8,            8,            4,            1),
+        "learning_rate":  (5e-4,         5e-4,         1e-4,         5e-5),
+        "final_rate":     (0.1,          0.02,         0.1,          1.0),
+        "betas":          ((0.9, 0.99),  (0.9, 0.99),  (0.9, 0.99),  (0.9, 0.999)),
+        "warmup":         (5,            20,           200,          0),
+        "ema_decay":      (0.9,          0.99,         0.999,        0.995),
+    },
     "sampling": {
         "steps":          (4,            32,           300,          300),
         "count":          (40,           182,          726,          726),
@@ -147,6 +157,14 @@ class Denoiser(Training):
 
 
 @dataclass(frozen=True)
+class Shortcut(Training):
+    """The few-step model, trained on from the flow's weights; not in the paper."""
+
+    ema_decay: float  # of the weights' moving average
+    sample_steps: int  # S, a power of two
+
+
+@dataclass(frozen=True)
 class Sampling(Settings):
     """How a synthetic set is drawn."""
 
@@ -163,6 +181,7 @@ class Preset:
     data: Data
     vqvae: VQVAE
     denoiser: Denoiser
+    shortcut: Shortcut
     sampling: Sampling
 
 
@@ -187,5 +206,6 @@ def preset(name: str) -> Preset:
         Data(**rows["data"]),
         VQVAE(**rows["vqvae"], output_shape=shape),
         Denoiser(**rows["denoiser"], code_dim=code_dim),
+        Shortcut(**rows["shortcut"]),
         Sampling(**rows["sampling"]),
     )
