@@ -1,6 +1,7 @@
 """Feature vectors of volumes, computed once and kept on disk."""
 
 import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -9,13 +10,17 @@ import torch
 from torch import Tensor
 
 from skfm_lib.data.files import replacing
-from skfm_lib.device import pick_device
+from skfm_lib.device import Device, pick_device
 from skfm_lib.errors import SkfmError
 from skfm_lib.progress import Progress
 
 
 class FeatureNetwork(Protocol):
     """What `extract` asks of a network: `Med3D` and `StudyFeatures` have it."""
+
+    @property
+    def description(self) -> str:
+        """What the features are, for captions."""
 
     def features(self, v: Tensor) -> Tensor:
         """(n, 1, D, H, W) in [−1, 1] → (n, d)."""
@@ -26,47 +31,37 @@ class FeatureNetwork(Protocol):
 
 def extract(
     network: FeatureNetwork,
-    volumes: Tensor | np.ndarray,
-    batch: int = 8,
+    volumes: Tensor | np.ndarray | Sequence[Tensor],
+    batch: int = 4,
     cache: str | Path | None = None,
 ) -> Tensor:
-    """Features (n, d), float32, of `volumes` (n, 1, D, H, W).
+    """Features (n, d), float32, of n `volumes` (1, D, H, W).
 
     `volumes` are the networks' own values in [−1, 1], or occupancies of type bool
     or uint8, which are mapped there batch by batch.  Computed in float32 on every
     device, so that the metrics do not depend on the machine's fast precision; the
     network is left in evaluation mode.
-    With a folder `cache` the result is kept under the SHA-256 of the volumes and
-    of the weights, and taken from there next time; a change of either is seen.
-    Raises SkfmError for another shape or a damaged cache file.
+
+    With a folder `cache` each volume's features are kept under the SHA-256 of the
+    network and of the volume, and taken from there next time: a change of either is
+    seen, sets may share volumes, and an interrupted extraction goes on.  Raises
+    SkfmError for another shape or a damaged cache file.
     """
-    if volumes.ndim != 5 or volumes.shape[1] != 1 or len(volumes) == 0:
-        raise SkfmError(f"volumes of shape {tuple(volumes.shape)}", "(n, 1, D, H, W)")
+    shape = tuple(np.shape(volumes[0])) if len(volumes) else ()
+    if len(shape) != 4 or shape[0] != 1:
+        found = f"{len(volumes)} volumes of shape {shape}"
+        raise SkfmError(found, "at least one, each (1, D, H, W)")
     if cache is None:
-        return _run(network, volumes, batch)
-    path = Path(cache) / f"{_fingerprint(network, volumes)}.npy"
-    if not path.exists():
-        with replacing(path) as aside:
-            np.save(aside, _run(network, volumes, batch).numpy())
-    try:
-        return torch.from_numpy(np.load(path))
-    except (ValueError, EOFError, OSError) as problem:
-        raise SkfmError(
-            f"{path} is damaged", "features kept earlier", f"rm {path}"
-        ) from problem
-
-
-@torch.no_grad()
-def _run(network: FeatureNetwork, volumes: Tensor | np.ndarray, batch: int) -> Tensor:
-    here = pick_device()
-    network = here.place(network).eval()
-    found = []
-    with Progress("features", len(volumes)) as bar:
-        for start in range(0, len(volumes), batch):
-            v = as_input(volumes[start : start + batch])
-            found.append(network.features(here.place(v)).float().cpu())
-            bar.advance(len(v))
-    return torch.cat(found)
+        found = [f for _, f in _run(network, volumes, range(len(volumes)), batch)]
+        return torch.cat(found)
+    folder = Path(cache) / _fingerprint(network.description, network.state_dict())
+    paths = [folder / f"{_fingerprint('volume', {'v': v})}.npy" for v in volumes]
+    missing = {path: item for item, path in enumerate(paths) if not path.exists()}
+    for items, found in _run(network, volumes, list(missing.values()), batch):
+        for item, row in zip(items, found.numpy()):
+            with replacing(paths[item]) as aside:
+                np.save(aside, row)
+    return torch.stack([_kept(path) for path in paths])
 
 
 def as_input(volumes: Tensor | np.ndarray) -> Tensor:
@@ -75,12 +70,46 @@ def as_input(volumes: Tensor | np.ndarray) -> Tensor:
     return v.float() if v.is_floating_point() else v.float() * 2 - 1
 
 
-def _fingerprint(network: FeatureNetwork, volumes: Tensor | np.ndarray) -> str:
-    digest = hashlib.sha256(type(network).__name__.encode())
-    for name, weight in network.state_dict().items():
-        digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
-        digest.update(weight.detach().cpu().contiguous().numpy())
-    for volume in map(torch.as_tensor, volumes):
-        digest.update(f"{volume.dtype} {tuple(volume.shape)}".encode())
-        digest.update(volume.cpu().contiguous().numpy())
+def _run(
+    network: FeatureNetwork,
+    volumes: Tensor | np.ndarray | Sequence[Tensor],
+    items: Sequence[int],
+    batch: int,
+) -> Iterator[tuple[Sequence[int], Tensor]]:
+    """The features of the `items`, batch by batch, with the items they are of."""
+    if not items:
+        return
+    here = pick_device()
+    network = here.place(network).eval()
+    with Progress("features", len(items)) as bar:
+        for start in range(0, len(items), batch):
+            part = items[start : start + batch]
+            v = torch.stack([as_input(volumes[i]) for i in part])
+            yield part, _exact(network, v, here)
+            bar.advance(len(part))
+
+
+@torch.no_grad()
+def _exact(network: FeatureNetwork, v: Tensor, here: Device) -> Tensor:
+    """Features in true float32: CUDA's convolutions round to TF32 unless told."""
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        return network.features(here.place(v)).float().cpu()
+
+
+def _fingerprint(about: str, arrays: Mapping[str, Tensor | np.ndarray]) -> str:
+    """SHA-256 of a line of text and of named arrays: types, shapes and content."""
+    digest = hashlib.sha256(about.encode())
+    for name, value in arrays.items():
+        value = torch.as_tensor(value)
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().numpy())
     return digest.hexdigest()
+
+
+def _kept(path: Path) -> Tensor:
+    try:
+        return torch.from_numpy(np.load(path))
+    except (ValueError, EOFError, OSError) as problem:
+        raise SkfmError(
+            f"{path} is damaged", "features kept earlier", f"rm {path}"
+        ) from problem

@@ -47,6 +47,8 @@ class StudyFeatures(nn.Module):
     early ones; they are measured in standard deviations of the training skulls.
     """
 
+    description = "study features"
+
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Conv3d(1, 16, 3, stride=2, padding=1)

@@ -4,10 +4,13 @@ import pickle
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skfm_lib.errors import SkfmError
+from skfm_lib.scales import Shape
 
+INPUT_SHAPE = (192, 148, 216)  # 0.422 of the grid, in the code the paper grew from
 SOURCE = "download resnet_50.pth from huggingface.co/TencentMedicalNet"
 
 
@@ -45,10 +48,16 @@ class Med3D(nn.Module):
     stride is 8; a plain ResNet-50 takes the same weights and gives other features.
     Parameters are named as in MedicalNet's own files.  No normalisation of the
     input: volumes are bone +1 and background −1.
+
+    input_shape  voxels that `features` resamples volumes to
+    weights      name of the file that the weights are from
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, input_shape: Shape = INPUT_SHAPE, weights: str = "random weights"
+    ) -> None:
         super().__init__()
+        self.input_shape, self.weights = tuple(input_shape), weights
         self.conv1 = nn.Conv3d(1, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm3d(64)
         self.relu = nn.ReLU(inplace=True)
@@ -63,23 +72,35 @@ class Med3D(nn.Module):
         v = self.maxpool(self.relu(self.bn1(self.conv1(v))))
         return self.layer4(self.layer3(self.layer2(self.layer1(v))))
 
-    def features(self, v: Tensor) -> Tensor:
-        """(n, 1, D, H, W) → (n, 2048) by global average pooling (paper §4.1)."""
+    def forward(self, v: Tensor) -> Tensor:
+        """(n, 1, D, H, W) → (n, 2048): `maps`, averaged over space (paper §4.1)."""
         return self.maps(v).mean(dim=(2, 3, 4))
 
-    def forward(self, v: Tensor) -> Tensor:
-        """The same as `features`."""
-        return self.features(v)
+    def features(self, v: Tensor) -> Tensor:
+        """(n, 1, D, H, W) → (n, 2048) at the input of the paper's Table 1.
+
+        Volumes of another size are resampled trilinearly to `input_shape` and made
+        binary again at 0: bone +1, background −1.
+        """
+        if tuple(v.shape[2:]) != self.input_shape:
+            v = F.interpolate(v, self.input_shape, mode="trilinear")
+        return self(torch.where(v > 0, 1.0, -1.0))
+
+    @property
+    def description(self) -> str:
+        """What the features are, for captions."""
+        size = "×".join(map(str, self.input_shape))
+        return f"Med3D features ({self.weights}, at {size})"
 
     @classmethod
-    def load(cls, path: str | Path) -> "Med3D":
+    def load(cls, path: str | Path, input_shape: Shape = INPUT_SHAPE) -> "Med3D":
         """The network with MedicalNet's weights, in evaluation mode.
 
         `path` is ``resnet_50.pth`` (8 data sets, the paper's predecessor's choice)
         or ``resnet_50_23dataset.pth``.  Raises SkfmError for a missing, damaged
         or other file.
         """
-        network = cls()
+        network = cls(input_shape, Path(path).name)
         state = {
             name.removeprefix("module."): value
             for name, value in _state_dict(Path(path)).items()

@@ -12,6 +12,8 @@ from skfm_lib.metrics import extract
 class Counting(nn.Module):
     """Bone fraction times a weight; counts the volumes it has seen."""
 
+    description = "bone"
+
     def __init__(self):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(3))
@@ -21,6 +23,15 @@ class Counting(nn.Module):
         assert not self.training and v.dtype == torch.float32
         self.seen += len(v)
         return v.mean(dim=(2, 3, 4)) * self.weight
+
+
+class Stopping(Counting):
+    """Stops, as by Ctrl-C, at the third batch of two."""
+
+    def features(self, v):
+        if self.seen == 4:
+            raise KeyboardInterrupt
+        return super().features(v)
 
 
 @pytest.fixture
@@ -48,8 +59,26 @@ def test_the_second_time_comes_from_the_cache(volumes, tmp_path):
     first = extract(network, volumes, cache=tmp_path / "new")
     again = extract(network, volumes.numpy(), cache=tmp_path / "new")
     assert network.seen == 5
-    assert torch.equal(first, torch.as_tensor(again))
-    assert len(list((tmp_path / "new").iterdir())) == 1
+    assert torch.equal(first, again)
+    assert torch.allclose(first, extract(Counting(), volumes))
+
+
+def test_sets_share_volumes_and_repeated_ones_are_seen_once(volumes, tmp_path):
+    network = Counting()
+    extract(network, volumes[:3], cache=tmp_path)
+    order = [4, 1, 1, 4, 0]
+    found = extract(network, [volumes[i] for i in order], cache=tmp_path)
+    assert network.seen == 4
+    assert torch.equal(found, extract(network, volumes, cache=tmp_path)[order])
+
+
+def test_an_interrupted_extraction_goes_on(volumes, tmp_path):
+    network = Stopping()
+    with pytest.raises(KeyboardInterrupt):
+        extract(network, volumes, batch=2, cache=tmp_path)
+    again = Counting()
+    found = extract(again, volumes, cache=tmp_path)
+    assert again.seen == 1 and len(found) == 5
 
 
 def test_a_change_of_weights_or_volumes_is_seen(volumes, tmp_path):
@@ -59,16 +88,22 @@ def test_a_change_of_weights_or_volumes_is_seen(volumes, tmp_path):
         network.weight[2] = 1.5
     second = extract(network, volumes, cache=tmp_path)
     assert torch.equal(second[:, 2], first[:, 2] * 1.5)
+    assert network.seen == 10
     volumes[4, 0, 3, 4, 5] += 1
     third = extract(network, volumes, cache=tmp_path)
-    assert network.seen == 15 and not torch.equal(third[4], second[4])
+    assert network.seen == 11 and not torch.equal(third[4], second[4])
+    network.description = "bone, read otherwise"
+    extract(network, volumes, cache=tmp_path)
+    assert network.seen == 16
 
 
 def test_a_damaged_cache_file_and_a_wrong_shape_are_named(volumes, tmp_path):
     extract(Counting(), volumes, cache=tmp_path)
-    (kept,) = tmp_path.iterdir()
-    kept.write_bytes(kept.read_bytes()[:150])
+    kept = sorted(tmp_path.glob("*/*.npy"))[2]
+    kept.write_bytes(kept.read_bytes()[:100])
     with pytest.raises(SkfmError, match=f"rm .*{kept.name}"):
         extract(Counting(), volumes, cache=tmp_path)
-    with pytest.raises(SkfmError, match=r"\(5, 4, 5, 6\)"):
+    with pytest.raises(SkfmError, match=r"5 volumes of shape \(4, 5, 6\)"):
         extract(Counting(), volumes[:, 0])
+    with pytest.raises(SkfmError, match="0 volumes"):
+        extract(Counting(), volumes[:0])
