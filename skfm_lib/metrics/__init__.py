@@ -2,7 +2,7 @@
 
 from skfm_lib.metrics.features import extract
 from skfm_lib.metrics.frechet import frechet_distance, kernel_distance
-from skfm_lib.metrics.intervals import Interval, bootstrap, half_sampling
+from skfm_lib.metrics.intervals import Interval, bootstrap, half_sampling, pair_mean
 from skfm_lib.metrics.points import Chamfer, chamfer
 from skfm_lib.metrics.precision import (
     density_coverage,
@@ -20,6 +20,7 @@ from skfm_lib.metrics.similarity import (
     ms_ssim,
     ms_ssim_fork,
     ms_ssim_of_set,
+    random_pairs,
 )
 from skfm_lib.metrics.study_features import StudyFeatures, train_features
 
@@ -41,7 +42,9 @@ __all__ = [
     "ms_ssim",
     "ms_ssim_fork",
     "ms_ssim_of_set",
+    "pair_mean",
     "probabilistic_precision_recall",
+    "random_pairs",
     "reconstruction_error",
     "surface_distances",
     "train_features",

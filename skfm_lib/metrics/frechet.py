@@ -24,8 +24,9 @@ def frechet_distance(a: Features, b: Features) -> float:
     fewest, width = min(len(a), len(b)), a.shape[1]
     if fewest < width:
         warnings.warn(
-            f"{fewest} samples for {width} features: the Fréchet distance is biased"
-            " upwards; compare it at equal n only, and read the kernel distance too",
+            f"{fewest} samples for {width} features: the covariance is rank-deficient"
+            " and the Fréchet distance biased upwards; compare it at equal n only,"
+            " and read the kernel distance too",
             stacklevel=2,
         )
     gap = a.mean(axis=0) - b.mean(axis=0)

@@ -1,6 +1,8 @@
 """How far a measured number can be trusted."""
 
+import warnings
 from collections.abc import Callable, Sequence
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -40,40 +42,77 @@ def bootstrap(
         statistic(*(s[rng.integers(len(s), size=len(s))] for s in sets))
         for _ in range(n)
     ]
-    return Interval(float(statistic(*sets)), *_quantiles(drawn, level))
+    low, high = _quantiles(drawn, level)
+    return Interval(float(statistic(*sets)), float(low), float(high))
 
 
 def half_sampling(
-    statistic: Callable[..., float],
+    statistic: Callable[..., float | Sequence[float]],
     *sets: Sequence,
     n: int = 100,
     seed: int = 0,
     level: float = 0.95,
-) -> Interval:
+) -> Interval | list[Interval]:
     """Interval of ``statistic(*sets)`` from random halves, drawn without replacement.
 
     The spread of a √n-consistent statistic between halves of a set equals its
     spread between sets (the delete-half jackknife, Shao & Wu 1989), so no
     duplicates and no rescaling are needed.  A half has a larger bias than the
     whole, hence the spread alone is used, around the value of the whole sets:
-    the interval speaks of chance, not of the bias at this n.  Raises SkfmError
-    for sets of fewer than four items, n < 2 or a level outside 0 … 1.
+    the interval speaks of chance, not of the bias at this n.  A statistic of
+    several numbers gives a list, one interval each.  Raises SkfmError for sets of
+    fewer than four items, n < 2 or a level outside 0 … 1.
     """
     rng = np.random.default_rng(seed)
     _check(sets, n, level, fewest=4)
-    drawn = np.array(
-        [
-            statistic(*(s[rng.permutation(len(s))[: len(s) // 2]] for s in sets))
-            for _ in range(n)
-        ]
-    )
-    value = float(statistic(*sets))
-    return Interval(value, *_quantiles(value + drawn - drawn.mean(), level))
+    value = np.asarray(statistic(*sets), dtype=float)
+    with warnings.catch_warnings():  # of few samples: said of the whole sets above
+        warnings.simplefilter("ignore")
+        drawn = np.array(
+            [
+                statistic(*(s[rng.permutation(len(s))[: len(s) // 2]] for s in sets))
+                for _ in range(n)
+            ]
+        )
+    low, high = _quantiles(value + drawn - drawn.mean(axis=0), level)
+    if value.ndim == 0:
+        return Interval(float(value), float(low), float(high))
+    return [Interval(*map(float, ends)) for ends in zip(value, low, high)]
 
 
-def _quantiles(drawn: Sequence[float], level: float) -> tuple[float, float]:
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+def pair_mean(
+    values: Sequence[float],
+    first: Sequence[int],
+    second: Sequence[int],
+    level: float = 0.95,
+) -> Interval:
+    """Mean of `values` of pairs of items, knowing that pairs share items.
+
+    values         one a pair
+    first, second  the items of each pair
+
+    The dyadic cluster-robust variance (Fafchamps & Gubert 2007): residuals of pairs
+    with a common item are correlated, all others are not.  Taking the pairs as
+    independent makes intervals too narrow, the more so the more pairs an item is
+    in.  The interval is the normal one.  Raises SkfmError for fewer than 2 pairs.
+    """
+    values = np.asarray(values, dtype=float)
+    if len(values) < 2 or not 0 < level < 1:
+        raise SkfmError(
+            f"{len(values)} pair(s), level = {level}", "2 or more, 0 < level < 1"
+        )
+    mean, residuals = values.mean(), values - values.mean()
+    items = np.concatenate([first, second])
+    of_item = np.bincount(items, weights=np.concatenate([residuals, residuals]))
+    own = np.sum(residuals**2)  # counted with either item, hence once too often
+    variance = max(np.sum(of_item**2) - own, own) / len(values) ** 2
+    reach = NormalDist().inv_cdf((1 + level) / 2) * np.sqrt(variance)
+    return Interval(float(mean), float(mean - reach), float(mean + reach))
+
+
+def _quantiles(drawn: Sequence[float], level: float) -> tuple[np.ndarray, np.ndarray]:
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return low, high
 
 
 def _check(sets: Sequence[Sequence], n: int, level: float, fewest: int) -> None:

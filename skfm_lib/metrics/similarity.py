@@ -102,21 +102,29 @@ def ms_ssim_of_set(
 ) -> np.ndarray:
     """Similarity of random pairs within one set, one value a pair (paper §4.1).
 
-    `volumes` are n items (1, D, H, W), floats or occupancies; the pairs are drawn
-    without repetition and never join an item with itself, and are all n(n−1)/2
+    `volumes` are n items (1, D, H, W), floats or occupancies; the pairs are those
+    of `random_pairs`: none twice, none of an item with itself, and all n(n−1)/2
     where that is fewer.  `settings` go to `measure`, such as ``data_range=1``.
     Raises SkfmError for fewer than two volumes.
     """
-    if len(volumes) < 2:
-        raise SkfmError(f"a set of {len(volumes)} volume(s)", "at least two")
-    first, second = np.triu_indices(len(volumes), 1)
-    rng = np.random.default_rng(seed)
-    drawn = rng.permutation(len(first))[:pairs]
+    chosen = list(zip(*random_pairs(len(volumes), pairs, seed)))
     values = [
         measure(_single(volumes[i]), _single(volumes[j]), **settings).item()
-        for i, j in track(list(zip(first[drawn], second[drawn])), "MS-SSIM")
+        for i, j in track(chosen, "MS-SSIM")
     ]
     return np.array(values)
+
+
+def random_pairs(count: int, pairs: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """First and second items of up to `pairs` distinct pairs of `count` items.
+
+    Raises SkfmError for fewer than two items.
+    """
+    if count < 2:
+        raise SkfmError(f"a set of {count} volume(s)", "at least two")
+    first, second = np.triu_indices(count, 1)
+    drawn = np.random.default_rng(seed).permutation(len(first))[:pairs]
+    return first[drawn], second[drawn]
 
 
 def _weights(scales: int) -> tuple[float, ...]:

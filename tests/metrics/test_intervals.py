@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from skfm_lib.errors import SkfmError
-from skfm_lib.metrics import bootstrap, frechet_distance, half_sampling
+from skfm_lib.metrics import (
+    bootstrap,
+    frechet_distance,
+    half_sampling,
+    pair_mean,
+    random_pairs,
+)
 from skfm_lib.metrics.intervals import Interval
 
 METHODS = [bootstrap, half_sampling]
@@ -46,6 +52,46 @@ def test_same_seed_same_interval_and_levels_nest(method):
     assert method(np.mean, x, seed=4) != method(np.mean, x, seed=5)
     wide, narrow = method(np.mean, x, level=0.99), method(np.mean, x, level=0.5)
     assert wide.low < narrow.low < narrow.high < wide.high
+
+
+def test_several_numbers_at_once_are_as_one_by_one():
+    x = np.random.default_rng(5).normal(size=60)
+    both = half_sampling(lambda s: (s.mean(), s.std()), x, seed=6)
+    assert both[0] == pytest.approx(half_sampling(np.mean, x, seed=6))
+    assert both[1] == pytest.approx(half_sampling(np.std, x, seed=6))
+
+
+def test_few_samples_are_warned_of_once_and_of_the_whole_sets():
+    x, y = np.random.default_rng(7).normal(size=(2, 20, 30))
+    with pytest.warns(UserWarning) as caught:
+        half_sampling(frechet_distance, x, y, n=5)
+    assert [str(w.message)[:26] for w in caught] == ["20 samples for 30 features"]
+
+
+@pytest.mark.parametrize("pairs", [60, 300])
+def test_pairs_that_share_items_are_not_independent(pairs):
+    """Values of pairs from effects of their items: the spread over populations."""
+    rng, means, widths, naive = np.random.default_rng(8), [], [], []
+    for draw in range(400):
+        first, second = random_pairs(40, pairs, draw)
+        effect = rng.normal(size=40)
+        values = effect[first] + effect[second] + 0.5 * rng.normal(size=pairs)
+        mean, low, high = pair_mean(values, first, second)
+        means.append(mean)
+        widths.append((high - low) / (2 * 1.96))
+        naive.append(values.std() / np.sqrt(pairs))
+    assert np.mean(widths) == pytest.approx(np.std(means), rel=0.12)
+    assert np.mean(naive) < 0.8 * np.std(means)
+
+
+def test_pairs_without_common_items_are_independent():
+    values = np.random.default_rng(9).normal(size=50)
+    found = pair_mean(values, np.arange(0, 100, 2), np.arange(1, 100, 2))
+    assert found.high - found.low == pytest.approx(
+        2 * 1.96 * values.std() / 50**0.5, rel=1e-3
+    )
+    with pytest.raises(SkfmError, match="1 pair"):
+        pair_mean([1.0], [0], [1])
 
 
 def test_an_interval_prints_itself():
