@@ -17,14 +17,25 @@ from skfm_lib.denoising import WEIGHTS
 from skfm_lib.device import Device, pick_device
 from skfm_lib.errors import SkfmError
 from skfm_lib.latents import LatentScale
+from skfm_lib.losses import shortcut
 from skfm_lib.models import VQVAE, UNet3D
 from skfm_lib.progress import Progress
 from skfm_lib.seeds import noise, seed_of
 from skfm_lib.study import Study
 from skfm_lib.training import load_weights
 
-STAGES = {"otfm": "03_train_otfm", "ddpm": "04_train_ddpm"}
-SAMPLERS = {"otfm": ("euler", "midpoint", "heun"), "ddpm": ("ancestral", "ddim")}
+STAGES = {
+    "otfm": "03_train_otfm",
+    "ddpm": "04_train_ddpm",
+    "shortcut": "13_few_steps",
+}
+SAMPLERS = {
+    "otfm": ("euler", "midpoint", "heun"),
+    "ddpm": ("ancestral", "ddim"),
+    "shortcut": ("shortcut",),
+}
+LEAPS = tuple(2**k for k in range(shortcut.HALVINGS + 1))  # of a shortcut model
+COSTS = {"midpoint": 2, "heun": 2}  # evaluations a step; all others take one
 
 
 @dataclass(frozen=True)
@@ -32,13 +43,24 @@ class Sampler:
     """How to go from noise to data.
 
     method    of `SAMPLERS`; the first of each is the paper's
-    steps     S
+    steps     S; for the shortcut model a power of two
     guidance  1: the conditional model; above 1, away from the unconditional one
+    shift     of the flow solvers' grid of times; 1 is uniform
     """
 
     method: str
     steps: int
     guidance: float = 1.0
+    shift: float = 1.0
+
+    @property
+    def evaluations(self) -> int:
+        """How often the network is asked for one skull."""
+        return self.steps * COSTS.get(self.method, 1) * (1 if self.guidance == 1 else 2)
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain values, for records; that a grid is uniform goes without saying."""
+        return {k: v for k, v in vars(self).items() if k != "shift" or v != 1}
 
 
 @dataclass(frozen=True)
@@ -68,7 +90,9 @@ class SkullGenerator:
         z = self.device.place(noise(shape, "start", samples=list(seeds)))
         field = self._field(torch.tensor(qualities), sampler.guidance)
         method = getattr(samplers, sampler.method)
-        if sampler.method == "ancestral":
+        if self.objective == "otfm":
+            x = method(field, z, sampler.steps, shift=sampler.shift)
+        elif sampler.method == "ancestral":
             x = method(field, z, sampler.steps, self.scale.bounds, _fresh(shape, seeds))
         elif sampler.method == "ddim":
             x = method(field, z, sampler.steps, self.scale.bounds)
@@ -83,10 +107,10 @@ class SkullGenerator:
             q, _ = self.vqvae.quantize(latents)
             return self.vqvae.decode(q).cpu()
 
-    def _field(self, quality: Tensor, guidance: float) -> samplers.flow.Field:
-        def conditional(z: Tensor, t: float) -> Tensor:
+    def _field(self, quality: Tensor, guidance: float) -> Callable[..., Tensor]:
+        def conditional(z: Tensor, t: float, *step: float) -> Tensor:
             with self.device.autocast():
-                return self.network(z, t, quality)
+                return self.network(z, t, quality, *step)
 
         def guided(z: Tensor, t: float) -> Tensor:
             with self.device.autocast():
@@ -100,21 +124,26 @@ class SkullGenerator:
         if sampler.method not in allowed:
             found = f"sampler {sampler.method!r} for {self.objective}"
             raise SkfmError(found, " or ".join(allowed))
+        if self.objective == "shortcut" and sampler.steps not in LEAPS:
+            raise SkfmError(f"{sampler.steps} shortcut steps", f"one of {LEAPS}")
+        if sampler.shift != 1 and self.objective != "otfm":
+            found = f"time shift {sampler.shift} with the sampler {sampler.method}"
+            raise SkfmError(found, "1; only the flow's solvers have a grid to shift")
         if sampler.guidance != 1 and self.label_dropout == 0:
             raise SkfmError(
                 f"guidance {sampler.guidance} with a model trained on every label",
                 "guidance 1",
-                "train with -p label_dropout 0.1 for guided sampling",
+                "train OTFM or DDPM with -p label_dropout 0.1 for guided sampling",
             )
 
 
 def load_generator(study: Study, objective: str) -> SkullGenerator:
-    """The generator that a study trained by `objective` ("otfm" or "ddpm")."""
+    """The generator that a study trained by `objective`, of `STAGES`."""
     if objective not in STAGES:
         raise SkfmError(f"model {objective!r}", " or ".join(STAGES))
     stage, device = study.finished(STAGES[objective]), pick_device()
     settings = study.settings.denoiser.but(**stage.settings["denoiser"])
-    network = UNet3D(settings)
+    network = UNet3D(settings, leaps=objective == "shortcut")
     about = load_weights(network, stage.folder / WEIGHTS)
     return SkullGenerator(
         objective,
@@ -152,7 +181,7 @@ def generate_skulls(
     set equals an uninterrupted one.
     """
     settings = generator.vqvae.settings
-    what = {"seed": seed, "shape": list(settings.output_shape), **vars(sampler)}
+    what = {"seed": seed, "shape": list(settings.output_shape), **sampler.as_dict()}
     claim(folder, {"made from": generator.objective, **what})
     seeds = [seed_of(seed, "sample", index) for index in range(len(qualities))]
     skulls = _rows(generator, qualities, seeds, sampler)

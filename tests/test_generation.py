@@ -29,7 +29,8 @@ def untrained(objective="otfm", device=None, label_dropout=0.0):
     """A generator of random weights whose volumes hold about half bone."""
     torch.manual_seed(0)
     device = device or pick_device()
-    network, vqvae = UNet3D(TINY.denoiser), VQVAE(TINY.vqvae)
+    network = UNet3D(TINY.denoiser, leaps=objective == "shortcut")
+    vqvae = VQVAE(TINY.vqvae)
     torch.nn.init.zeros_(vqvae.decoder[-1].bias)
     scale = LatentScale(torch.zeros(8, 1, 1, 1), torch.ones(8, 1, 1, 1), (-1.0, 1.0))
     return SkullGenerator(
@@ -50,6 +51,7 @@ def untrained(objective="otfm", device=None, label_dropout=0.0):
         ("otfm", Sampler("heun", 2)),
         ("ddpm", ANCESTRAL),
         ("ddpm", Sampler("ddim", 3)),
+        ("shortcut", Sampler("shortcut", 2)),
     ],
 )
 def test_the_same_seed_gives_the_same_latents_in_any_batch(objective, sampler):
@@ -79,11 +81,16 @@ def test_the_label_and_the_model_change_what_a_seed_gives():
     flow = untrained()
     assert not torch.equal(flow.latents([2], [5], EULER), flow.latents([6], [5], EULER))
     noise = {}
-    for objective, method in (("otfm", "euler"), ("ddpm", "ddim")):
+    for objective, method in (
+        ("otfm", "euler"),
+        ("ddpm", "ddim"),
+        ("shortcut", "shortcut"),
+    ):
         made = untrained(objective)
-        made.network.forward = lambda z, t, quality, o=objective: noise.setdefault(o, z)
+        made.network.forward = lambda z, *given, o=objective: noise.setdefault(o, z)
         made.latents([3, 4], [1, 2], Sampler(method, 1))
-    assert torch.equal(noise["otfm"], noise["ddpm"])  # both start from the same noise
+    assert torch.equal(noise["otfm"], noise["ddpm"])  # all start from the same noise
+    assert torch.equal(noise["otfm"], noise["shortcut"])
 
 
 def test_guidance_needs_dropout_and_pushes_away_from_no_label():
@@ -112,6 +119,7 @@ def test_guidance_needs_dropout_and_pushes_away_from_no_label():
         ("otfm", "ddim", "euler or midpoint or heun"),
         ("ddpm", "euler", "ancestral or ddim"),
         ("otfm", "rk45", "euler or midpoint or heun"),
+        ("shortcut", "euler", "shortcut"),
     ],
 )
 def test_the_sampler_of_the_other_objective_is_refused(objective, method, allowed):
@@ -123,6 +131,49 @@ def test_the_sampler_of_the_other_objective_is_refused(objective, method, allowe
 def test_no_steps_are_refused(objective, method):
     with pytest.raises(SkfmError, match="0 (sampling|diffusion) steps"):
         untrained(objective).latents([3], [1], Sampler(method, 0))
+
+
+@pytest.mark.parametrize("steps", [0, 3, 256])
+def test_a_shortcut_takes_a_power_of_two_of_steps(steps):
+    with pytest.raises(SkfmError, match=f"{steps} shortcut steps.*1, 2, 4, .*128"):
+        untrained("shortcut").latents([3], [1], Sampler("shortcut", steps))
+
+
+def test_a_shortcut_network_is_told_the_size_of_its_steps():
+    made, seen = untrained("shortcut"), []
+    made.network.forward = lambda z, t, quality, d: seen.append((t, d)) or z
+    made.latents([3], [1], Sampler("shortcut", 4))
+    assert seen == [(1, 0.25), (0.75, 0.25), (0.5, 0.25), (0.25, 0.25)]
+
+
+def test_a_shift_moves_the_times_of_the_flow():
+    made, times = untrained(), []
+    made.network.forward = lambda z, t, quality: times.append(t) or z
+    made.latents([3], [1], Sampler("euler", 4, shift=3.0))
+    assert times == pytest.approx([1, 9 / 10, 3 / 4, 1 / 2])
+
+
+@pytest.mark.parametrize(
+    ("objective", "method"),
+    [("ddpm", "ddim"), ("ddpm", "ancestral"), ("shortcut", "shortcut")],
+)
+def test_where_no_grid_is_to_be_shifted_a_shift_is_refused(objective, method):
+    with pytest.raises(SkfmError, match=f"time shift 2.0 with the sampler {method}"):
+        untrained(objective).latents([3], [1], Sampler(method, 2, shift=2.0))
+
+
+def test_evaluations_are_counted_by_the_network():
+    made, calls = untrained(label_dropout=0.1), []
+    made.network.forward = lambda z, t, quality: calls.append(1) or z
+    for sampler in (
+        Sampler("euler", 3),
+        Sampler("midpoint", 3),
+        Sampler("heun", 2),
+        Sampler("heun", 2, guidance=2.0),
+    ):
+        calls.clear()
+        made.latents([3], [1], sampler)
+        assert len(calls) == sampler.evaluations
 
 
 def contents(folder):
@@ -164,7 +215,8 @@ def test_a_finished_set_is_kept_and_another_is_not_mixed_into_it(tmp_path, monke
     with monkeypatch.context() as patch:
         patch.setattr(SkullGenerator, "latents", lambda *given: pytest.fail("again"))
         generate_skulls(made, tmp_path, [3, 5], 7, EULER, 2)
-    for seed, sampler in ((8, EULER), (7, Sampler("heun", 3))):
+    others = (Sampler("heun", 3), Sampler("euler", 3, shift=2.0))
+    for seed, sampler in ((8, EULER), *((7, other) for other in others)):
         with pytest.raises(SkfmError, match="holds another data set"):
             generate_skulls(made, tmp_path, [3, 5], seed, sampler, 2)
     assert contents(tmp_path) == before
@@ -206,5 +258,7 @@ def test_a_generator_needs_its_training(project):
     study = open_study("new", "tiny")
     with pytest.raises(SkfmError, match="skfm run 04 --run new --preset tiny"):
         load_generator(study, "ddpm")
-    with pytest.raises(SkfmError, match="'gan'.*otfm or ddpm"):
+    with pytest.raises(SkfmError, match="skfm run 13 --run new --preset tiny"):
+        load_generator(study, "shortcut")
+    with pytest.raises(SkfmError, match="'gan'.*otfm or ddpm or shortcut"):
         load_generator(study, "gan")

@@ -1,0 +1,93 @@
+"""The few-step model at work: shortcut training, from the flow's own weights."""
+
+import torch
+from torch.nn import functional as F
+
+from skfm_lib import presets
+from skfm_lib.denoising import WEIGHTS
+from skfm_lib.generation import SkullGenerator
+from skfm_lib.latents import LatentSet
+from skfm_lib.losses import otfm, shortcut
+from skfm_lib.models import UNet3D
+from skfm_lib.seeds import batch_indices, generator, noise, seed_of
+from skfm_lib.study import Stage, Study
+from skfm_lib.training import Trainer, save_weights
+
+
+def few_step_stage(study: Study, settings: presets.Shortcut) -> Stage:
+    """Stage 13: the U-Net of stage 03, with every label kept, trained to leap."""
+    flow = study.finished("03_train_otfm").settings["denoiser"]
+    chosen = {
+        "denoiser": {**flow, "label_dropout": 0.0},
+        "shortcut": settings.as_dict(),
+    }
+    return study.stage("13_few_steps", chosen, after=("03_train_otfm",))
+
+
+def train_shortcut(
+    stage: Stage,
+    flow: SkullGenerator,
+    latents: LatentSet,
+    settings: presets.Shortcut,
+) -> tuple[UNet3D, dict[str, list[float]]]:
+    """Teach the network of `flow` to take large steps (Frans et al. 2024), resuming.
+
+    Per step: three quarters of the batch learn the flow's velocity at the smallest
+    step, one quarter the mean of two of the network's own half-steps, all by squared
+    error.  The averaged weights go to the stage's folder.
+    """
+    seed, device = seed_of(stage.study.seed, "shortcut"), flow.device
+    torch.manual_seed(seed)
+    denoiser = stage.study.settings.denoiser.but(**stage.settings["denoiser"])
+    trainer = Trainer(
+        leaping(flow.network, denoiser),
+        settings,
+        device,
+        stage.folder,
+        stage.fingerprint,
+        settings.ema_decay,
+    )
+    for step in trainer.steps("Shortcut"):
+        chosen = batch_indices(seed, step, len(latents), settings.batch)
+        batch = [latents[i] for i in chosen]
+        x_0 = flow.scale.normalise(torch.stack([z for z, _ in batch]))
+        t, d = shortcut.times_and_steps(len(batch), generator(seed, "t", step))
+        samples = range(step * len(batch), (step + 1) * len(batch))
+        eps = noise(x_0.shape[1:], seed, "eps", samples=samples)
+        z_t, target = map(device.place, otfm.path(x_0, eps, t))
+        quality = torch.tensor([q for _, q in batch])
+        with device.autocast():
+            target = with_leaps(trainer.model, z_t, target, t, d, quality)
+        with device.autocast():
+            predicted = trainer.model(z_t, t, quality, d)
+        trainer.descend(F.mse_loss(predicted, target))
+    model = trainer.use_average()
+    about = {"denoiser": denoiser.as_dict(), "scale": flow.scale.as_dict()}
+    save_weights(model, stage.folder / WEIGHTS, about)
+    return model, trainer.history
+
+
+def leaping(flow: UNet3D, settings: presets.Denoiser) -> UNet3D:
+    """A network with a step-size input that says nothing yet: `flow` for every d."""
+    network = UNet3D(settings, leaps=True)
+    network.load_state_dict({**network.state_dict(), **flow.state_dict()})
+    return network
+
+
+def with_leaps(
+    network: UNet3D,
+    z_t: torch.Tensor,
+    velocity: torch.Tensor,
+    t: torch.Tensor,
+    d: torch.Tensor,
+    quality: torch.Tensor,
+) -> torch.Tensor:
+    """What to predict: `velocity`, and for larger steps the self-consistent target."""
+    far = d > shortcut.SMALLEST
+    if not far.any():
+        return velocity
+    target = velocity.clone()
+    target[far] = shortcut.target(
+        lambda z, t, d: network(z, t, quality[far], d), z_t[far], t[far], d[far]
+    )
+    return target
