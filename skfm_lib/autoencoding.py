@@ -4,17 +4,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skfm_lib import presets
+from skfm_lib import distributed, presets
 from skfm_lib.data.skulls import SkullSet
 from skfm_lib.device import Device
 from skfm_lib.metrics import dice, reconstruction_error
 from skfm_lib.models import VQVAE
 from skfm_lib.progress import track
 from skfm_lib.seeds import batch_indices, generator, seed_of
+from skfm_lib.stages import train_apart, training_stage
 from skfm_lib.study import Stage, Study
 from skfm_lib.training import Trainer, load_weights, save_weights
 
 WEIGHTS = "vqvae.safetensors"
+
+
+def vqvae_stage(
+    study: Study, devices: int = 1, **changes: object
+) -> tuple[Stage, presets.VQVAE]:
+    """Begin or resume stage 02; (stage, settings): the preset's but `changes`.
+
+    `changes` are any of `presets.VQVAE`; None leaves a setting alone.  `devices`
+    share a step, each with a batch of its own.
+    """
+    settings = study.settings.vqvae.but(**changes)
+    chosen, after = {"vqvae": settings.as_dict()}, ("01_preprocess",)
+    return training_stage(study, "02_train_vqvae", chosen, devices, after), settings
 
 
 def train_vqvae(
@@ -23,14 +37,17 @@ def train_vqvae(
     """Train on `skulls`, resuming; (network, history) with the losses of every step.
 
     The loss is L_recon + 0.25 · L_commit (B.1); the codebook follows the latents by
-    moving averages after each step.  Weights go to the stage's folder.
+    moving averages after each step.  Weights go to the stage's folder.  A stage of
+    several devices is trained in as many processes (`stages.train_apart`).
     """
+    train_apart(stage, "vqvae", settings)
     seed = seed_of(stage.study.seed, "vqvae")
     torch.manual_seed(seed)
     model = VQVAE(settings)
     trainer = Trainer(model, settings, device, stage.folder, stage.fingerprint)
     for step in trainer.steps("VQ-VAE"):
-        chosen = batch_indices(seed, step, len(skulls), settings.batch)
+        batch = settings.batch * distributed.devices()
+        chosen = distributed.share(batch_indices(seed, step, len(skulls), batch))
         v = device.place(torch.stack([skulls[i][0] for i in chosen]))
         random = generator(seed, "codes", step)
         if step == 0:
@@ -41,7 +58,8 @@ def train_vqvae(
         loss = reconstruction + settings.commitment * commitment
         trainer.descend(loss, reconstruction=reconstruction, commitment=commitment)
         model.codebook.update(z, indices, random)
-    save_weights(model, stage.folder / WEIGHTS, settings.as_dict())
+    if distributed.is_first():
+        save_weights(model, stage.folder / WEIGHTS, settings.as_dict())
     return model.eval(), trainer.history
 
 

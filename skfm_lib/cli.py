@@ -1,6 +1,7 @@
 """The `skfm` command: thin words over the library's functions."""
 
 import argparse
+import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -19,19 +20,23 @@ EPILOG = """examples:
   skfm study                                 the whole study at preset quick
   skfm run 03 -p steps 200000 --preset small one notebook, with its parameters
   skfm prepare SCANS --out data/ward7        scans or meshes to a data set
+  skfm train 03 --devices 4                  one stage on four GPUs, no notebook
   skfm study --run ward7 --data data/ward7   the study on them
   skfm generate --qs 5 --count 8 --out skulls
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; 0 if all went well, 1 after an error said in one line."""
+    """Run a command; 0 if all went well, 1 after an error said in one line.
+
+    75 when training was told to stop, and is saved: the same command goes on.
+    """
     options = _parser().parse_args(arguments)
     try:
         return options.do(options) or 0
     except SkfmError as error:
         print(f"skfm: {error}", file=sys.stderr)
-        return 1
+        return getattr(error, "status", 1)
     except KeyboardInterrupt:
         print("\nskfm: interrupted; the same command goes on", file=sys.stderr)
         return 130
@@ -59,13 +64,22 @@ def run(options: argparse.Namespace) -> None:
 
     made = open_study(options.run, options.preset, options.seed)
     source = find_notebook(options.notebook)
-    given = {name: yaml.safe_load(value) for name, value in options.parameters}
+    given = {name: _value(text) for name, text in options.parameters}
     common = {"preset": options.preset, "run": made.name, "seed": options.seed}
     target = made.folder / "notebooks" / source.name
     run_notebook(source, target, {**common, **given})
 
 
 def status(options: argparse.Namespace) -> None:
+def train(options: argparse.Namespace) -> None:
+    """Train stage 02, 03 or 04 without its notebook, on one device or several."""
+    from skfm_lib.train import train as train_stage
+
+    given = {name: _value(text) for name, text in options.parameters}
+    study = (options.run, options.preset, options.seed)
+    train_stage(options.stage, options.devices, given, *study)
+
+
     """Print every run and how far its stages are."""
     folders = sorted(p.parent for p in (project_root() / "runs").glob("*/run.json"))
     if not folders:
@@ -139,6 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     _prepare_command(commands)
     _generate_command(commands)
     command = _add(commands, "status", status)
+    _train_command(commands)
     command = _add(commands, "book", book)
     command.add_argument("--fresh", action="store_true", help="build every page anew")
     command.add_argument(
@@ -178,17 +193,37 @@ def _run_command(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "-p",
         dest="parameters",
+    _add_parameters(command, "a parameter of the notebook")
+
+
+def _train_command(commands: argparse._SubParsersAction) -> None:
+    command = _add(commands, "train", train)
+    command.add_argument("stage", choices=("02", "03", "04"))
+    command.add_argument("--devices", type=int, help="GPUs, or processes on a CPU")
+    _add_run(command)
+    _add_parameters(command, "a setting of the stage's network or training")
+
+
+def _add_parameters(command: argparse.ArgumentParser, what: str) -> None:
         nargs=2,
         action="append",
         default=[],
         metavar=("NAME", "VALUE"),
-        help="a parameter of the notebook",
+        help=what,
     )
 
 
 def _prepare_command(commands: argparse._SubParsersAction) -> None:
     command = _add(commands, "prepare", prepare)
     command.add_argument("folder", type=Path, help="scans or meshes")
+def _value(text: str) -> object:
+    """What a parameter's words mean: JSON, in which 1e-4 is a number, or YAML."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return yaml.safe_load(text)
+
+
     command.add_argument("--out", type=Path, required=True, help="the data set")
     command.add_argument("--preset", default="quick", help="sets the grid")
     command.add_argument("--threshold", type=float, default=200.0, help="of bone, HU")

@@ -3,17 +3,35 @@
 from types import ModuleType
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
-from skfm_lib import presets
+from skfm_lib import distributed, presets
 from skfm_lib.device import Device
 from skfm_lib.latents import LatentScale, LatentSet
 from skfm_lib.models import UNet3D
 from skfm_lib.seeds import batch_indices, generator, noise, seed_of
-from skfm_lib.study import Stage
+from skfm_lib.stages import train_apart, training_stage
+from skfm_lib.study import Stage, Study
 from skfm_lib.training import Trainer, save_weights
 
 WEIGHTS = "denoiser.safetensors"
+STAGES = {"otfm": "03_train_otfm", "ddpm": "04_train_ddpm"}
+
+
+def denoiser_stage(
+    study: Study, objective: ModuleType, devices: int = 1, **changes: object
+) -> tuple[Stage, presets.Denoiser]:
+    """Begin or resume stage 03 or 04; (stage, settings): the preset's but `changes`.
+
+    `objective` is ``losses.otfm`` or ``losses.ddpm``; `changes` are any of
+    `presets.Denoiser`; None leaves a setting alone.  `devices` share a step, each
+    with a batch of its own.
+    """
+    settings = study.settings.denoiser.but(**changes)
+    chosen, after = {"denoiser": settings.as_dict()}, ("02_train_vqvae",)
+    name = STAGES[_name(objective)]
+    return training_stage(study, name, chosen, devices, after), settings
 
 
 def train_denoiser(
@@ -28,8 +46,10 @@ def train_denoiser(
 
     Per step: a batch x_0, noise ε, t uniform on {1/T … 1}, and the squared error of
     what the objective's path asks for (eq. 2).  Both objectives see the same
-    batches, times and noise.  The averaged weights go to the stage's folder.
+    batches, times and noise.  The averaged weights go to the stage's folder.  A
+    stage of several devices is trained in as many processes (`stages.train_apart`).
     """
+    train_apart(stage, "denoiser", settings)
     seed = seed_of(stage.study.seed, "denoiser")
     torch.manual_seed(seed)
     trainer = Trainer(
@@ -40,12 +60,13 @@ def train_denoiser(
         stage.fingerprint,
         settings.ema_decay,
     )
-    for step in trainer.steps(objective.__name__.rpartition(".")[2].upper()):
-        chosen = batch_indices(seed, step, len(latents), settings.batch)
-        batch = [latents[i] for i in chosen]
+    count = settings.batch * distributed.devices()
+    for step in trainer.steps(_name(objective).upper()):
+        chosen = batch_indices(seed, step, len(latents), count)
+        batch = [latents[i] for i in distributed.share(chosen)]
         x_0 = scale.normalise(torch.stack([z for z, _ in batch]))
         t, quality = _times_and_labels([q for _, q in batch], settings, seed, step)
-        samples = range(step * len(batch), (step + 1) * len(batch))
+        samples = distributed.share(range(step * count, (step + 1) * count))
         eps = noise(x_0.shape[1:], seed, "eps", samples=samples)
         z_t, target = objective.path(x_0, eps, t)
         with device.autocast():
@@ -53,16 +74,27 @@ def train_denoiser(
         trainer.descend(F.mse_loss(predicted, device.place(target)))
     model = trainer.use_average()
     about = {"denoiser": settings.as_dict(), "scale": scale.as_dict()}
-    save_weights(model, stage.folder / WEIGHTS, about)
+    if distributed.is_first():
+        save_weights(model, stage.folder / WEIGHTS, about)
     return model, trainer.history
 
 
 def _times_and_labels(
     qualities: list[int], settings: presets.Denoiser, seed: int, step: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """t uniform on {1/T … 1}, and the labels, some dropped for guidance."""
-    random, count = generator(seed, "t", step), len(qualities)
+) -> tuple[Tensor, Tensor]:
+    """t uniform on {1/T … 1}, and the labels, some dropped for guidance.
+
+    Both are drawn for the global batch; a process takes its share.
+    """
+    count = len(qualities) * distributed.devices()
+    random = generator(seed, "t", step)
     tau = torch.randint(1, settings.timesteps + 1, (count,), generator=random)
     dropped = torch.rand(count, generator=random) < settings.label_dropout
+    tau, dropped = distributed.share(tau), distributed.share(dropped)
     quality = torch.tensor(qualities).masked_fill(dropped, presets.NO_LABEL)
     return tau / settings.timesteps, quality
+
+
+def _name(objective: ModuleType) -> str:
+    """Its name as in `STAGES`."""
+    return objective.__name__.rpartition(".")[2]

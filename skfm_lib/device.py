@@ -12,6 +12,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from skfm_lib import distributed
+
 M = TypeVar("M", Tensor, nn.Module)
 
 
@@ -42,9 +44,12 @@ class Device:
 
 
 def pick_device() -> Device:
-    """CUDA if there is one, else the CPU; bf16 where the hardware computes in it."""
+    """CUDA if there is one, else the CPU; bf16 where the hardware computes in it.
+
+    Of several processes on one machine each takes a GPU of its own.
+    """
     if torch.cuda.is_available():
-        return Device(torch.device("cuda"), torch.bfloat16)
+        return Device(torch.device("cuda", distributed.gpu()), torch.bfloat16)
     fast = torch.backends.mkldnn.is_available()
     bf16 = fast and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return Device(torch.device("cpu"), torch.bfloat16 if bf16 else torch.float32)

@@ -1,4 +1,4 @@
-"""The one training loop: mixed precision, averaged weights, exact resume.
+"""The one training loop: mixed precision, averaged weights, exact resume, devices.
 
     for step in trainer.steps("VQ-VAE"):
         loss = …                       # of the batch of this step
@@ -7,6 +7,13 @@
 `steps` goes on after the last checkpoint, shows progress and saves; everything
 random is a function of (seed, step), so that stopping and resuming gives bit for
 bit what an uninterrupted run gives.
+
+Several processes (`distributed.joined`) go the same way, each with its share of the
+global batch: gradients and recorded losses are averaged over them, so that weights,
+averages and history are the same in all, and the first one writes them.  This is
+done here and not by DistributedDataParallel, which hooks into one ``forward``: the
+losses call parts of a network (``VQVAE.loss``), and the codebook learns without
+gradients.
 """
 
 import json
@@ -20,9 +27,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from skfm_lib import distributed
 from skfm_lib.data.files import replacing
 from skfm_lib.device import Device
 from skfm_lib.errors import SkfmError
+from skfm_lib.interruption import Interrupted, noting_warnings
 from skfm_lib.presets import Training
 from skfm_lib.progress import Progress
 
@@ -54,30 +63,44 @@ class Trainer:
         )
         self.average = [w.detach().clone() for w in weights] if ema_decay else []
         self.step, self.history = 0, {}
+        self._warnings, self._warned = [], False
         if self.checkpoint.is_file():
             self._load()
+        self._check_together()
 
     def steps(self, label: str) -> Iterator[int]:
-        """The steps that are left, from the last checkpoint; saves on the way."""
+        """The steps that are left, from the last checkpoint; saves on the way.
+
+        After a warning (SIGUSR1, SIGTERM) to any process, all end the step under
+        way, save, and raise Interrupted.
+        """
         saved, total = time.monotonic(), self.settings.steps
         if self.step == total:
             return
-        with Progress(label, total, self.step) as bar:
-            while self.step < total:
+        with (
+            noting_warnings() as self._warnings,
+            Progress(label, total, self.step) as bar,
+        ):
+            while self.step < total and not self._warned:
                 self.model.train()
                 yield self.step
                 self.step += 1
                 bar.advance(note=self._note())
-                if time.monotonic() - saved > self.save_seconds or self.step == total:
+                last = self.step == total or self._warned
+                if last or time.monotonic() - saved > self.save_seconds:
                     self.save()
                     saved = time.monotonic()
+            distributed.wait()  # none leaves before the first has saved
+        if self.step < total:
+            raise Interrupted(
+                f"{label} was told to stop, and is saved after step {self.step}"
+                f" of {total}",
+                remedy="the same command goes on",
+            )
 
     def descend(self, loss: Tensor, **record: Tensor | float) -> None:
         """One step of Adam down `loss`; `record` joins the history beside it."""
-        values = {"loss": loss, **record}
-        values = {
-            name: float(torch.as_tensor(v).detach()) for name, v in values.items()
-        }
+        values = self._agree({"loss": loss, **record})
         if not all(math.isfinite(value) for value in values.values()):
             raise SkfmError(
                 f"step {self.step}: {values}",
@@ -86,6 +109,8 @@ class Trainer:
             )
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        gradients = [w.grad for w in self.model.parameters() if w.grad is not None]
+        distributed.average(gradients)
         nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.settings, self.step)
@@ -102,7 +127,9 @@ class Trainer:
         return self.model.eval()
 
     def save(self) -> None:
-        """Write the checkpoint whole, or leave the former one."""
+        """Write the checkpoint whole, or leave the former one; only the first does."""
+        if not distributed.is_first():
+            return
         state = {
             "fingerprint": self.fingerprint,
             "step": self.step,
@@ -116,8 +143,24 @@ class Trainer:
         with replacing(self.checkpoint) as temporary:
             torch.save(state, temporary)
 
+    def _agree(self, values: Mapping[str, Tensor | float]) -> dict[str, float]:
+        """Means over the devices; with them goes whether anyone was warned."""
+        numbers = [float(torch.as_tensor(v).detach()) for v in values.values()]
+        *means, warned = distributed.mean([*numbers, float(bool(self._warnings))])
+        self._warned = warned > 0
+        return dict(zip(values, means))
+
+    def _check_together(self) -> None:
+        if distributed.mean([self.step]) != [self.step]:
+            raise SkfmError(
+                f"process {distributed.rank()} would go on from step {self.step} of "
+                f"{self.checkpoint}, others from another one",
+                "one checkpoint for all",
+                "put runs/ on a file system that all nodes share",
+            )
+
     def _load(self) -> None:
-        state = _read_checkpoint(self.checkpoint)
+        state = read_checkpoint(self.checkpoint)
         if state["fingerprint"] != self.fingerprint:
             raise SkfmError(
                 f"{self.checkpoint} was made with other settings",
@@ -152,7 +195,8 @@ def learning_rate(settings: Training, step: int) -> float:
     return settings.learning_rate * warm * share
 
 
-def _read_checkpoint(path: Path) -> dict:
+def read_checkpoint(path: Path) -> dict:
+    """A checkpoint's `CONTENTS`; SkfmError when it is damaged or another's."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         if missing := CONTENTS - set(state):

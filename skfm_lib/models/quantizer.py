@@ -6,6 +6,8 @@ from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
 CHUNK = 1 << 26  # float64 distances held at a time: 0.5 GB
+from skfm_lib import distributed
+
 DEAD = 1 / 44  # of the mean usage: the absolute 1.0 of Khader et al. at paper scale
 SMOOTHING = 1e-7
 
@@ -54,7 +56,8 @@ class Codebook(nn.Module):
 
     Each code is an exponential moving average of its latents (van den Oord et al.
     2017, A.1).  A code that is hardly used is given a random current latent, and
-    its averages with it, so that the next update does not pull it back.
+    its averages with it, so that the next update does not pull it back.  Processes
+    that train together have one codebook: it follows the latents of all of them.
     """
 
     def __init__(self, codes: int, dim: int, decay: float) -> None:
@@ -99,6 +102,8 @@ class Codebook(nn.Module):
         share = max(1 - self.decay, 9 / (9 + self.updates.item()))
         self.usage.lerp_(counts, share)
         self.sums.lerp_(sums, share)
+        distributed.add(counts)
+        distributed.add(sums)
         mean = self.usage.mean()
         smooth = (self.usage + SMOOTHING) / (1 + SMOOTHING / mean)
         self.vectors.copy_(self.sums / smooth[:, None])
@@ -120,9 +125,19 @@ def _flat(z: Tensor) -> Tensor:
 
 
 def _draw(z: Tensor, count: int, random: torch.Generator) -> Tensor:
-    """`count` random rows of `z`, told apart by noise when there are too few."""
-    rows = torch.randint(len(z), (count,), generator=random).to(z.device)
-    if count <= len(z):
-        return z[rows]
+    """`count` random rows of `z`, told apart by noise when there are too few.
+
+    With several processes, rows of all of them in order of rank: each fills in those
+    that it has, zeros elsewhere, and the sum is whole.
+    """
+    every = len(z) * distributed.devices()
+    rows = torch.randint(every, (count,), generator=random).to(z.device)
+    own = rows - distributed.rank() * len(z)
+    here = (own >= 0) & (own < len(z))
+    drawn = z.new_zeros(count, z.shape[1])
+    drawn[here] = z[own[here]]
+    distributed.add(drawn)
+    if count <= every:
+        return drawn
     noise = torch.randn(count, z.shape[1], generator=random).to(z.device)
-    return z[rows] + 0.01 / z.shape[1] ** 0.5 * noise
+    return drawn + 0.01 / z.shape[1] ** 0.5 * noise

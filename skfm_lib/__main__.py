@@ -1,0 +1,7 @@
+"""`python -m skfm_lib` is `skfm`."""
+
+import sys
+
+from skfm_lib.cli import main
+
+sys.exit(main())

@@ -1,0 +1,176 @@
+"""Several processes that train as one: a thin layer over torch.distributed.
+
+A process joins the others from the environment of torchrun or of Slurm's srun, by
+NCCL on CUDA and by gloo on a CPU.  Alone, a process is the first and the only one,
+and sums, means and shares leave what they are given as it is.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+from skfm_lib.errors import SkfmError
+
+T = TypeVar("T", list, range, Tensor)
+LAUNCHERS = (  # the names that hold rank, number of processes, rank on this machine
+    ("RANK", "WORLD_SIZE", "LOCAL_RANK"),  # torchrun
+    ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"),  # srun
+)
+LOST = "lost another process"
+
+
+def launched() -> tuple[int, int, int] | None:
+    """(rank, processes, rank on this machine) as a launcher says; None when alone."""
+    for names in LAUNCHERS:
+        if all(name in os.environ for name in names):
+            rank_, count, local = (int(os.environ[name]) for name in names)
+            return (rank_, count, local) if count > 1 else None
+    return None
+
+
+@contextlib.contextmanager
+def joined() -> Iterator[None]:
+    """Train with the processes that were launched together; alone, do nothing.
+
+    All but the first are silent: they would only repeat it.  Raises SkfmError when
+    the address of the first is not given or the processes do not meet.
+    """
+    place = launched()
+    if place is None:
+        yield
+        return
+    _meet(*place)
+    with contextlib.nullcontext() if is_first() else _silence():
+        yield
+    # Not after an error: another process may hang in a sum that never comes.
+    dist.destroy_process_group()
+
+
+def rank() -> int:
+    """Number of this process, from 0."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def devices() -> int:
+    """How many processes, of one device each, train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def is_first() -> bool:
+    """True in the process that writes files and shows progress."""
+    return rank() == 0
+
+
+def gpu() -> int:
+    """Index of this process's GPU: its rank on this machine.
+
+    0 where the launcher shows each process its own GPU only (Slurm's gpu binding).
+    Raises SkfmError when there are more processes on the machine than GPUs.
+    """
+    place, seen = launched(), torch.cuda.device_count()
+    local = place[2] if place and dist.is_initialized() else 0
+    if local >= seen > 1:
+        raise SkfmError(
+            f"process {rank()} is number {local + 1} on a machine with {seen} GPUs",
+            "one process a GPU",
+            "ask for as many tasks on a node as it has GPUs",
+        )
+    return local if seen > 1 else 0
+
+
+def share(drawn: T) -> T:
+    """This process's part of what was drawn for the global batch, in order of rank.
+
+    N processes with batches of b thus see what one with a batch of N·b sees.
+    """
+    each = len(drawn) // devices()
+    return drawn[rank() * each : (rank() + 1) * each]
+
+
+def add(tensor: Tensor) -> Tensor:
+    """`tensor`, in place, summed over the processes; SkfmError when one is lost."""
+    if devices() > 1:
+        try:
+            dist.all_reduce(tensor)
+        except RuntimeError as error:
+            raise SkfmError(
+                f"process {rank()} {LOST} ({str(error).splitlines()[0]})",
+                f"all {devices()} alive",
+                "see what the other one says; the same command goes on",
+            ) from error
+    return tensor
+
+
+def mean(values: Sequence[float]) -> list[float]:
+    """Each number averaged over the processes, in float64."""
+    if devices() == 1:
+        return list(values)
+    own = torch.tensor(values, dtype=torch.float64, device=_device())
+    return (add(own) / devices()).tolist()
+
+
+def average(tensors: Sequence[Tensor]) -> None:
+    """Average `tensors`, in place, over the processes, in one message."""
+    if devices() == 1 or not tensors:
+        return
+    flat = add(torch.cat([t.flatten() for t in tensors])) / devices()
+    for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors])):
+        tensor.copy_(part.view_as(tensor))
+
+
+def wait() -> None:
+    """Return when every process has come here."""
+    mean([0.0])
+
+
+@contextlib.contextmanager
+def in_turn() -> Iterator[None]:
+    """Run the block in one process after the other: for what makes files."""
+    for _ in range(rank()):
+        wait()
+    try:
+        yield
+    finally:
+        for _ in range(devices() - rank()):
+            wait()
+
+
+def _meet(number: int, count: int, local: int) -> None:
+    missing = [n for n in ("MASTER_ADDR", "MASTER_PORT") if n not in os.environ]
+    if missing:
+        raise SkfmError(
+            f"process {number} of {count} has no {' and no '.join(missing)}",
+            "the address of the first process",
+            "start it by torchrun, or by srun in a script of book/slurm/",
+        )
+    where = ":".join(os.environ[name] for name in ("MASTER_ADDR", "MASTER_PORT"))
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    try:
+        dist.init_process_group(backend, rank=number, world_size=count)
+    except (RuntimeError, ValueError) as error:
+        raise SkfmError(
+            f"process {number} found nobody at {where} ({str(error).splitlines()[0]})",
+            f"{count} processes that reach the first one there",
+            "check MASTER_ADDR, MASTER_PORT and that all were started",
+        ) from error
+    if backend == "nccl":
+        torch.cuda.set_device(gpu())
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    os.environ.pop("SKFM_PROGRESS", None)
+    with open(os.devnull, "w") as nowhere:
+        with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+            yield
+
+
+def _device() -> torch.device:
+    """Where small numbers are summed: NCCL knows tensors on a GPU only."""
+    on_gpu = dist.get_backend() == "nccl"
+    return torch.device("cuda", gpu()) if on_gpu else torch.device("cpu")

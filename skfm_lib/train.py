@@ -1,0 +1,62 @@
+"""Training without a notebook, alone or as one of several processes."""
+
+from collections.abc import Mapping
+from types import ModuleType
+
+from skfm_lib import distributed
+from skfm_lib.autoencoding import load_vqvae, train_vqvae, vqvae_stage
+from skfm_lib.denoising import STAGES, denoiser_stage, train_denoiser
+from skfm_lib.device import pick_device
+from skfm_lib.interruption import noting_warnings
+from skfm_lib.latents import latent_scale, load_latents
+from skfm_lib.losses import ddpm, otfm
+from skfm_lib.material import skulls
+from skfm_lib.stages import pace
+from skfm_lib.study import Study, open_study
+
+OBJECTIVES = {
+    STAGES[name][:2]: objective
+    for name, objective in {"otfm": otfm, "ddpm": ddpm}.items()
+}
+STAGE_NUMBERS = ("02", *OBJECTIVES)
+
+
+def train(
+    number: str,
+    devices: int | None,
+    changes: Mapping[str, object],
+    run: str | None,
+    preset: str,
+    seed: int,
+) -> None:
+    """Train stage `number` of a run, with the preset's settings but `changes`.
+
+    Started by torchrun, srun or `launch.launch`, this process is one of several;
+    `devices` is then their number.  Otherwise it starts as many as it says.  The
+    notebook of the stage, with the same parameters, finds it trained.  Raises what
+    the stages raise, Interrupted after a warning.
+    """
+    with distributed.joined(), noting_warnings():
+        devices = devices or distributed.devices()
+        with distributed.in_turn():
+            study = open_study(run, preset, seed)
+        if number in OBJECTIVES:
+            _denoiser(study, OBJECTIVES[number], devices, changes)
+        else:
+            _vqvae(study, devices, changes)
+
+
+def _vqvae(study: Study, devices: int, changes: Mapping[str, object]) -> None:
+    stage, settings = vqvae_stage(study, devices, **changes)
+    print(pace(settings, devices), flush=True)
+    train_vqvae(stage, skulls(study, "train"), settings, pick_device())
+
+
+def _denoiser(
+    study: Study, objective: ModuleType, devices: int, changes: Mapping[str, object]
+) -> None:
+    stage, settings = denoiser_stage(study, objective, devices, **changes)
+    print(pace(settings, devices), flush=True)
+    device, latents = pick_device(), load_latents(study)
+    scale = latent_scale(settings.normalise, load_vqvae(study, device), latents)
+    train_denoiser(stage, objective, latents, scale, settings, device)
