@@ -6,13 +6,45 @@ smaller.  Every grid follows from one number, ``size``: output = 456×352×512 �
 input = ⌈0.82 · output⌉, latent = ⌈input / 4⌉.
 """
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass
 
 from skfm_lib.errors import SkfmError
-from skfm_lib.scales import Shape, input_shape, latent_shape, scaled_shape
+from skfm_lib.scales import Shape, scaled_shape
+from skfm_lib.settings import (
+    VQVAE,
+    Aligner,
+    Completer,
+    Data,
+    Denoiser,
+    Sampling,
+    Shortcut,
+    Training,
+)
+
+__all__ = [
+    "NAMES",
+    "NO_LABEL",
+    "QUALITY_SCORES",
+    "TABLE",
+    "VQVAE",
+    "Aligner",
+    "Completer",
+    "Data",
+    "Denoiser",
+    "Preset",
+    "Sampling",
+    "Shape",
+    "Shortcut",
+    "Training",
+    "preset",
+]
 
 QUALITY_SCORES = (2, 3, 4, 5, 6)  # QS 1 is excluded (paper §3.3)
 NO_LABEL = 0  # stands for a dropped class label, in training with guidance only
+
+# Points in a ball of each radius, for both set abstractions (PointNet++).
+MANY = ((16, 32, 128), (32, 64, 128))
+FEW = ((8, 16, 32), (8, 16, 32))
 
 # name                 tiny          quick         small         paper
 TABLE = {
@@ -63,6 +95,35 @@ TABLE = {
         "warmup":         (5,            20,           200,          0),
         "ema_decay":      (0.9,          0.99,         0.999,        0.995),
     },
+    "aligner": {
+        "points":         (256,          1024,         4096,         8192),
+        "centres":        ((64, 16),     (128, 32),    (256, 64),    (512, 128)),
+        "neighbours":     (FEW,          FEW,          MANY,         MANY),
+        "width":          (0.25,         0.5,          1.0,          1.0),
+        "embedding":      (64,           256,          1024,         1024),
+        "skip":           ("add",        "add",        "add",        "add"),
+        "rotation":       ("raw",        "raw",        "raw",        "raw"),
+        "shared":         (False,        False,        False,        False),
+        "degrees":        (45.0,         45.0,         45.0,         45.0),
+        "millimetres":    (50.0,         50.0,         50.0,         50.0),
+        "steps":          (30,           1000,         7000,         7000),
+        "batch":          (8,            16,           12,           12),
+        "learning_rate":  (2e-3,         2e-3,         1e-3,         1e-3),
+        "final_rate":     (0.02,         0.02,         0.02,         1.0),
+        "betas":          ((0.9, 0.99),  (0.9, 0.99),  (0.9, 0.999), (0.9, 0.999)),
+        "warmup":         (5,            20,           100,          0),
+    },
+    "completer": {
+        "points":         (256,          1024,         2048,         4096),
+        "ratios":         ((2, 2),       (4, 4),       (4, 4),       (4, 4)),
+        "width":          (8,            16,           32,           64),
+        "steps":          (20,           1000,         20_000,       72_800),
+        "batch":          (4,            4,            4,            4),
+        "learning_rate":  (1e-3,         1e-3,         3e-4,         1e-4),
+        "final_rate":     (0.02,         0.02,         0.02,         1.0),
+        "betas":          ((0.9, 0.99),  (0.9, 0.99),  (0.9, 0.999), (0.9, 0.999)),
+        "warmup":         (5,            20,           100,          0),
+    },
     "sampling": {
         "steps":          (4,            32,           300,          300),
         "count":          (40,           182,          726,          726),
@@ -70,107 +131,6 @@ TABLE = {
     },
 }  # fmt: skip
 NAMES = ("tiny", "quick", "small", "paper")
-
-
-class Settings:
-    """What every group of settings can do."""
-
-    def but(self, **changes: object) -> "Settings":
-        """These settings with `changes`; a value of None leaves its setting alone.
-
-        Raises SkfmError for a name that is not a setting of this group.
-        """
-        known = [f.name for f in fields(self)]
-        for name in changes:
-            if name not in known:
-                group = type(self).__name__
-                raise SkfmError(
-                    f"unknown setting {name!r} of {group}", f"one of {', '.join(known)}"
-                )
-        given = {k: _frozen(v) for k, v in changes.items() if v is not None}
-        return replace(self, **given)
-
-    def as_dict(self) -> dict[str, object]:
-        """The settings as plain values, for records and fingerprints."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Data(Settings):
-    """The population of skulls and its grid."""
-
-    size: float  # edge of the grid as a share of the paper's
-    train_skulls: int
-    test_skulls: int
-
-
-@dataclass(frozen=True)
-class Training(Settings):
-    """How a network is optimised: Adam, gradient clipping at 1."""
-
-    steps: int
-    batch: int
-    learning_rate: float
-    final_rate: float  # share of the rate left at the end of a cosine; 1 = constant
-    betas: tuple[float, float]
-    warmup: int  # steps of linear warm-up
-
-
-@dataclass(frozen=True)
-class VQVAE(Training):
-    """The autoencoder: paper B.1 and Table 7; the switches of Table 8."""
-
-    scale: float  # s, input resolution as a share of the output's
-    upsample: bool  # loss at full resolution through the trilinear head
-    forgive_overshoot: bool  # values beyond ±1 on the right side are no error
-    channels: tuple[int, int, int]  # at full, half and quarter input resolution
-    groups: int  # of GroupNorm
-    codes: int
-    code_dim: int  # k, channels of the latent
-    commitment: float  # weight of the commitment loss
-    code_decay: float  # of the codebook's moving averages
-    output_shape: Shape
-
-    @property
-    def input_shape(self) -> Shape:
-        """⌈s · output⌉ (§3.3: 374×289×420)."""
-        return input_shape(self.output_shape, self.scale)
-
-    @property
-    def latent_shape(self) -> Shape:
-        """⌈input / 4⌉ (B.1, Table 7: compression 4; 94×73×105)."""
-        return latent_shape(self.input_shape)
-
-
-@dataclass(frozen=True)
-class Denoiser(Training):
-    """The 3D U-Net and its objective: paper B.2 and Table 7."""
-
-    width: int  # channels at full latent resolution
-    multipliers: tuple[int, ...]  # of the width, level by level
-    heads: int  # of attention, 32 channels each
-    timesteps: int  # T
-    normalise: str  # latents by the "codebook" range (paper) or per "channel"
-    label_dropout: float  # share of labels dropped in training, for guidance
-    ema_decay: float  # of the weights' moving average
-    code_dim: int
-
-
-@dataclass(frozen=True)
-class Shortcut(Training):
-    """The few-step model, trained on from the flow's weights; not in the paper."""
-
-    ema_decay: float  # of the weights' moving average
-    sample_steps: int  # S, a power of two
-
-
-@dataclass(frozen=True)
-class Sampling(Settings):
-    """How a synthetic set is drawn."""
-
-    steps: int  # S
-    count: int  # skulls, in the training set's mix of quality scores
-    batch: int
 
 
 @dataclass(frozen=True)
@@ -182,12 +142,9 @@ class Preset:
     vqvae: VQVAE
     denoiser: Denoiser
     shortcut: Shortcut
+    aligner: Aligner
+    completer: Completer
     sampling: Sampling
-
-
-def _frozen(value: object) -> object:
-    """Lists, as JSON and notebooks give them, as tuples."""
-    return tuple(value) if isinstance(value, list) else value
 
 
 def preset(name: str) -> Preset:
@@ -207,5 +164,7 @@ def preset(name: str) -> Preset:
         VQVAE(**rows["vqvae"], output_shape=shape),
         Denoiser(**rows["denoiser"], code_dim=code_dim),
         Shortcut(**rows["shortcut"]),
+        Aligner(**rows["aligner"]),
+        Completer(**rows["completer"]),
         Sampling(**rows["sampling"]),
     )
