@@ -1,6 +1,7 @@
 """Files that are either whole or not there."""
 
 import gzip
+import math
 import os
 import zlib
 from collections.abc import Iterator
@@ -12,7 +13,9 @@ import SimpleITK as sitk
 
 from skfm_lib.errors import SkfmError
 
+DOUBLE_SUFFIXES = (".nii.gz", ".tar.gz")
 NIFTI_HEADER = 352  # bytes before the voxels, NIfTI-1 standard
+NIFTI_EXTENSIONS = 1 << 24  # bytes that may lie between header and voxels
 NIFTI_FLOATS = {16: "f4", 64: "f8"}  # NIfTI-1 data types
 
 
@@ -45,7 +48,7 @@ def replacing(path: Path) -> Iterator[Path]:
 def suffix(path: Path) -> str:
     """The suffix that names the format, in lower case: ``.nii.gz``, ``.stl`` …"""
     name = Path(path).name.lower()
-    return ".nii.gz" if name.endswith(".nii.gz") else Path(name).suffix
+    return next((s for s in DOUBLE_SUFFIXES if name.endswith(s)), Path(name).suffix)
 
 
 def stem(path: Path) -> str:
@@ -72,41 +75,45 @@ def check_suffix(path: Path, suffixes: tuple[str, ...]) -> None:
         )
 
 
-def unreadable(path: Path, reason: object) -> SkfmError:
-    """The error for a file that a reader gave up on, with the end of its reason."""
-    line = _last_line(reason)
+def unreadable(path: Path, reason: str = "it is damaged") -> SkfmError:
+    """The error for a file that a reader gave up on.
+
+    `reason` is this library's: what a reader says may quote a patient's data.
+    """
     return SkfmError(
-        f"{path} cannot be read ({line})",
+        f"{path} cannot be read ({reason})",
         "a whole " + suffix(path) + " file",
         "copy or export it again",
     )
 
 
-def cut_short(path: Path) -> str:
-    """Why an image file is not whole, or ""; ITK passes over cut NIfTI files."""
+def cut_short(path: Path, header: sitk.ImageFileReader) -> str:
+    """Why an image file is not whole, or ""; ITK passes over cut NIfTI files.
+
+    header  a reader that has read what the file says of itself
+    """
+    if suffix(path) not in (".nii", ".nii.gz"):
+        return ""
+    itemsize = sitk.Image([1] * 3, header.GetPixelID()).GetSizeOfPixelComponent()
+    promised = NIFTI_HEADER + itemsize * math.prod(header.GetSize())
+    held = path.stat().st_size
     try:
         if suffix(path) == ".nii.gz":
-            with gzip.open(path) as stream:
-                while stream.read(1 << 24):
-                    pass
-        elif suffix(path) == ".nii" and path.stat().st_size < _voxel_bytes(path):
-            return "the file is cut short"
-    except (EOFError, gzip.BadGzipFile, zlib.error) as reason:
-        return f"the file is cut short or damaged: {reason}"
-    return ""
+            held = _unpacked_bytes(path, promised + NIFTI_EXTENSIONS)
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        return "the file is cut short or damaged"
+    if held > promised + NIFTI_EXTENSIONS:
+        return "it holds more than its header says"
+    return "the file is cut short" if held < promised else ""
 
 
-def _voxel_bytes(path: Path) -> int:
-    """Bytes of the voxels that the header of an uncompressed image promises."""
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as reason:
-        raise unreadable(path, reason) from reason
-    itemsize = sitk.Image([1] * 3, reader.GetPixelID()).GetSizeOfPixelComponent()
-    values = int(np.prod(reader.GetSize())) * reader.GetNumberOfComponents()
-    return NIFTI_HEADER + values * itemsize
+def _unpacked_bytes(path: Path, enough: int) -> int:
+    """Bytes in a gzip file, checked by its checksum; read no further than `enough`."""
+    held = 0
+    with gzip.open(path) as stream:
+        while (chunk := stream.read(1 << 24)) and held <= enough:
+            held += len(chunk)
+    return held
 
 
 def nifti_floats(path: Path) -> np.ndarray:
@@ -114,11 +121,13 @@ def nifti_floats(path: Path) -> np.ndarray:
     with (gzip.open if suffix(path) == ".nii.gz" else open)(path, "rb") as stream:
         content = stream.read()
     order = "<" if int.from_bytes(content[:4], "little") == 348 else ">"
-    kind = np.frombuffer(content, f"{order}i2", 1, offset=70)[0]
-    start = int(np.frombuffer(content, f"{order}f4", 1, offset=108)[0])
-    if kind not in NIFTI_FLOATS:
+    kind = int(np.frombuffer(content, f"{order}i2", 1, offset=70)[0])
+    start = np.frombuffer(content, f"{order}f4", 1, offset=108)[0]
+    if kind not in NIFTI_FLOATS or not 0 <= start <= len(content):
         return np.empty(0)
-    return np.frombuffer(content[start:], order + NIFTI_FLOATS[kind])
+    number = np.dtype(order + NIFTI_FLOATS[kind])
+    count = (len(content) - int(start)) // number.itemsize
+    return np.frombuffer(content, number, count, offset=int(start))
 
 
 def _last_line(reason: object) -> str:

@@ -1,49 +1,209 @@
-"""A user's folder: which files are scans, and which quality scores they have."""
+"""A user's folder: which files are scans, and which belong to one patient."""
 
 import csv
+import re
 from collections import defaultdict
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 
+from skfm_lib.data.archives import ARCHIVE_SUFFIXES, beginnings, members, unpacked
+from skfm_lib.data.dicom import Slice, choose, read_slice
 from skfm_lib.data.files import stem, suffix
+from skfm_lib.data.guard import Guard, patience, time_limit
 from skfm_lib.data.scans import MESH_SUFFIXES, VOLUME_SUFFIXES
 from skfm_lib.errors import SkfmError
 from skfm_lib.presets import QUALITY_SCORES
+from skfm_lib.progress import track
+
+SCAN_SUFFIXES = VOLUME_SUFFIXES + MESH_SUFFIXES
+HEADER_ONLY = (".nhdr", ".mhd")  # their voxels are in a file beside them
+HEADER = 200_000  # bytes of a file that its header takes, at most
+NO_DICOM = re.compile(r"\.(csv|txt|json|xml|html?|pdf|png|jpe?g|raw|zraw|gz|md|py)$")
 
 
-def find_scans(folder: Path, out: Path) -> dict[str, Path]:
-    """Name → file for every volume and mesh under `folder`, sorted; `out` is left out.
+@dataclass(frozen=True)
+class Item:
+    """A file: `key` is its place below the user's folder, archives being folders."""
 
-    The name is the file's name without suffix.  SkfmError where the folder is missing
-    or holds no scan, or where two files have one name.
+    key: str
+    path: Path  # on the disk: the file, or the archive with it
+    member: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What becomes one skull: a volume, a mesh, or the slices of one DICOM series.
+
+    key      a file's place below the user's folder; for DICOM, the identifiers
+    patient  whose scan it is; no two patients have the same.  Both may name a person
+    note     why this series of several, without identifiers
     """
-    if not folder.is_dir():
-        raise SkfmError(f"{folder} is no folder", "a folder of scans", "check the name")
-    found = defaultdict(list)
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        within = path.resolve().is_relative_to(out.resolve())
-        known = suffix(path) in VOLUME_SUFFIXES + MESH_SUFFIXES
-        if known and path.is_file() and not hidden and not within:
-            found[stem(path)].append(path)
-    kinds = " ".join(VOLUME_SUFFIXES + MESH_SUFFIXES)
-    if not found:
-        raise SkfmError(f"{folder} holds no scans", kinds, "name the folder of scans")
-    for name, paths in found.items():
-        if len(paths) > 1:
-            raise SkfmError(
-                f"{' and '.join(map(str, paths))} have one name, {name}",
-                "a name of its own for every scan",
-                "rename or move one of them",
-            )
-    return {name: path for name, (path,) in found.items()}
+
+    key: str
+    items: tuple[Item, ...]
+    patient: str
+    note: str = ""
+
+    @property
+    def suffix(self) -> str:
+        """The suffix that names the format, or ``dicom``."""
+        kind = suffix(Path(self.items[0].key))
+        return kind if kind in SCAN_SUFFIXES else "dicom"
+
+    @property
+    def place(self) -> str:
+        """Below the user's folder: a file, or the folder of a series' first slice."""
+        first = PurePosixPath(self.items[0].key)
+        return str(first if self.suffix != "dicom" else first.parent)
+
+    @property
+    def name(self) -> str:
+        """The last part of its place, without suffix."""
+        return stem(Path(self.place))
+
+    @property
+    def names(self) -> set[str]:
+        """What a table may call it: with and without folders and suffix."""
+        return {self.place, Path(self.place).name, self.name}
+
+    @property
+    def stamp(self) -> str:
+        """Changes when a file does: names, sizes and times of all."""
+        files = {item.path: item.path.stat() for item in self.items}
+        times = [(str(p), s.st_size, s.st_mtime_ns) for p, s in files.items()]
+        return repr((self.key, times))
+
+    @property
+    def size(self) -> int:
+        """Bytes on the disk."""
+        return sum(path.stat().st_size for path in {item.path for item in self.items})
 
 
-def read_labels(folder: Path, table: Path | None, names: set[str]) -> dict[str, int]:
-    """Quality score of each labelled scan, from `table` or ``labels.csv`` in `folder`.
+@dataclass
+class Found:
+    """The scans of a folder, and what cannot be used: place → why."""
 
-    The table has the columns name (with or without suffix) and quality.  Without a
-    table nothing is labelled.  SkfmError for a missing or unreadable table, a quality
-    other than 2–6, a name twice, or a name that is no scan's.
+    sources: list[Source] = field(default_factory=list)
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+def find_sources(folder: Path, out: Path, guard: Guard) -> Found:
+    """Every scan under `folder` (or the one scan that it names), `out` left out.
+
+    Volumes and meshes are known by their suffix, DICOM slices by their content; the
+    files in archives count as those in folders do.  DICOM is grouped by patient and
+    study, and one series of each study is chosen (see `dicom.choose`).  SkfmError
+    where the folder is missing or holds no scan.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise SkfmError(
+            f"{folder} does not exist", "a folder of scans", "check the name"
+        )
+    found, slices = Found(), []
+    groups = list(_groups(folder, Path(out).resolve(), found.problems))
+    for items in track(groups, "Looking for scans"):
+        for item in items:
+            if suffix(Path(item.key)) in SCAN_SUFFIXES:
+                found.sources.append(Source(item.key, (item,), item.key))
+        maybe = [i for i in items if _maybe_dicom(i.key)]
+        try:
+            headers = guard(headers_of, maybe) if maybe else []
+        except SkfmError as problem:
+            found.problems[maybe[0].key] = str(problem)
+            continue
+        slices += [pair for pair in zip(headers, maybe) if pair[0]]
+    _add_studies(slices, found)
+    if not found.sources and not found.problems:
+        kinds = " ".join(SCAN_SUFFIXES + ARCHIVE_SUFFIXES)
+        raise SkfmError(
+            f"{folder} holds no scans", f"DICOM or {kinds}", "name the folder of scans"
+        )
+    return found
+
+
+@contextmanager
+def on_disk(source: Source) -> Iterator[list[Path]]:
+    """The source's files as paths, those in an archive unpacked for the while."""
+    first = source.items[0]
+    if not first.member:
+        yield [item.path for item in source.items]
+        return
+    wanted = [item.member for item in source.items]
+    if source.suffix in HEADER_ONLY:
+        beside = PurePosixPath(first.member).parent
+        wanted = [m for m in members(first.path) if PurePosixPath(m).parent == beside]
+    with unpacked(first.path, wanted) as folder:
+        yield [folder / item.member for item in source.items]
+
+
+def headers_of(items: list[Item]) -> list[Slice | None]:
+    """The DICOM header of each item, None where it is no DICOM image."""
+    size = items[0].path.stat().st_size if items[0].member else HEADER * len(items)
+    with time_limit(patience(size)):
+        if not items[0].member:
+            return [read_slice(item.path) for item in items]
+        contents = beginnings(items[0].path, [item.member for item in items])
+        headers = {name: read_slice(content) for name, content in contents}
+        return [headers[item.member] for item in items]
+
+
+def _groups(folder: Path, out: Path, problems: dict[str, str]) -> Iterator[list[Item]]:
+    """The files of each folder and of each archive, sorted."""
+    base = folder if folder.is_dir() else folder.parent
+    paths = sorted(folder.rglob("*")) if folder.is_dir() else [folder]
+    by_folder = defaultdict(list)
+    for path in paths:
+        place = path.relative_to(base)
+        hidden = any(p.startswith((".", "__MACOSX")) for p in place.parts)
+        if hidden or not path.is_file() or path.resolve().is_relative_to(out):
+            continue
+        if suffix(path) in ARCHIVE_SUFFIXES:
+            try:
+                inside = members(path)
+            except SkfmError as problem:
+                problems[place.as_posix()] = str(problem)
+                continue
+            yield [Item(f"{place.as_posix()}/{m}", path, m) for m in inside]
+        else:
+            by_folder[path.parent].append(Item(place.as_posix(), path))
+    yield from by_folder.values()
+
+
+def _maybe_dicom(key: str) -> bool:
+    name = key.lower()
+    known = suffix(Path(name)) in SCAN_SUFFIXES or NO_DICOM.search(name)
+    return not known and not PurePosixPath(name).name.startswith((".", "dicomdir"))
+
+
+def _add_studies(slices: list[tuple[Slice, Item]], found: Found) -> None:
+    studies = defaultdict(list)
+    for piece, item in slices:
+        archive = item.path if item.member else None
+        folder = PurePosixPath(item.key).parent if not piece.study else ""
+        studies[piece.patient, piece.study, archive, folder].append((piece, item))
+    for (patient, study, _, folder), pairs in studies.items():
+        chosen, note = choose(piece for piece, _ in pairs)
+        key = f"{patient or folder} {study or folder}"
+        if not chosen:
+            found.problems[str(PurePosixPath(pairs[0][1].key).parent)] = note
+            continue
+        places = {id(piece): item for piece, item in pairs}
+        items = tuple(places[id(piece)] for piece in chosen)
+        key += f" {chosen[0].series}"
+        found.sources.append(Source(key, items, patient or str(folder), note))
+
+
+def read_labels(
+    folder: Path, table: Path | None, sources: list[Source]
+) -> dict[str, int]:
+    """Key → quality score, from `table` or ``labels.csv`` in `folder`.
+
+    The table has the columns name (see `Source.names`) and quality.  Without a table
+    nothing is labelled.  SkfmError, which quotes no name, for a missing or unreadable
+    table, a quality other than 2–6, a scan twice, or a name of no scan or of several.
     """
     path = Path(table or folder / "labels.csv")
     if table is None and not path.exists():
@@ -53,20 +213,25 @@ def read_labels(folder: Path, table: Path | None, names: set[str]) -> dict[str, 
     with path.open(newline="", encoding="utf-8-sig") as stream:
         reader = csv.DictReader(stream, skipinitialspace=True)
         if not {"name", "quality"} <= set(reader.fieldnames or ()):
-            found = f"{path}: columns {reader.fieldnames}"
-            raise SkfmError(found, "name,quality in the first line", "mend the table")
+            expected = "name,quality in the first line"
+            raise SkfmError(f"{path}: other columns", expected, "mend the table")
         qualities: dict[str, int] = {}
         for row in reader:
             where = f"{path} line {reader.line_num}"
-            name = row["name"] if row["name"] in names else stem(row["name"])
-            if name not in names:
-                found = f"{where}: there is no scan {row['name']!r} in {folder}"
-                raise SkfmError(found, "the name of a scan", "mend or remove the line")
-            if name in qualities:
-                found = f"{where}: {name} is labelled twice"
-                raise SkfmError(found, "one line a scan", "remove one of the lines")
+            source = _named(row["name"] or "", sources, where)
+            if source.key in qualities:
+                remedy = "remove one of the lines"
+                raise SkfmError(f"{where}: a scan labelled twice", "one line", remedy)
             if row["quality"] not in map(str, QUALITY_SCORES):
-                found = f"{where}: quality {row['quality']!r} of {name}"
+                found = f"{where}: quality {row['quality']!r}"
                 raise SkfmError(found, "a quality score of 2–6", "mend the line")
-            qualities[name] = int(row["quality"])
+            qualities[source.key] = int(row["quality"])
     return qualities
+
+
+def _named(name: str, sources: list[Source], where: str) -> Source:
+    fitting = [source for source in sources if name in source.names]
+    if len(fitting) != 1:
+        found = f"{where}: {len(fitting)} scans have that name"
+        raise SkfmError(found, "the name of one scan", "mend or remove the line")
+    return fitting[0]

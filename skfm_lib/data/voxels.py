@@ -24,6 +24,7 @@ from vtkmodules.vtkImagingStencil import (
 from skfm_lib.errors import SkfmError
 from skfm_lib.scales import PAPER_SHAPE, PAPER_SPACING, Shape
 
+SLAB = 40_000  # triangles; VTK looks at all of them in every slice
 FRAME_CENTRE = (0.0, 9.0, 6.0)  # mm; leaves ≥ 15 mm around a complete adult skull
 
 
@@ -92,10 +93,28 @@ def voxelise(mesh: pv.PolyData, grid: Grid) -> np.ndarray:
     """Bone (D, H, W) bool: the voxels whose centre lies inside the mesh.
 
     VTK's image stencil, slice by slice along z: seconds at 512³, nested surfaces
-    count as holes, and a contour that is open (a skull cut by the field of view) is
-    closed between its loose ends.  Parts outside the grid are dropped.
+    count as holes, the orientation of the triangles does not matter, and a contour
+    that is open (a skull cut by the field of view) is closed between its loose ends.
+    Parts outside the grid are dropped.
     """
     depth, height, width = grid.shape
+    bone = np.empty(grid.shape, bool)
+    faces, z = mesh.regular_faces, mesh.points[:, 2]
+    reach = z[faces].min(axis=1), z[faces].max(axis=1)
+    slabs = min(width, 1 + len(faces) // SLAB)
+    for layers in np.array_split(np.arange(width), slabs):
+        low, high = grid.origin[2] + grid.spacing * layers[[0, -1]]
+        near = (reach[0] <= high + grid.spacing) & (reach[1] >= low - grid.spacing)
+        part = pv.PolyData.from_regular_faces(mesh.points, faces[near])
+        shape, origin = (depth, height, len(layers)), (*grid.origin[:2], low)
+        bone[:, :, layers] = _stencil(part, Grid(shape, grid.spacing, origin))
+    return bone
+
+
+def _stencil(mesh: pv.PolyData, grid: Grid) -> np.ndarray:
+    depth, height, width = grid.shape
+    if mesh.n_cells == 0:
+        return np.zeros(grid.shape, bool)
     stencil = vtkPolyDataToImageStencil()
     stencil.SetInputData(mesh)
     stencil.SetOutputOrigin(grid.origin)
@@ -109,7 +128,7 @@ def voxelise(mesh: pv.PolyData, grid: Grid) -> np.ndarray:
     painter.Update()
     values = pv.wrap(painter.GetOutput()).point_data.active_scalars
     zyx = np.asarray(values).reshape(width, depth, height)
-    return np.ascontiguousarray(zyx.transpose(1, 2, 0)).view(bool)
+    return zyx.transpose(1, 2, 0).view(bool)
 
 
 def surface(field: np.ndarray, grid: Grid, level: float) -> pv.PolyData:

@@ -5,7 +5,7 @@ import pytest
 import pyvista as pv
 import SimpleITK as sitk
 
-from skfm_lib.data.bone import bone_mesh, bone_voxels, touched_borders
+from skfm_lib.data.bone import _filtered, bone_mesh, bone_voxels, touched_borders
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.errors import SkfmError
 from skfm_lib.scales import scaled_shape
@@ -87,8 +87,31 @@ def test_no_bone_is_said():
     image[0, 0, 0] = 0  # three values: not a mask
     with pytest.raises(SkfmError, match="no voxel above 200 HU .highest 150"):
         bone_mesh(image)
-    with pytest.raises(SkfmError, match="no voxel above 200 HU"):
+    with pytest.raises(SkfmError, match="every voxel is -1000"):
         bone_mesh(scan(np.zeros_like(X, bool)))
+
+
+def test_what_is_no_ct_is_said():
+    rng = np.random.default_rng(0)
+    resonance = scan(shell(), bone=900, air=30)
+    resonance[0, 0, 0] = 0
+    with pytest.raises(SkfmError, match="no air: values 0 to 900.*an MR"):
+        bone_mesh(resonance)
+    noise = sitk.GetImageFromArray(rng.integers(-1000, 2000, X.shape).astype(np.int16))
+    noise.SetSpacing([SPACING] * 3)
+    with pytest.raises(SkfmError, match="ml of bone above 200; expected a skull"):
+        bone_mesh(noise)
+    with pytest.raises(SkfmError, match="1 ml of bone"):
+        bone_mesh(scan(CRUMB, bone=900, air=-1000))
+
+
+def test_closing_is_itks():
+    values = np.random.default_rng(0).normal(size=(9, 10, 11)).astype(np.float32)
+    ours = _filtered(np.minimum, _filtered(np.maximum, values))
+    image = sitk.GetImageFromArray(values)
+    theirs = sitk.GrayscaleMorphologicalClosing(image, [1, 1, 1], sitk.sitkBox)
+    inside = (slice(2, -2),) * 3
+    assert np.array_equal(ours[inside], sitk.GetArrayFromImage(theirs)[inside])
 
 
 def test_thin_walls_last_on_coarse_grids():

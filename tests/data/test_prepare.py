@@ -9,11 +9,12 @@ import pytest
 import pyvista as pv
 import SimpleITK as sitk
 
+from skfm_lib.data.meshes import read_mesh, write_mesh
+from skfm_lib.data.names import salt_path
 from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.place import place
-from skfm_lib.data.prepare import prepare
+from skfm_lib.data.prepare import prepare, who_is_who
 from skfm_lib.data.register import apply
-from skfm_lib.data.scans import read_mesh, write_mesh
 from skfm_lib.data.skulls import SkullSet, read_manifest
 from skfm_lib.data.voxels import skull_grid, surface
 from skfm_lib.errors import SkfmError
@@ -58,26 +59,28 @@ def prepared(scans, tmp_path_factory):
     return out, prepare(scans, out, shape=SHAPE)
 
 
-def test_good_scans_become_a_data_set_and_bad_ones_are_reported(prepared):
+def test_good_scans_become_a_data_set_and_bad_ones_are_reported(scans, prepared):
     out, report = prepared
     assert read_manifest(out) == report.skulls
-    rows = {s.name: (s.split, s.quality, s.source) for s in report.skulls}
+    places = who_is_who(scans, out)
+    rows = {places[s.name]: (s.split, s.quality, s.source) for s in report.skulls}
+    codes = {place: name for name, place in places.items()}
     assert rows == {
-        "ct": ("train", 6, "deep/ct.nii.gz"),
-        "mesh ü": ("unlabelled", None, "mesh ü.stl"),
+        "deep/ct.nii.gz": ("train", 6, f"scan of {codes['deep/ct.nii.gz']}"),
+        "mesh ü.stl": ("unlabelled", None, f"scan of {codes['mesh ü.stl']}"),
     }
-    assert list(report.problems) == ["cut.nii.gz"]
+    assert list(report.problems) == [codes["cut.nii.gz"]]
     assert "cut short" in str(report) and "1 without a quality score" in str(report)
     assert SkullSet(out, "unlabelled")[0][0].shape == (1, *SHAPE)
 
 
 def test_the_stored_transform_takes_the_scan_back_to_its_pose(scans, prepared):
-    out, _ = prepared
-    entry = json.loads((out / "volumes" / "mesh ü.json").read_text(encoding="utf-8"))
-    placed = apply(
-        np.array(entry["scan to skull frame"]), read_mesh(scans / "mesh ü.stl").points
-    )
-    truth = apply(np.linalg.inv(POSE), read_mesh(scans / "mesh ü.stl").points)
+    out, report = prepared
+    (skull,) = [s for s in report.skulls if s.split == "unlabelled"]
+    entry = json.loads((out / "volumes" / f"{skull.name}.json").read_text("utf-8"))
+    mesh = read_mesh(scans / "mesh ü.stl")
+    placed = apply(np.array(entry["scan to skull frame"]), mesh.points)
+    truth = apply(np.linalg.inv(POSE), mesh.points)
     assert np.linalg.norm(placed - truth, axis=1).mean() < 5  # see `place`
     bone = SkullSet(out, "unlabelled").occupancy(0)
     assert (bone & phantom_skull(1, 5, SHAPE)).sum() > 0.4 * bone.sum()
@@ -92,19 +95,41 @@ def test_finished_scans_are_kept_and_other_settings_refused(scans, prepared):
         prepare(scans, out, shape=SHAPE, threshold=300.0)
 
 
+def test_a_data_set_without_its_salt_is_not_gone_on_with(scans, prepared):
+    salt = salt_path(prepared[0])
+    kept = salt.read_text()
+    salt.unlink()
+    with pytest.raises(SkfmError, match=r"set.salt is gone"):
+        prepare(scans, prepared[0], shape=SHAPE)
+    salt.write_text(kept)
+
+
+def test_a_changed_scan_is_done_anew(tmp_path):
+    (tmp_path / "in").mkdir()
+    stamps = set()
+    for seed in (1, 3):
+        write_mesh(tmp_path / "in" / "a.ply", skull(seed, 4))
+        report = prepare(tmp_path / "in", tmp_path / "out", SHAPE, keep_names=True)
+        record = tmp_path / "out" / "volumes" / "a.json"
+        stamps.add(json.loads(record.read_text("utf-8"))["stamp"])
+        assert [s.name for s in report.skulls] == ["a"]
+    assert len(stamps) == 2
+
+
 def test_strict_raises_at_the_first_bad_scan(scans, tmp_path):
-    with pytest.raises(SkfmError, match="cut.nii.gz cannot be read"):
+    with pytest.raises(SkfmError, match="cannot be read .the file is cut short"):
         prepare(scans, tmp_path / "out", shape=SHAPE, strict=True)
+    assert not (tmp_path / "out" / "manifest.csv").exists()
 
 
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("name,quality\nct,1\n", "line 2: quality '1' of ct"),
-        ("name,quality\nct,7\n", "line 2: quality '7' of ct"),
+        ("name,quality\nct,1\n", "line 2: quality '1'"),
+        ("name,quality\nct,7\n", "line 2: quality '7'"),
         ("name,quality\nct,\n", "line 2: quality ''"),
-        ("name,quality\nother,3\n", "no scan 'other'"),
-        ("name,quality\nct,3\nct.nii.gz,3\n", "ct is labelled twice"),
+        ("name,quality\nother,3\n", "line 2: 0 scans have that name"),
+        ("name,quality\nct,3\ndeep/ct.nii.gz,3\n", "line 3: a scan labelled twice"),
         ("id,qs\nct,3\n", "columns"),
         ("", "columns"),
     ],
@@ -117,26 +142,30 @@ def test_bad_labels_stop_before_any_work(scans, tmp_path, table, message):
 
 
 def test_folders_without_usable_scans(tmp_path):
-    with pytest.raises(SkfmError, match="is no folder"):
+    with pytest.raises(SkfmError, match="none does not exist"):
         prepare(tmp_path / "none", tmp_path / "out")
     with pytest.raises(SkfmError, match="holds no scans"):
         prepare(tmp_path, tmp_path / "out")
     (tmp_path / "empty.stl").write_bytes(b"")
-    with pytest.raises(SkfmError, match="none of the 1 scans .*empty.stl cannot be"):
+    with pytest.raises(SkfmError, match="none of the 1 scans .*it is empty"):
         prepare(tmp_path, tmp_path / "out")
 
 
 def test_two_files_of_one_name(tmp_path):
     for name in ("a.stl", "a.nii.gz"):
         (tmp_path / name).write_bytes(b"x")
-    with pytest.raises(SkfmError, match=r"a.nii.gz and .*a.stl have one name"):
-        prepare(tmp_path, tmp_path / "out")
+    with pytest.raises(SkfmError, match="names are of several scans, such as a;"):
+        prepare(tmp_path, tmp_path / "out", keep_names=True)
 
 
 def test_an_output_that_cannot_be_written_is_said_at_once(scans, tmp_path):
     (tmp_path / "out").write_text("a file")
     with pytest.raises(SkfmError, match="out.settings.json could not be written"):
         prepare(scans, tmp_path / "out")
+    if os.geteuid():  # root may write anywhere
+        (tmp_path / "locked").mkdir(mode=0o500)
+        with pytest.raises(SkfmError, match="out.salt could not be written"):
+            prepare(scans, tmp_path / "locked" / "out")
 
 
 def test_a_mesh_in_lps_is_turned():

@@ -1,0 +1,128 @@
+"""One scan or mesh made one skull: read, cleaned, placed, voxelised, written."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyvista as pv
+import SimpleITK as sitk
+from scipy import ndimage
+
+from skfm_lib.data.bone import EVERYWHERE, bone_mesh, bone_voxels, touched_borders
+from skfm_lib.data.files import replacing
+from skfm_lib.data.guard import patience, time_limit
+from skfm_lib.data.meshes import MESH_SUFFIXES, in_millimetres, read_mesh
+from skfm_lib.data.place import place
+from skfm_lib.data.scans import read_scan, write_volume
+from skfm_lib.data.series import NOTE
+from skfm_lib.data.sources import Source, on_disk
+from skfm_lib.data.voxels import Grid, skull_grid
+from skfm_lib.errors import SkfmError
+from skfm_lib.scales import Shape
+
+USUAL_BONE = (150.0, 1500.0)  # ml, a calvarium … a skull with mandible and vertebrae
+ALLOWED_LOOSE = 0.15  # share of the bone in parts other than the largest: a mandible
+ALLOWED_OUTSIDE = 0.01  # share of a surface's points
+LONGEST = 900.0  # s for one skull, reading not counted; 20 are usual at full size
+TRANSFORM, SCAN = "scan to skull frame", "scan"  # keys of a skull's record
+
+
+def extract_skull(
+    source: Source, target: Path, shape: Shape, threshold: float, stamp: str
+) -> str:
+    """Write ``target.nii.gz`` and its record ``target.json``; return the checks.
+
+    Made to run in a Guard's child.  The record holds the stamp of the source, the
+    checks, the 4×4 TRANSFORM, and the SCAN's own grid (`describe`), which `export`
+    needs to put a result back.  SkfmError, which says `target`'s name in place of the
+    files', for all that makes a scan no skull.
+    """
+    try:
+        mesh, notes, scan = read_surface(source, threshold)
+        with time_limit(LONGEST):
+            placed, matrix = place(mesh)
+            grid = skull_grid(shape)
+            bone = bone_voxels(placed, grid)
+            if not bone.any():
+                raise SkfmError("no voxel is bone", "a closed surface", "mend the mesh")
+            checks = ", ".join(notes + _checks(placed, matrix, bone, grid)) or "ok"
+    except SkfmError as problem:
+        raise SkfmError(neutral(str(problem), source, target.name)) from None
+    write_volume(target.with_name(f"{target.name}.nii.gz"), bone, grid)
+    entry = {"stamp": stamp, "checks": checks, "series": source.note}
+    entry |= {TRANSFORM: matrix.tolist(), SCAN: scan}
+    with replacing(target.with_name(f"{target.name}.json")) as temporary:
+        temporary.write_text(json.dumps(entry, indent=1), encoding="utf-8")
+    return checks
+
+
+def finished(target: Path, stamp: str) -> str:
+    """The checks of a skull made from the same files before, or ""."""
+    record = target.with_name(f"{target.name}.json")
+    if not (record.exists() and target.with_name(f"{target.name}.nii.gz").exists()):
+        return ""
+    entry = json.loads(record.read_text(encoding="utf-8"))
+    return entry["checks"] if entry.get("stamp") == stamp else ""
+
+
+def neutral(problem: str, source: Source, name: str) -> str:
+    """The problem with `name` in place of the source's files."""
+    for item in source.items:
+        problem = problem.replace(str(item.path), name)
+        problem = problem.replace(str(item.path.parent), name)
+    return problem if name in problem else f"{name}: {problem}"
+
+
+def read_surface(
+    source: Source, threshold: float
+) -> tuple[pv.PolyData, list[str], dict[str, object]]:
+    """A source's surface in its own RAS mm, what is unusual, and its own grid."""
+    with on_disk(source) as paths:
+        with time_limit(patience(source.size)):
+            if source.suffix in MESH_SUFFIXES:
+                mesh, note = in_millimetres(read_mesh(paths[0]))
+                return mesh, [note] if note else [], {"points": mesh.n_points}
+            image = read_source(source, paths)
+    with time_limit(LONGEST):
+        mesh = bone_mesh(image, threshold)
+        notes = [image.GetMetaData(NOTE)] if image.GetMetaData(NOTE) else []
+        notes += [f"touches {border} border" for border in touched_borders(mesh, image)]
+    return mesh, notes, describe(image)
+
+
+def read_source(source: Source, paths: list[Path]) -> sitk.Image:
+    """The volume or DICOM series of a source (see `scans.read_scan`)."""
+    if source.suffix == "dicom":
+        return read_scan(paths[0].parent, paths)
+    return read_scan(paths[0])
+
+
+def describe(image: sitk.Image) -> dict[str, object]:
+    """The grid of an image, in ITK's words (LPS, x y z)."""
+    return {
+        "size": list(image.GetSize()),
+        "spacing": list(image.GetSpacing()),
+        "origin": list(image.GetOrigin()),
+        "direction": list(image.GetDirection()),
+    }
+
+
+def _checks(
+    placed: pv.PolyData, matrix: np.ndarray, bone: np.ndarray, grid: Grid
+) -> list[str]:
+    """What is unusual about a placed skull, in words."""
+    notes = []
+    if matrix[0, 0] < 0:
+        notes.append("turned by half a turn (it was in LPS)")
+    index = grid.to_index(placed.points)
+    outside = ((index < -0.5) | (index > np.array(grid.shape) - 0.5)).any(axis=1).mean()
+    if outside > ALLOWED_OUTSIDE:
+        notes.append(f"{100 * outside:.0f} % outside the grid")
+    volume = placed.volume / 1000
+    if not USUAL_BONE[0] <= volume <= USUAL_BONE[1]:
+        notes.append(f"{volume:.0f} ml of bone")
+    sizes = np.bincount(ndimage.label(bone, EVERYWHERE)[0].ravel())[1:]
+    loose = 1 - sizes.max() / sizes.sum()
+    if loose > ALLOWED_LOOSE:
+        notes.append(f"{100 * loose:.0f} % of the bone in loose parts")
+    return notes

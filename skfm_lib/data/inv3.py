@@ -1,0 +1,82 @@
+"""Projects of InVesalius (.inv3): the CT inside."""
+
+import math
+import plistlib
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import SimpleITK as sitk
+
+from skfm_lib.data.archives import members, unpacked
+from skfm_lib.data.files import check_present, unreadable
+from skfm_lib.errors import SkfmError
+
+ABOUT, MATRIX = "main.plist", "matrix.dat"
+NEWEST = 1.1  # format version
+AXIAL = 1  # orientation of the slices
+TYPES = ("int16", "uint16", "uint8")
+LARGEST = 1 << 20  # bytes of a description; real ones have 2,000
+
+
+def read_inv3(path: Path) -> sitk.Image:
+    """The CT of an InVesalius project, in Hounsfield units, axial.
+
+    A project is a tar file of a description and raw slices (z, y, x), whose rows run
+    from back to front and whose columns from right to left, as its source reads DICOM
+    (invesalius/data/imagedata_utils.py).  The origin is that of the project's own
+    surfaces.  SkfmError for what is no such file, is damaged, or is no axial CT.
+    """
+    path = Path(path)
+    check_present(path, (".inv3",))
+    inside = members(path)
+    names = {
+        PurePosixPath(name).name: name
+        for name, size in inside.items()
+        if name.endswith(MATRIX) or (name.endswith(ABOUT) and size < LARGEST)
+    }
+    if not {ABOUT, MATRIX} <= set(names):
+        raise unreadable(path, "it holds no CT")
+    with unpacked(path, names.values()) as folder:
+        about = _about(path, (folder / names[ABOUT]).read_bytes())
+        shape, spacing, number = _geometry(path, about, inside[names[MATRIX]])
+        voxels = np.fromfile(folder / names[MATRIX], number).reshape(shape)
+    image = sitk.GetImageFromArray(voxels)
+    image.SetSpacing(spacing)
+    image.SetDirection((1, 0, 0, 0, -1, 0, 0, 0, 1))
+    return image
+
+
+def _about(path: Path, content: bytes) -> dict:
+    try:
+        about = plistlib.loads(content)
+        version, modality = float(about["format_version"]), str(about["modality"])
+        orientation = about["orientation"]
+    except MemoryError:
+        raise
+    except Exception as reason:  # whatever a damaged description leads to
+        raise unreadable(path) from reason
+    if version > NEWEST or modality != "CT" or orientation != AXIAL:
+        raise SkfmError(
+            f"{path}: not an axial CT in format {NEWEST} or older",
+            "an InVesalius project of an axial CT",
+            "export it from InVesalius as NIfTI",
+        )
+    return about
+
+
+def _geometry(
+    path: Path, about: dict, size: int
+) -> tuple[tuple[int, ...], tuple[float, ...], np.dtype]:
+    try:
+        matrix = about["matrix"]
+        shape = tuple(int(n) for n in matrix["shape"])
+        spacing = tuple(float(mm) for mm in about["spacing"])
+        kind = str(matrix["dtype"])
+    except (KeyError, TypeError, ValueError, OverflowError) as reason:
+        raise unreadable(path) from reason
+    whole = len(shape) == len(spacing) == 3 and kind in TYPES and min(shape) > 0
+    if not whole or math.prod(shape) * np.dtype(kind).itemsize != size:
+        raise unreadable(path, "its voxels are not those that it describes")
+    if not all(0 < mm < math.inf for mm in spacing):
+        raise unreadable(path, "its spacing is no length")
+    return shape, spacing, np.dtype(kind)
