@@ -1,0 +1,104 @@
+"""A warning ends the step under way, saves, and leaves nothing behind."""
+
+import os
+import signal
+import threading
+
+import pytest
+import torch
+from torch import nn
+
+from skfm_lib import cli
+from skfm_lib.device import Device
+from skfm_lib.interruption import Interrupted, noting_warnings
+from skfm_lib.presets import Training
+from skfm_lib.seeds import generator
+from skfm_lib.training import Trainer
+
+CPU = Device(torch.device("cpu"), torch.float32)
+SETTINGS = Training(8, 4, 0.05, 0.1, (0.9, 0.99), 3)
+WARNINGS = (signal.SIGUSR1, signal.SIGTERM)
+
+
+def handlers():
+    return [signal.getsignal(n) for n in (*WARNINGS, signal.SIGINT)]
+
+
+def trainer(folder):
+    torch.manual_seed(0)
+    return Trainer(nn.Linear(3, 1), SETTINGS, CPU, folder, "abc", 0.9, 1e9)
+
+
+def train(made, at=None, number=None, moment="before"):
+    """Train; a signal comes in step `at`, before or after its descent."""
+    for step in made.steps("Small"):
+        if (step, moment) == (at, "before"):
+            os.kill(os.getpid(), number)
+        x = torch.randn(4, 3, generator=generator(step))
+        made.descend((made.model(x) - x.sum(1, keepdim=True)).square().mean())
+        if (step, moment) == (at, "after"):
+            os.kill(os.getpid(), number)
+    return made
+
+
+@pytest.mark.parametrize("number", WARNINGS)
+def test_warnings_are_noted_and_the_former_handlers_come_back(number):
+    before = handlers()
+    with noting_warnings() as notes:
+        assert notes == []
+        os.kill(os.getpid(), number)
+        with noting_warnings() as inner:
+            os.kill(os.getpid(), number)
+            assert inner is notes
+        assert handlers()[:2] == [notes, notes] and handlers()[2] == before[2]
+    assert notes == [signal.Signals(number).name] * 2
+    assert handlers() == before
+
+
+def test_handlers_come_back_after_an_error():
+    before = handlers()
+    with pytest.raises(ZeroDivisionError), noting_warnings():
+        raise ZeroDivisionError
+    assert handlers() == before
+
+
+def test_a_thread_trains_without_signals(tmp_path):
+    before, made = handlers(), []
+    thread = threading.Thread(target=lambda: made.append(train(trainer(tmp_path))))
+    thread.start()
+    thread.join()
+    assert made[0].step == SETTINGS.steps and handlers() == before
+
+
+@pytest.mark.parametrize("number", WARNINGS)
+@pytest.mark.parametrize(("moment", "saved"), [("before", 4), ("after", 5)])
+def test_a_warned_training_saves_and_goes_on(tmp_path, number, moment, saved):
+    # After its descent a step has agreed already: the next one is the last.
+    whole, before = train(trainer(tmp_path / "whole")), handlers()
+    with pytest.raises(Interrupted) as told:
+        train(trainer(tmp_path / "parts"), 3, number, moment)
+    assert handlers() == before
+    assert str(told.value) == (
+        f"Small was told to stop, and is saved after step {saved} of 8; "
+        "next: the same command goes on"
+    )
+    resumed = trainer(tmp_path / "parts")
+    assert resumed.step == saved
+    train(resumed)
+    assert resumed.history == whole.history
+    pairs = zip(resumed.model.parameters(), whole.model.parameters())
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_a_warning_in_the_last_step_interrupts_nothing(tmp_path):
+    made = train(trainer(tmp_path), 7, signal.SIGTERM)
+    assert made.step == 8 and len(made.history["loss"]) == 8
+
+
+def test_the_command_ends_with_status_75_and_one_line(project, capsys, monkeypatch):
+    def warned(*given):
+        raise Interrupted("VQ-VAE was told to stop", remedy="go on")
+
+    monkeypatch.setattr("skfm_lib.train.train", warned)
+    assert cli.main(["train", "02"]) == 75
+    assert capsys.readouterr().err == "skfm: VQ-VAE was told to stop; next: go on\n"
