@@ -5,6 +5,8 @@ bf16 autocast and in ``channels_last_3d``; that is where the fast kernels are.  
 any other CPU they run in float32.  Weights are always held in float32.
 """
 
+import ctypes
+import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -15,6 +17,10 @@ from torch import Tensor, nn
 from skfm_lib import distributed
 
 M = TypeVar("M", Tensor, nn.Module)
+
+# Of glibc's mallopt (malloc.h); see `_keep_freed_memory`.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+KEPT, KEPT_AT_MOST = 1 << 28, 1 << 30  # bytes: of one block, of all that lies free
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,19 @@ def pick_device() -> Device:
     """
     if torch.cuda.is_available():
         return Device(torch.device("cuda", distributed.gpu()), torch.bfloat16)
+    _keep_freed_memory()
     fast = torch.backends.mkldnn.is_available()
     bf16 = fast and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return Device(torch.device("cpu"), torch.bfloat16 if bf16 else torch.float32)
+
+
+def _keep_freed_memory() -> None:
+    """Let freed maps be used again, where the C library is glibc.
+
+    By default every block above 32 MB is taken from the system and given back, and
+    its pages are cleared anew each time: operations on maps of that size then run
+    at 1 to 3 GB/s instead of 10 to 20.
+    """
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(M_MMAP_THRESHOLD, KEPT)
+        libc.mallopt(M_TRIM_THRESHOLD, KEPT_AT_MOST)

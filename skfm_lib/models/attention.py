@@ -2,7 +2,9 @@
 
 Both read and return (b, c, D, H, W) and add their result to their input.  In
 ``channels_last_3d`` the channels are the last axis in memory, so that moving them
-there is free and every projection is one matrix product.
+there is free.  Slices know nothing of each other, nor do columns; so both work on
+parts that fit a CPU's cache, and for large maps compute them again in the backward
+pass: at the paper's size, queries, keys and values alone would take 1.3 GB a layer.
 """
 
 import math
@@ -12,12 +14,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from skfm_lib.models.layers import precision
+from skfm_lib.models.memory import again, large
+
 HEAD_DIM = 32
 BUCKETS, MAX_DISTANCE = 32, 32  # of the relative position bias (T5)
+HIGHEST = 80.0  # score: e^80 is still a number, so that no maximum has to be sought
+PART = 10_000  # voxels attended to at a time; with 8 heads, 15 MB of bf16 queries …
 
 
 class Attention(nn.Module):
     """Normalisation, queries, keys and values, and the way back to the channels."""
+
+    axis: int  # of (b, D, H, W, c), along which parts are independent
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
@@ -26,40 +35,81 @@ class Attention(nn.Module):
         self.to_qkv = nn.Linear(channels, 3 * heads * HEAD_DIM, bias=False)
         self.to_out = nn.Linear(heads * HEAD_DIM, channels)
 
-    def project(self, x: Float[Tensor, "b c D H W"]) -> tuple[Tensor, Tensor, Tensor]:
-        """q, k, v of shape (b, D, H, W, heads, 32) each."""
-        qkv = self.to_qkv(self.norm(x.movedim(1, -1)))
-        return qkv.unflatten(-1, (3, self.heads, HEAD_DIM)).unbind(-3)
+    def forward(self, x: Float[Tensor, "b c D H W"]) -> Float[Tensor, "b c D H W"]:
+        length = max(1, PART * x.shape[self.axis + 1] // x[:, 0].numel())
+        kind = precision(x, 1)
+        remake = large(x, times=self.to_qkv.out_features / x.shape[1])
+        with torch.autocast(x.device.type, enabled=False):
+            parts = x.to(kind).movedim(1, -1).split(length, self.axis)
+            done = [again(self._attend, part, when=remake) for part in parts]
+            return x + torch.cat(done, self.axis).movedim(-1, 1)
+
+    def _attend(self, x: Float[Tensor, "b D H W c"]) -> Float[Tensor, "b D H W c"]:
+        shape, kind = x.shape, x.dtype
+        normal = F.layer_norm(x, shape[-1:], self.norm.weight.to(kind))
+        weights = self.to_qkv.weight.to(kind).chunk(3)
+        out = self.mix(normal.flatten(2, 3), *weights)
+        back = F.linear(out, self.to_out.weight.to(kind), self.to_out.bias.to(kind))
+        return back.view(shape)
+
+    def mix(self, x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor) -> Tensor:
+        """(b, D, H·W, c) → (b, D, H·W, heads · 32)."""
+        raise NotImplementedError
 
 
 class SpatialLinearAttention(Attention):
     """Linear attention over H×W, with D as a batch axis (Shen et al. 2021)."""
 
-    def forward(self, x: Float[Tensor, "b c D H W"]) -> Float[Tensor, "b c D H W"]:
-        q, k, v = (p.flatten(2, 3).transpose(2, 3) for p in self.project(x))
-        q = q.softmax(-1) * HEAD_DIM**-0.5  # (b, D, heads, H·W, 32)
-        context = k.softmax(-2).transpose(-1, -2) @ v  # (b, D, heads, 32, 32)
-        out = (q @ context).transpose(2, 3).flatten(-2)
-        return x + self.to_out(out).unflatten(2, x.shape[-2:]).movedim(-1, 1)
+    axis = 1
+
+    def mix(self, x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor) -> Tensor:
+        b, depth, *_ = x.shape
+        turned = x.flatten(0, 1).transpose(1, 2)  # (slices, c, H·W)
+        q, k, v = (self._project(w, turned) for w in (w_q, w_k, w_v))
+        q = q.softmax(1) * HEAD_DIM**-0.5
+        context = k.softmax(2) @ v.transpose(1, 2)  # (slices · heads, 32, 32)
+        out = context.transpose(1, 2) @ q
+        return out.view(b, depth, self.heads * HEAD_DIM, -1).transpose(2, 3)
+
+    def _project(self, weight: Tensor, x: Tensor) -> Tensor:
+        """(slices · heads, 32, H·W), as the products that follow want it."""
+        rows = torch.bmm(weight.expand(len(x), -1, -1), x)
+        return rows.view(len(x) * self.heads, HEAD_DIM, -1)
 
 
 class DepthAttention(Attention):
     """Softmax attention along D, with rotary embedding and relative position bias."""
 
+    axis = 2
+
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__(channels, heads)
         self.bias = nn.Embedding(BUCKETS, heads)
 
-    def forward(self, x: Float[Tensor, "b c D H W"]) -> Float[Tensor, "b c D H W"]:
-        q, k, v = (p.movedim(1, -2) for p in self.project(x))  # (b, H, W, heads, D, 32)
-        turn = _rotation(x.shape[2], x.device)
-        q, k = _rotate(q, *turn), _rotate(k, *turn)
-        bias = self.bias(_buckets(x.shape[2], x.device)).movedim(-1, 0)
-        q, k, v = (p.flatten(0, 2) for p in (q, k, v))
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
-        b, _, depth, height, width = x.shape
-        out = out.view(b, height, width, self.heads, depth, HEAD_DIM)
-        return x + self.to_out(out.movedim(-2, 1).flatten(-2)).movedim(-1, 1)
+    def mix(self, x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor) -> Tensor:
+        b, depth, columns, _ = x.shape
+        turn = _rotation(depth, x.device)
+        q = self._rows(x, self._turned(w_q * HEAD_DIM**-0.5, *turn))
+        k = self._rows(x, self._turned(w_k, *turn))
+        v = self._rows(x, w_v.t())
+        bias = self.bias(_buckets(depth, x.device)).movedim(-1, 0)
+        bias = bias.to(x.dtype).contiguous()
+        scores = (q @ k.transpose(1, 2)).view(-1, self.heads, depth, depth)
+        weights = F.hardtanh_(scores.add_(bias), -HIGHEST, HIGHEST).exp_().flatten(0, 1)
+        out = weights @ v / weights.sum(-1, keepdim=True)
+        out = out.view(b, columns, self.heads, depth, HEAD_DIM)
+        return out.permute(0, 3, 1, 2, 4).flatten(3)
+
+    def _turned(self, weight: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """The projection of every position: turning it saves turning all voxels."""
+        rows = weight.unflatten(0, (self.heads, HEAD_DIM)).transpose(1, 2)
+        turned = _rotate(rows, cos[:, None, None], sin[:, None, None])
+        return turned.transpose(1, 2).flatten(2)  # (D, c, heads · 32)
+
+    def _rows(self, x: Tensor, weight: Tensor) -> Tensor:
+        """(b · columns · heads, D, 32), contiguous for the products that follow."""
+        rows = (x @ weight).unflatten(-1, (self.heads, HEAD_DIM))
+        return rows.permute(0, 2, 3, 1, 4).flatten(0, 2)
 
 
 def _rotation(length: int, device: torch.device) -> tuple[Tensor, Tensor]:

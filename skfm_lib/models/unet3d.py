@@ -10,7 +10,8 @@ from torch.nn import functional as F
 from skfm_lib import presets
 from skfm_lib.errors import SkfmError
 from skfm_lib.models.attention import DepthAttention, SpatialLinearAttention
-from skfm_lib.models.layers import Conv3d, GroupNorm
+from skfm_lib.models.layers import Conv3d
+from skfm_lib.models.norm import NormSiLU
 
 NORM_GROUPS = 8
 
@@ -68,16 +69,16 @@ class Block(nn.Module):
         super().__init__()
         self.film = nn.Linear(condition, 2 * outputs)
         self.conv1 = Conv3d(inputs, outputs, 3, padding=1)
-        self.norm1 = GroupNorm(NORM_GROUPS, outputs)
+        self.norm1 = NormSiLU(NORM_GROUPS, outputs)
         self.conv2 = Conv3d(outputs, outputs, 3, padding=1)
-        self.norm2 = GroupNorm(NORM_GROUPS, outputs)
+        self.norm2 = NormSiLU(NORM_GROUPS, outputs)
         same = inputs == outputs
         self.skip = nn.Identity() if same else Conv3d(inputs, outputs, 1)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        scale, shift = self.film(F.silu(condition))[..., None, None, None].chunk(2, 1)
-        h = F.silu(self.norm1(self.conv1(x)) * (1 + scale) + shift)
-        return F.silu(self.norm2(self.conv2(h))) + self.skip(x)
+        scale, shift = self.film(F.silu(condition)).chunk(2, 1)
+        h = self.norm1(self.conv1(x), scale, shift)
+        return self.norm2(self.conv2(h)) + self.skip(x)
 
 
 class Level(nn.Module):

@@ -7,25 +7,13 @@ from torch.nn import functional as F
 
 from skfm_lib import presets
 from skfm_lib.errors import SkfmError
-from skfm_lib.models.layers import Conv3d, GroupNorm
+from skfm_lib.models.layers import Conv3d, Readout
+from skfm_lib.models.memory import again, large, remade
+from skfm_lib.models.norm import NormSiLU
 from skfm_lib.models.quantizer import Codebook
+from skfm_lib.models.residual import ResidualBlock
 
 BACKGROUND = -1.0
-
-
-class ResidualBlock(nn.Module):
-    """x + conv(silu(norm(conv(silu(norm(x))))))."""
-
-    def __init__(self, channels: int, groups: int) -> None:
-        super().__init__()
-        self.norm1 = GroupNorm(groups, channels, eps=1e-6)
-        self.conv1 = Conv3d(channels, channels, 3, padding=1)
-        self.norm2 = GroupNorm(groups, channels, eps=1e-6)
-        self.conv2 = Conv3d(channels, channels, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.conv1(F.silu(self.norm1(x)))
-        return x + self.conv2(F.silu(self.norm2(h)))
 
 
 class Encoder(nn.Module):
@@ -34,21 +22,39 @@ class Encoder(nn.Module):
     def __init__(self, channels: tuple[int, int, int], groups: int, dim: int) -> None:
         super().__init__()
         full, half, quarter = channels
-        self.features = nn.Sequential(
+        self.start = nn.Sequential(
             Conv3d(1, full, 3, padding=1),
             Conv3d(full, half, 4, stride=2, padding=1),
+        )
+        self.features = nn.Sequential(
             ResidualBlock(half, groups),
             Conv3d(half, quarter, 4, stride=2, padding=1),
             ResidualBlock(quarter, groups),
-            GroupNorm(groups, quarter, eps=1e-6),
-            nn.SiLU(),
+            NormSiLU(groups, quarter, eps=1e-6),
         )
         self.project = Conv3d(quarter, dim, 1)
 
     def forward(self, v: Tensor) -> Tensor:
-        features = self.features(v)
+        features = self.features(again(self.start, v, when=large(v)))
         with torch.autocast(v.device.type, enabled=False):  # codes lie close together
             return self.project(features.float())
+
+
+class Stage(nn.Module):
+    """Double the resolution, then two residual blocks."""
+
+    def __init__(self, inputs: int, outputs: int, groups: int) -> None:
+        super().__init__()
+        self.enlarge = nn.ConvTranspose3d(inputs, outputs, 4, stride=2, padding=1)
+        self.block1 = ResidualBlock(outputs, groups)
+        self.block2 = ResidualBlock(outputs, groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        doubled = self.enlarge(x)
+        with remade(doubled, self.enlarge, x):
+            h = self.block1(doubled)
+        del doubled  # one large map less while the second block works
+        return self.block2(h)
 
 
 class Decoder(nn.Sequential):
@@ -58,15 +64,10 @@ class Decoder(nn.Sequential):
         _, half, quarter = channels
         super().__init__(
             Conv3d(dim, quarter, 1),
-            GroupNorm(groups, quarter, eps=1e-6),
-            nn.SiLU(),
-            nn.ConvTranspose3d(quarter, quarter, 4, stride=2, padding=1),
-            ResidualBlock(quarter, groups),
-            ResidualBlock(quarter, groups),
-            nn.ConvTranspose3d(quarter, half, 4, stride=2, padding=1),
-            ResidualBlock(half, groups),
-            ResidualBlock(half, groups),
-            Conv3d(half, 1, 3, padding=1),
+            NormSiLU(groups, quarter, eps=1e-6),
+            Stage(quarter, quarter, groups),
+            Stage(quarter, half, groups),
+            Readout(half),
         )
         nn.init.constant_(self[-1].bias, BACKGROUND)  # start from an empty volume
 
