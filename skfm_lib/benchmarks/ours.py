@@ -1,0 +1,135 @@
+"""This library's own cases, at the widths of preset paper.
+
+Networks are untrained: neither time nor memory depends on the weights.  Volumes are
+a phantom skull, since the search for codes depends on how latents lie.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from skfm_lib.device import Device, pick_device
+from skfm_lib.losses import otfm
+from skfm_lib.models import VQVAE, UNet3D
+from skfm_lib.models.quantizer import nearest_code
+from skfm_lib.presets import preset
+from skfm_lib.scales import Shape, scaled_shape
+from skfm_lib.seeds import generator
+from skfm_lib.training import Trainer
+
+PAPER = preset("paper")
+QUALITY = 5
+NOWHERE = Path("no folder")  # a Trainer writes only when it is asked to save
+
+
+def skull(shape: Shape) -> Tensor:
+    """(1, 1, D, H, W) in {−1, 1}: a phantom of preset quick, enlarged."""
+    from skfm_lib.data.phantom import phantom_skull
+
+    small = phantom_skull(0, QUALITY, scaled_shape(1 / 8))
+    values = torch.from_numpy(small)[None, None].float()
+    large = F.interpolate(values, shape, mode="trilinear", align_corners=False)
+    return (large > 0.5).float() * 2 - 1
+
+
+def vqvae_step(output_shape: Shape) -> Callable[[], None]:
+    """One training step of the VQ-VAE, batch 1: loss, gradients, Adam, codebook."""
+    settings = PAPER.vqvae.but(output_shape=output_shape)
+    device, random = pick_device(), generator("benchmark")
+    trainer = Trainer(VQVAE(settings), settings, device, NOWHERE, "")
+    model, v = trainer.model, device.place(skull(output_shape))
+    with torch.no_grad(), device.autocast():
+        model.codebook.seed(model.encode(v), random)
+
+    def step() -> None:
+        with device.autocast():
+            reconstruction, commitment, z, indices = model.loss(v)
+        trainer.descend(reconstruction + settings.commitment * commitment)
+        model.codebook.update(z, indices, random)
+
+    return step
+
+
+def unet_step(latent_shape: Shape) -> Callable[[], None]:
+    """One training step of the U-Net with its label, batch 1, EMA included."""
+    device, settings = pick_device(), PAPER.denoiser
+    trainer = Trainer(
+        UNet3D(settings), settings, device, NOWHERE, "", settings.ema_decay
+    )
+    x_0, eps, t, quality = _noised(latent_shape, device)
+    z_t, u = otfm.path(x_0, eps, t)
+
+    def step() -> None:
+        with device.autocast():
+            predicted = trainer.model(z_t, t, quality)
+        trainer.descend(F.mse_loss(predicted, u))
+
+    return step
+
+
+def unet_forward(latent_shape: Shape) -> Callable[[], Tensor]:
+    """One evaluation of the U-Net, batch 1, without gradients."""
+    device = pick_device()
+    model = device.place(UNet3D(PAPER.denoiser)).eval()
+    _, z_t, t, quality = _noised(latent_shape, device)
+    return partial(_evaluate, device, model, z_t, t, quality)
+
+
+def new_skull(output_shape: Shape, steps: int) -> Callable[[], Tensor]:
+    """One skull from noise to volume: `steps` Euler steps, quantised, decoded."""
+    from skfm_lib.generation import Sampler, SkullGenerator
+    from skfm_lib.latents import LatentScale
+
+    settings, device = PAPER.vqvae.but(output_shape=output_shape), pick_device()
+    one = torch.ones(settings.code_dim, 1, 1, 1)
+    maker = SkullGenerator(
+        "otfm",
+        device.place(UNet3D(PAPER.denoiser)).eval(),
+        device.place(VQVAE(settings)).eval(),
+        LatentScale(0 * one, one, None),
+        device,
+    )
+    sampler = Sampler("euler", steps)
+    return lambda: maker.decode(maker.latents([QUALITY], [0], sampler))
+
+
+def vectors_and_codes(count: int) -> tuple[Tensor, Tensor]:
+    """(count, 8) vectors and the codebook (16384, 8), all standard normal."""
+    settings = PAPER.vqvae
+    z = torch.randn(count, settings.code_dim, generator=generator("vectors"))
+    size = (settings.codes, settings.code_dim)
+    return z, torch.randn(size, generator=generator("codes"))
+
+
+def nearest(count: int) -> Callable[[], Tensor]:
+    """The nearest code of `count` vectors."""
+    return partial(nearest_code, *map(pick_device().place, vectors_and_codes(count)))
+
+
+def convolution(shape: Shape) -> Callable[[], Tensor]:
+    """A 3³ convolution of 32 channels alone: the machine's rate of arithmetic."""
+    device = pick_device()
+    x = device.place(torch.randn(1, 32, *shape)).to(device.dtype)
+    weight = device.place(torch.randn(32, 32, 3, 3, 3)).to(device.dtype)
+    return partial(F.conv3d, x, weight, padding=1)
+
+
+def _evaluate(device: Device, model: UNet3D, *inputs: Tensor) -> Tensor:
+    with torch.no_grad(), device.autocast():
+        return model(*inputs)
+
+
+def _noised(shape: Shape, device: Device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """x_0, eps (1, 8, D, H, W), t and quality (1,)."""
+    size = (2, 1, PAPER.vqvae.code_dim, *shape)
+    x_0, eps = torch.randn(size, generator=generator("latents"))
+    return (
+        device.place(x_0),
+        device.place(eps),
+        device.place(torch.full((1,), 0.5)),
+        device.place(torch.full((1,), QUALITY)),
+    )

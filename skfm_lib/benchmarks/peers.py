@@ -1,0 +1,161 @@
+"""The same work by well-kept libraries: MONAI and vector-quantize-pytorch.
+
+They come with ``pip install ".[bench]"``.  MONAI's networks run as they come, in
+float32, and with the favours that ours enjoy: the device's precision and layout, and
+fused attention.  Of configurations comparable to the paper's, they are the fastest
+of those tried.
+"""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skfm_lib.benchmarks.ours import PAPER, QUALITY, skull, vectors_and_codes
+from skfm_lib.device import Device, M, pick_device
+from skfm_lib.presets import QUALITY_SCORES
+from skfm_lib.scales import Shape
+
+PACKAGES = ("monai", "vector_quantize_pytorch")
+TABLE_ROWS = 4096  # of distances held at a time by `chunked_nearest`
+
+
+def installed() -> bool:
+    """Whether the packages of the extra ``bench`` are there."""
+    return all(find_spec(package) for package in PACKAGES)
+
+
+def monai_vqvae() -> nn.Module:
+    """MONAI's VQVAE with the paper's codebook and about as many weights as ours.
+
+    32 and 64 channels at half and quarter resolution, two residual layers at each.
+    """
+    from monai.networks.nets import VQVAE
+
+    settings = PAPER.vqvae
+    return VQVAE(
+        spatial_dims=3,
+        in_channels=1,
+        out_channels=1,
+        channels=settings.channels[1:],
+        num_res_layers=2,
+        num_res_channels=settings.channels[1:],
+        downsample_parameters=((2, 4, 1, 1),) * 2,
+        upsample_parameters=((2, 4, 1, 1, 0),) * 2,
+        num_embeddings=settings.codes,
+        embedding_dim=settings.code_dim,
+        decay=settings.code_decay,
+    )
+
+
+def monai_unet() -> nn.Module:
+    """MONAI's DiffusionModelUNet with labels: four levels of the paper's widths."""
+    from monai.networks.nets import DiffusionModelUNet
+
+    settings = PAPER.denoiser
+    return DiffusionModelUNet(
+        spatial_dims=3,
+        in_channels=settings.code_dim,
+        out_channels=settings.code_dim,
+        channels=[settings.width * m for m in settings.multipliers],
+        attention_levels=(False, False, True, True),
+        num_res_blocks=2,
+        num_head_channels=32,
+        num_class_embeds=len(QUALITY_SCORES),
+        use_flash_attention=True,
+    )
+
+
+def monai_vqvae_step(input_shape: Shape, favours: bool) -> Callable[[], None]:
+    """One training step of MONAI's VQVAE, batch 1, its loss at the input size."""
+    device = _device(favours)
+    network = _place(monai_vqvae(), device, favours)
+    v = _place(skull(input_shape), device, favours)
+
+    def loss() -> Tensor:
+        with device.autocast():
+            v_hat, commitment = network(v)
+        return F.l1_loss(v_hat.float(), v) + commitment
+
+    return _training(network, loss)
+
+
+def monai_unet_forward(latent_shape: Shape, favours: bool) -> Callable[[], Tensor]:
+    """One evaluation of MONAI's DiffusionModelUNet, batch 1, without gradients."""
+    evaluate, network = _evaluation(latent_shape, favours)
+    network.eval()
+    return torch.no_grad()(evaluate)
+
+
+def monai_unet_step(latent_shape: Shape, favours: bool) -> Callable[[], None]:
+    """One training step of MONAI's DiffusionModelUNet, batch 1."""
+    evaluate, network = _evaluation(latent_shape, favours)
+    target = torch.randn(1, PAPER.denoiser.code_dim, *latent_shape)
+    target = target.to(pick_device().device)
+    return _training(network, lambda: F.mse_loss(evaluate().float(), target))
+
+
+def table_nearest(count: int) -> Callable[[], Tensor]:
+    """The nearest codes by vector-quantize-pytorch, which holds the whole table."""
+    from vector_quantize_pytorch import VectorQuantize
+
+    z, codes = map(pick_device().place, vectors_and_codes(count))
+    network = VectorQuantize(codes.shape[1], len(codes)).to(z.device).eval()
+    network.codebook = codes
+    return torch.no_grad()(lambda: network(z[None])[1][0])
+
+
+def chunked_nearest(count: int) -> Callable[[], Tensor]:
+    """The nearest codes by float32 products, a few rows of the table at a time."""
+    z, codes = map(pick_device().place, vectors_and_codes(count))
+    half = codes.square().sum(1) / 2
+
+    def search() -> Tensor:
+        parts = z.split(TABLE_ROWS)
+        return torch.cat([(half - part @ codes.T).argmin(1) for part in parts])
+
+    return search
+
+
+def _evaluation(
+    latent_shape: Shape, favours: bool
+) -> tuple[Callable[[], Tensor], nn.Module]:
+    """An evaluation of MONAI's U-Net at t = 0.5 for one label, and the network."""
+    device, settings = _device(favours), PAPER.denoiser
+    network = _place(monai_unet(), device, favours)
+    z_t = _place(torch.randn(1, settings.code_dim, *latent_shape), device, favours)
+    t, label = (
+        torch.tensor([n], device=device.device)
+        for n in (settings.timesteps // 2, QUALITY_SCORES.index(QUALITY))
+    )
+
+    def evaluate() -> Tensor:
+        with device.autocast():
+            return network(z_t, timesteps=t, class_labels=label)
+
+    return evaluate, network
+
+
+def _training(network: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], None]:
+    """Loss, gradients and Adam, with nothing around them."""
+    optimiser = torch.optim.Adam(network.parameters(), fused=True)
+
+    def step() -> None:
+        optimiser.zero_grad(set_to_none=True)
+        loss().backward()
+        optimiser.step()
+
+    return step
+
+
+def _device(favours: bool) -> Device:
+    """The device that this library would use, or the same in float32."""
+    device = pick_device()
+    return device if favours else Device(device.device, torch.float32)
+
+
+def _place(item: M, device: Device, favours: bool) -> M:
+    """On the device: in its layout, or as it comes."""
+    return device.place(item) if favours else item.to(device.device)
