@@ -1,14 +1,22 @@
-"""Losses over the steps of a training."""
+"""Losses over the steps of a training, and quality over what it costs."""
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from skfm_lib.metrics import Interval
+
+COLOURS = ("#1f5a94", "#c4622d", "#4b8b3b", "#7a4b94", "#8a6d1d")
+MARKERS = "osD^v"
+# title → (reference, line → its points (cost, value))
+Panels = dict[str, tuple[Interval, dict[str, list[tuple[float, Interval]]]]]
 
 
 def loss_curves(histories: dict[str, dict[str, list[float]]], name: str) -> Figure:
     """The quantity `name` of each history: every step faint, its running mean bold."""
     figure, axis = plt.subplots(figsize=(6.4, 3.0), layout="constrained")
-    for colour, (label, history) in zip(_colours(), histories.items()):
+    for colour, (label, history) in zip(COLOURS, histories.items()):
         values = np.asarray(history[name])
         window = max(1, len(values) // 50)
         mean = np.convolve(values, np.ones(window) / window, "valid")
@@ -21,5 +29,42 @@ def loss_curves(histories: dict[str, dict[str, list[float]]], name: str) -> Figu
     return figure
 
 
-def _colours() -> list[str]:
-    return ["#1f5a94", "#c4622d", "#4b8b3b", "#7a4b94"]
+def sweep_curves(panels: Panels, cost: str, quality: str) -> Figure:
+    """Quality over cost: a panel a reference, whose noise is shaded, a line a method.
+
+    Both axes are logarithmic, but quality is linear within the noise around 0, which
+    an unbiased distance may reach.  Intervals are shaded along the lines.
+    """
+    width = 0.4 + 4.2 * len(panels)
+    figure, axes = plt.subplots(
+        1,
+        len(panels),
+        figsize=(width, 3.8),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    linear = min(band.high - band.low for band, _ in panels.values()) / 2
+    for axis, (title, (band, lines)) in zip(axes[0], panels.items()):
+        axis.axhspan(band.low, band.high, color="0.85", label="noise of the reference")
+        for label, points, *style in zip(lines, lines.values(), COLOURS, MARKERS):
+            _line(axis, points, label, *style)
+        axis.set(xlabel=cost, xscale="log", title=title)
+        axis.set_yscale("symlog", linthresh=max(linear, 1e-9))
+        axis.grid(alpha=0.25)
+        axis.legend(frameon=False, fontsize=8)
+    axes[0, 0].set_ylabel(quality)
+    return figure
+
+
+def _line(
+    axis: Axes,
+    points: list[tuple[float, Interval]],
+    label: str,
+    colour: str,
+    marker: str,
+) -> None:
+    cost, found = zip(*points)
+    value, low, high = np.array(found).T
+    axis.plot(cost, value, f"{marker}-", color=colour, label=label, markersize=4)
+    axis.fill_between(cost, low, high, color=colour, alpha=0.15, linewidth=0)

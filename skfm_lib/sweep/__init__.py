@@ -1,0 +1,21 @@
+"""Quality against the number of evaluations of the network."""
+
+from skfm_lib.sweep.cells import Cell, cost, plan
+from skfm_lib.sweep.drawing import Drawn, Sweep
+from skfm_lib.sweep.judging import Point, fewest, judge, lines
+from skfm_lib.sweep.showing import panels, summary, table
+
+__all__ = [
+    "Cell",
+    "Drawn",
+    "Point",
+    "Sweep",
+    "cost",
+    "fewest",
+    "judge",
+    "lines",
+    "panels",
+    "plan",
+    "summary",
+    "table",
+]
