@@ -16,11 +16,12 @@ from skfm_lib.study import open_study, project_root, read_json
 
 CORE = ("01", "02", "03", "04", "05", "06")
 REAL_SCAN = "11"
+MODELS = ("otfm", "ddpm", "shortcut")
 EPILOG = """examples:
   skfm study                                 the whole study at preset quick
   skfm run 03 -p steps 200000 --preset small one notebook, with its parameters
-  skfm prepare SCANS --out data/ward7        scans or meshes to a data set
   skfm train 03 --devices 4                  one stage on four GPUs, no notebook
+  skfm prepare SCANS --out data/ward7        scans or meshes to a data set
   skfm study --run ward7 --data data/ward7   the study on them
   skfm generate --qs 5 --count 8 --out skulls
 """
@@ -70,7 +71,6 @@ def run(options: argparse.Namespace) -> None:
     run_notebook(source, target, {**common, **given})
 
 
-def status(options: argparse.Namespace) -> None:
 def train(options: argparse.Namespace) -> None:
     """Train stage 02, 03 or 04 without its notebook, on one device or several."""
     from skfm_lib.train import train as train_stage
@@ -80,6 +80,7 @@ def train(options: argparse.Namespace) -> None:
     train_stage(options.stage, options.devices, given, *study)
 
 
+def status(options: argparse.Namespace) -> None:
     """Print every run and how far its stages are."""
     folders = sorted(p.parent for p in (project_root() / "runs").glob("*/run.json"))
     if not folders:
@@ -113,18 +114,19 @@ def prepare(options: argparse.Namespace) -> int:
 
 def generate(options: argparse.Namespace) -> None:
     """Draw skulls of one quality score as volumes and meshes."""
-    from skfm_lib.generation import Sampler, generate_skulls, load_generator
+    from skfm_lib import generation
 
     made = open_study(options.run, options.preset, options.run_seed)
-    method = options.method or {"otfm": "euler", "ddpm": "ancestral"}[options.model]
-    steps = options.steps or made.settings.sampling.steps
-    generate_skulls(
-        load_generator(made, options.model),
+    sampling, few = made.settings.sampling, options.model == "shortcut"
+    method = options.method or generation.SAMPLERS[options.model][0]
+    steps = options.steps or (generation.FEW_STEPS if few else sampling.steps)
+    generation.generate_skulls(
+        generation.load_generator(made, options.model),
         options.out,
         [options.qs] * options.count,
         options.seed,
-        Sampler(method, steps, options.guidance),
-        made.settings.sampling.batch,
+        generation.Sampler(method, steps, options.guidance, options.shift),
+        sampling.batch,
         options.mesh,
     )
 
@@ -150,10 +152,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _study_command(commands)
     _run_command(commands)
+    _train_command(commands)
     _prepare_command(commands)
     _generate_command(commands)
     command = _add(commands, "status", status)
-    _train_command(commands)
     command = _add(commands, "book", book)
     command.add_argument("--fresh", action="store_true", help="build every page anew")
     command.add_argument(
@@ -190,9 +192,6 @@ def _run_command(commands: argparse._SubParsersAction) -> None:
     command = _add(commands, "run", run)
     command.add_argument("notebook", help="its number, such as 03")
     _add_run(command)
-    command.add_argument(
-        "-p",
-        dest="parameters",
     _add_parameters(command, "a parameter of the notebook")
 
 
@@ -205,6 +204,9 @@ def _train_command(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_parameters(command: argparse.ArgumentParser, what: str) -> None:
+    command.add_argument(
+        "-p",
+        dest="parameters",
         nargs=2,
         action="append",
         default=[],
@@ -213,9 +215,6 @@ def _add_parameters(command: argparse.ArgumentParser, what: str) -> None:
     )
 
 
-def _prepare_command(commands: argparse._SubParsersAction) -> None:
-    command = _add(commands, "prepare", prepare)
-    command.add_argument("folder", type=Path, help="scans or meshes")
 def _value(text: str) -> object:
     """What a parameter's words mean: JSON, in which 1e-4 is a number, or YAML."""
     try:
@@ -224,6 +223,9 @@ def _value(text: str) -> object:
         return yaml.safe_load(text)
 
 
+def _prepare_command(commands: argparse._SubParsersAction) -> None:
+    command = _add(commands, "prepare", prepare)
+    command.add_argument("folder", type=Path, help="scans or meshes")
     command.add_argument("--out", type=Path, required=True, help="the data set")
     command.add_argument("--preset", default="quick", help="sets the grid")
     command.add_argument("--threshold", type=float, default=200.0, help="of bone, HU")
@@ -237,10 +239,11 @@ def _generate_command(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--qs", type=int, choices=QUALITY_SCORES, required=True)
     command.add_argument("--count", type=int, default=1)
     command.add_argument("--out", type=Path, required=True)
-    command.add_argument("--model", default="otfm", choices=("otfm", "ddpm"))
+    command.add_argument("--model", default="otfm", choices=MODELS)
     command.add_argument("--method", help="euler, midpoint, heun; ancestral, ddim")
     command.add_argument("--steps", type=int, help="S (default: the preset's)")
     command.add_argument("--guidance", type=float, default=1.0)
+    command.add_argument("--shift", type=float, default=1.0, help="of OTFM's times")
     command.add_argument("--mesh", default="ply", choices=("ply", "stl"))
     command.add_argument("--seed", type=int, default=0, help="of the skulls")
     _add_run(command, "--run-seed")
