@@ -35,6 +35,7 @@ SAMPLERS = {
     "shortcut": ("shortcut",),
 }
 LEAPS = tuple(2**k for k in range(shortcut.HALVINGS + 1))  # of a shortcut model
+FEW_STEPS = 4  # S of a shortcut model, unless told otherwise
 COSTS = {"midpoint": 2, "heun": 2}  # evaluations a step; all others take one
 
 

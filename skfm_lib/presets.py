@@ -86,7 +86,6 @@ TABLE = {
         "ema_decay":      (0.9,          0.995,        0.999,        0.995),
     },
     "shortcut": {
-        "sample_steps":   (4,            4,            4,            4),
         "steps":          (30,           350,          10_000,       50_000),
         "batch":          (8,            8,            4,            1),
         "learning_rate":  (5e-4,         5e-4,         1e-4,         5e-5),

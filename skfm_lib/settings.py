@@ -95,7 +95,6 @@ class Shortcut(Training):
     """The few-step model, trained on from the flow's weights; not in the paper."""
 
     ema_decay: float  # of the weights' moving average
-    sample_steps: int  # S, a power of two
 
 
 @dataclass(frozen=True)

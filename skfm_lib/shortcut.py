@@ -14,14 +14,18 @@ from skfm_lib.study import Stage, Study
 from skfm_lib.training import Trainer, save_weights
 
 
-def few_step_stage(study: Study, settings: presets.Shortcut) -> Stage:
-    """Stage 13: the U-Net of stage 03, with every label kept, trained to leap."""
+def shortcut_stage(study: Study, **changes: object) -> tuple[Stage, presets.Shortcut]:
+    """Begin or resume stage 13; (stage, settings): the preset's but `changes`.
+
+    The U-Net is that of stage 03; every label is kept.
+    """
+    settings = study.settings.shortcut.but(**changes)
     flow = study.finished("03_train_otfm").settings["denoiser"]
     chosen = {
         "denoiser": {**flow, "label_dropout": 0.0},
         "shortcut": settings.as_dict(),
     }
-    return study.stage("13_few_steps", chosen, after=("03_train_otfm",))
+    return study.stage("13_few_steps", chosen, after=("03_train_otfm",)), settings
 
 
 def train_shortcut(

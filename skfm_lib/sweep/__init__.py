@@ -3,7 +3,7 @@
 from skfm_lib.sweep.cells import Cell, cost, plan
 from skfm_lib.sweep.drawing import Drawn, Sweep
 from skfm_lib.sweep.judging import Point, fewest, judge, lines
-from skfm_lib.sweep.showing import panels, summary, table
+from skfm_lib.sweep.showing import costs, panels, results, summary, table
 
 __all__ = [
     "Cell",
@@ -11,11 +11,13 @@ __all__ = [
     "Point",
     "Sweep",
     "cost",
+    "costs",
     "fewest",
     "judge",
     "lines",
     "panels",
     "plan",
+    "results",
     "summary",
     "table",
 ]

@@ -71,6 +71,11 @@ class Sweep:
         files = sorted(self.folder(cell).glob("latents-*.safetensors"))
         return torch.cat([_read(path)[0] for path in files])
 
+    def volume(self, generator: SkullGenerator, cell: Cell, item: int) -> np.ndarray:
+        """v* (D, H, W) of one skull of a cell that was drawn; surface at 0."""
+        z = self.latents(cell)[item : item + 1].float()
+        return generator.decode(generator.device.place(z))[0, 0].numpy()
+
     def folder(self, cell: Cell) -> Path:
         """Where a cell is kept, by what it is made from."""
         made_from = {

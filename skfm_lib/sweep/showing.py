@@ -33,6 +33,36 @@ def table(points: Sequence[Point], name: str) -> dict[str, dict[str, str]]:
     return rows
 
 
+def costs(points: Sequence[Point]) -> dict[str, dict[str, float]]:
+    """For a table: what a skull takes by each method, measured on its longest cell."""
+    rows = {}
+    for line, these in lines(points).items():
+        drawn, evaluations = these[-1].drawn, these[-1].evaluations
+        rows[line] = {
+            "evaluations": str(evaluations),
+            "ms an evaluation": 1e3 * drawn.sampling / evaluations,
+            "ms to decode": 1e3 * drawn.decoding,
+            "GiB at most": drawn.memory / 2**30,
+        }
+    return rows
+
+
+def results(points: Sequence[Point]) -> dict[str, dict[str, object]]:
+    """For the record of a stage: every cell's values, as plain numbers."""
+    return {
+        point.drawn.cell.name: {
+            **{name: value._asdict() for name, value in point.values.items()},
+            "worse": {name: value._asdict() for name, value in point.worse.items()},
+            "noise": point.noise,
+            "within": point.within,
+            "sampling seconds": point.drawn.sampling,
+            "decoding seconds": point.drawn.decoding,
+            "bytes at most": point.drawn.memory,
+        }
+        for point in points
+    }
+
+
 def panels(points: Sequence[Point], name: str, over: str = "evaluations") -> Panels:
     """For `view.curves.sweep_curves`: the distance over evaluations or "seconds"."""
     found: Panels = {}
