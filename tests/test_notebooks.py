@@ -157,3 +157,40 @@ def test_the_real_scan_is_prepared_and_reconstructed(study):
     assert len(pictures(notebook)) == 2
     (measured,) = study.finished("11_real_scan").results.values()
     assert 0 < measured["Dice"] <= 1 and 0 < measured["reconstruction error"] < 2
+
+
+def test_benchmarks_at_a_small_size(project):
+    small = {"size": "0.0625", "rounds": "1", "seconds": "0", "peers": "false"}
+    given = [word for name, value in small.items() for word in ("-p", name, value)]
+    assert main(["run", "12", "--preset", "tiny", "--run", "speed", *given]) == 0
+    study = open_study("speed", "tiny")
+    notebook = record(study, "12")
+    assert "error" not in {output.output_type for output in outputs(notebook)}
+    assert "pip install" in json.dumps(outputs(notebook))  # how to have the peers
+    measured = study.finished("12_benchmarks").results
+    assert set(measured["vqvae_step"]) == set(measured["unet_step"]) == {"skfm"}
+    assert measured["nearest"]["skfm"]["wrong codes"] == "0 of 176"
+    for row in measured["paper_size"].values():
+        median, low, high = row["× floor"]
+        assert 0 < low <= median <= high and row["TFLOP"] > 0
+
+
+def test_few_steps_are_trained_and_swept(study):
+    given = {"evaluations": "[1, 2, 8]", "count": "12", "shift": "2.0"}
+    words = [word for name, value in given.items() for word in ("-p", name, value)]
+    assert main(["run", "13", "--preset", "tiny", *words]) == 0
+    notebook = record(study, "13")
+    assert "error" not in {output.output_type for output in outputs(notebook)}
+    found = pictures(notebook)
+    assert len(found) == 5 and all(len(picture) > 3000 for picture in found)
+    swept = study.finished("13_sweep").results
+    assert len(swept) == 16 and "OTFM, euler, shift 2, 2" in swept
+    for name in ("OTFM, euler, 8", "DDPM, ancestral, 8"):  # the references
+        assert swept[name]["worse"]["FID"]["value"] == 0
+        assert swept[name]["within"] == {"FID": True, "KID": True}
+    one, eight = (swept[f"OTFM, euler, {n}"]["sampling seconds"] for n in (1, 8))
+    assert 0 < one < eight
+    shortcut = study.finished("13_few_steps")
+    assert all(0 < value < 10 for value in shortcut.results["loss"])
+    words = ["--qs", "4", "--out", "few", "--model", "shortcut", "--preset", "tiny"]
+    assert main(["generate", *words, "--run", study.name]) == 0

@@ -60,10 +60,10 @@ def nearest(size: float = 1.0) -> list[Case]:
     return _searches(PAPER_VECTORS, size, (ours.nearest, peers.chunked_nearest))
 
 
-def nearest_beside_table(size: float = 1.0) -> list[Case]:
+def nearest_beside_table(size: float = 1.0, with_peers: bool = True) -> list[Case]:
     """The same for 20,000 vectors (size 1), of which a whole table fits."""
     searches = (ours.nearest, peers.chunked_nearest, peers.table_nearest)
-    return _searches(TABLE_VECTORS, size, searches)
+    return _searches(TABLE_VECTORS, size, searches if with_peers else searches[:2])
 
 
 def paper_size(size: float = 1.0) -> list[Case]:

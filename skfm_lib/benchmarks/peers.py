@@ -7,6 +7,7 @@ of those tried.
 """
 
 from collections.abc import Callable
+from importlib.metadata import version
 from importlib.util import find_spec
 
 import torch
@@ -18,13 +19,30 @@ from skfm_lib.device import Device, M, pick_device
 from skfm_lib.presets import QUALITY_SCORES
 from skfm_lib.scales import Shape
 
-PACKAGES = ("monai", "vector_quantize_pytorch")
+PACKAGES = {"monai": "monai", "vector_quantize_pytorch": "vector-quantize-pytorch"}
 TABLE_ROWS = 4096  # of distances held at a time by `chunked_nearest`
 
 
 def installed() -> bool:
     """Whether the packages of the extra ``bench`` are there."""
     return all(find_spec(package) for package in PACKAGES)
+
+
+def versions(wanted: bool = True) -> dict[str, str]:
+    """Package and version of what is measured beside ours; empty if not wanted."""
+    if not (wanted and installed()):
+        return {}
+    return {name: version(name) for name in PACKAGES.values()}
+
+
+def about(wanted: bool = True) -> str:
+    """A sentence for readers: what is measured beside ours, or how to have it."""
+    if found := versions(wanted):
+        return f"Beside ours: {', '.join(f'{k} {v}' for k, v in found.items())}."
+    names, how = " and ".join(PACKAGES.values()), '`pip install ".[bench]"`'
+    if wanted:
+        return f"{names} are not installed: their rows are left out. {how} adds them."
+    return f"{names} are left out, as asked for; {how} brings what they need."
 
 
 def monai_vqvae() -> nn.Module:
