@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from skfm_lib.cli_data import add_data_commands
 from skfm_lib.errors import SkfmError
 from skfm_lib.material import real_scans
 from skfm_lib.presets import NAMES, QUALITY_SCORES
@@ -22,8 +23,10 @@ EPILOG = """examples:
   skfm run 03 -p steps 200000 --preset small one notebook, with its parameters
   skfm train 03 --devices 4                  one stage on four GPUs, no notebook
   skfm prepare SCANS --out data/ward7        scans or meshes to a data set
+  skfm sample                                a public head CT to try that on
   skfm study --run ward7 --data data/ward7   the study on them
   skfm generate --qs 5 --count 8 --out skulls
+  skfm export SKULL --out a.stl --like SCAN  back into the patient's own frame
 """
 
 
@@ -94,24 +97,6 @@ def status(options: argparse.Namespace) -> None:
             print(f"  {stage.parent.name:32} {state}")
 
 
-def prepare(options: argparse.Namespace) -> int:
-    """Turn a folder of scans or meshes into a data set."""
-    from skfm_lib.data.prepare import prepare as prepare_folder
-    from skfm_lib.presets import preset
-
-    report = prepare_folder(
-        options.folder,
-        options.out,
-        shape=preset(options.preset).vqvae.output_shape,
-        threshold=options.threshold,
-        labels=options.labels,
-        strict=options.strict,
-        seed=options.seed,
-    )
-    print(report)
-    return 1 if report.problems else 0
-
-
 def generate(options: argparse.Namespace) -> None:
     """Draw skulls of one quality score as volumes and meshes."""
     from skfm_lib import generation
@@ -153,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     _study_command(commands)
     _run_command(commands)
     _train_command(commands)
-    _prepare_command(commands)
+    add_data_commands(commands, _add)
     _generate_command(commands)
     command = _add(commands, "status", status)
     command = _add(commands, "book", book)
@@ -221,17 +206,6 @@ def _value(text: str) -> object:
         return json.loads(text)
     except ValueError:
         return yaml.safe_load(text)
-
-
-def _prepare_command(commands: argparse._SubParsersAction) -> None:
-    command = _add(commands, "prepare", prepare)
-    command.add_argument("folder", type=Path, help="scans or meshes")
-    command.add_argument("--out", type=Path, required=True, help="the data set")
-    command.add_argument("--preset", default="quick", help="sets the grid")
-    command.add_argument("--threshold", type=float, default=200.0, help="of bone, HU")
-    command.add_argument("--labels", type=Path, help="CSV: name,quality")
-    command.add_argument("--seed", type=int, default=0, help="of the split")
-    command.add_argument("--strict", action="store_true", help="stop at a bad scan")
 
 
 def _generate_command(commands: argparse._SubParsersAction) -> None:

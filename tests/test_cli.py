@@ -8,7 +8,8 @@ from skfm_lib.cli import main
 from skfm_lib.study import open_study
 
 SOURCES = Path(__file__).parents[1] / "notebooks"
-COMMANDS = ("study", "run", "prepare", "generate", "status", "book")
+COMMANDS = ("study", "run", "prepare", "export", "sample", "generate")
+COMMANDS += ("status", "book")
 
 
 @pytest.fixture

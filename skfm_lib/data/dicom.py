@@ -35,7 +35,8 @@ class Slice:
     normal    of the slice, mm in LPS, or None where the file has no place in space
     position  of its first voxel's centre, mm in LPS
     layout    all that the slices of one series have in common
-    syntax    name of the transfer syntax; pixels  bytes of them in the file, or −1
+    syntax    name of the transfer syntax
+    end       byte where the pixels end in a whole file; 0 if unsaid, −1 without any
     """
 
     patient: str
@@ -52,7 +53,7 @@ class Slice:
     frames: int
     syntax: str
     compressed: bool
-    pixels: int
+    end: int
 
     @property
     def normal(self) -> np.ndarray:
@@ -75,7 +76,7 @@ def read_slice(source: Path | bytes) -> Slice | None:
                 return None
             stream.seek(0)
             data = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=TAGS)
-            return _slice(data, _pixel_bytes(stream, data))
+            return _slice(data, _pixels_end(stream, data))
     except MemoryError:
         raise
     except Exception:  # pydicom raises whatever damage leads to
@@ -114,7 +115,7 @@ def choose(slices: Iterable[Slice]) -> tuple[list[Slice], str]:
 def _usable(own: list[Slice]) -> bool:
     first = own[0]
     placed = first.axes is not None and all(s.position is not None for s in own)
-    return first.modality == "CT" and not first.scout and placed and first.pixels >= 0
+    return first.modality == "CT" and not first.scout and placed and first.end >= 0
 
 
 def _measures(own: list[Slice]) -> tuple[bool, float, float]:
@@ -139,7 +140,7 @@ def _why_not(own: list[Slice], chosen: list[Slice]) -> str:
     return "shorter" if extent < best_extent - 10 else "much the same"
 
 
-def _slice(data: pydicom.Dataset, pixels: int) -> Slice:
+def _slice(data: pydicom.Dataset, end: int) -> Slice:
     position = _numbers(data.get("ImagePositionPatient"), 3)
     axes = _numbers(data.get("ImageOrientationPatient"), 6)
     spacing = _numbers(data.get("PixelSpacing"), 2) or ()
@@ -163,7 +164,7 @@ def _slice(data: pydicom.Dataset, pixels: int) -> Slice:
         frames=int(data.get("NumberOfFrames", 1) or 1),
         syntax=syntax.name,
         compressed=syntax.is_compressed,
-        pixels=pixels,
+        end=end,
     )
 
 
@@ -180,12 +181,13 @@ def _numbers(value: object, count: int) -> tuple[float, ...] | None:
     return numbers if len(numbers) == count and np.isfinite(numbers).all() else None
 
 
-def _pixel_bytes(stream: io.BufferedIOBase, data: pydicom.Dataset) -> int:
-    """Bytes of pixels that the file should hold; −1 without any, 0 if unsaid."""
+def _pixels_end(stream: io.BufferedIOBase, data: pydicom.Dataset) -> int:
+    """See `Slice.end`; the stream stands before the pixels."""
     element = stream.read(12)
     if element[:4] not in PIXELS:
         return -1
-    short = data.file_meta.TransferSyntaxUID.is_implicit_VR
     order = "big" if element[:1] == b"\x7f" else "little"
-    length = int.from_bytes(element[4:8] if short else element[8:12], order)
-    return 0 if length == UNDEFINED else length
+    if data.file_meta.TransferSyntaxUID.is_implicit_VR:
+        return stream.tell() - 4 + int.from_bytes(element[4:8], order)
+    length = int.from_bytes(element[8:], order)
+    return 0 if length == UNDEFINED else stream.tell() + length

@@ -8,8 +8,10 @@ one scan, not the run.
 import faulthandler
 import os
 import pickle
+import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +22,8 @@ from skfm_lib.errors import SkfmError
 T = TypeVar("T")
 MEMORY = 7 << 29  # bytes, 3.5 GiB: a CT of 512×512×300 voxels takes 2
 PATIENCE, RATE = 8.0, 4e6  # seconds to read any file, and bytes a second beside them
-TOO_LONG = 1  # exit status of a process that faulthandler ends
+IDLE = 10  # times the computing time that may pass on the clock
+TOO_LONG = (1, -27)  # status of a process that faulthandler or its timer has ended
 
 
 class Unexpected(SkfmError):
@@ -75,12 +78,17 @@ class Guard:
 def time_limit(seconds: float) -> Iterator[None]:
     """End this process (a Guard's child) if the block takes longer than `seconds`.
 
-    The clock is a thread of faulthandler, which native code cannot hold up.
+    Computing time counts where the system can tell it, so that a busy machine ends
+    nothing; sleeping ends after IDLE times as long.  Native code cannot hold up either
+    clock: one is the system's, the other a thread of faulthandler.
     """
-    faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__)
+    busy = getattr(signal, "setitimer", lambda *_: None)
+    faulthandler.dump_traceback_later(IDLE * seconds, exit=True, file=sys.__stderr__)
+    busy(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
+        busy(signal.ITIMER_PROF, 0)
         faulthandler.cancel_dump_traceback_later()
 
 
@@ -100,7 +108,7 @@ def _start(memory: int) -> subprocess.Popen:
 
 
 def _ended(status: int) -> SkfmError:
-    if status == TOO_LONG:
+    if status in TOO_LONG:
         found, remedy = "reading takes too long", "copy or export it again"
     else:
         found, remedy = "its reader crashed", "it is damaged: copy or export it again"
@@ -133,14 +141,12 @@ def _answer(function: Callable[..., T], arguments: tuple, memory: int) -> T | Sk
             "crop it to the head, or resample it to 0.5 mm",
         )
     except Exception as error:  # the message may quote a patient's data: left out
-        frames, trace = [], error.__traceback__
-        while trace:
-            frames.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
-            trace = trace.tb_next
+        frames = traceback.extract_tb(error.__traceback__)[1:]
         own = [f for f in frames if Path(__file__).parents[1] in Path(f[0]).parents]
-        file, line = (own or frames)[-1]
+        last = (own or frames)[-1]
         return Unexpected(
-            f"unexpected {type(error).__name__} in {Path(file).name} line {line}",
+            f"unexpected {type(error).__name__} in {Path(last.filename).name} line "
+            f"{last.lineno}",
             "a scan that skfm can read, or else its refusal",
             "report it, without the file",
         )

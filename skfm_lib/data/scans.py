@@ -123,6 +123,12 @@ def write_volume(path: Path, occupancy: np.ndarray, grid: Grid) -> None:
     image.SetSpacing([grid.spacing] * 3)
     image.SetOrigin((LPS_TO_RAS @ grid.origin).tolist())
     image.SetDirection(LPS_TO_RAS.ravel().tolist())
+    write_image(path, image)
+
+
+def write_image(path: Path, image: sitk.Image) -> None:
+    """Write an image with its geometry, compressed; errors as in `write_volume`."""
+    check_suffix(Path(path), ONE_FILE_SUFFIXES)
     with replacing(Path(path)) as temporary:
         sitk.WriteImage(image, str(temporary), useCompression=True)
         _check_whole(temporary)

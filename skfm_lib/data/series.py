@@ -51,7 +51,7 @@ def _check_slice(piece: Slice, path: Path) -> None:
     if piece.modality != "CT":
         kind = piece.modality if piece.modality.isalnum() else "unknown"
         raise _refused(f"modality {kind}", "take the patient's CT", "CT")
-    if piece.pixels < 0:
+    if piece.end < 0:
         raise _refused("a slice has no pixels", EXPORT)
     if piece.frames > 1:
         raise _refused(
@@ -65,7 +65,7 @@ def _check_slice(piece: Slice, path: Path) -> None:
             "compressed in a way that cannot be read here",
             "decompress it, as with gdcmconv --raw",
         )
-    if path.stat().st_size < piece.pixels:
+    if path.stat().st_size < piece.end:
         raise _refused("a slice is cut short", EXPORT)
 
 

@@ -1,0 +1,198 @@
+"""Out again: from a scan of any format to a skull, and back into the patient's frame.
+
+A phantom of 0.4 times the size stands for the patient, with a ball on its right side
+that tells left from right.
+"""
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pyvista as pv
+import SimpleITK as sitk
+from scan_files import write_dicom, write_inv3
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
+
+from skfm_lib.data.bone import THRESHOLD, bone_voxels
+from skfm_lib.data.export import export
+from skfm_lib.data.extract import SCAN, TRANSFORM, read_surface
+from skfm_lib.data.guard import Guard
+from skfm_lib.data.meshes import MESH_SUFFIXES, read_mesh, write_mesh
+from skfm_lib.data.phantom import phantom_skull
+from skfm_lib.data.scans import read_volume, write_volume
+from skfm_lib.data.sources import find_sources
+from skfm_lib.data.voxels import Grid, skull_grid, surface, voxelise
+from skfm_lib.errors import SkfmError
+from skfm_lib.scales import scaled_shape
+
+PAPER = Grid((156, 130, 178), 0.51, (-30.0, -37.0, -44.0))  # part of the paper's grid
+SPACING, SIZE = np.array([0.9, 0.9, 1.0]), np.array([92, 110, 104])
+POSE = pv.Transform().rotate_x(9).rotate_y(-6).rotate_z(14).translate((30, -12, 55))
+TURN = Rotation.from_euler("xyz", (12, -8, 20), degrees=True).as_matrix()
+AXES = {
+    "identity": np.eye(3),
+    "oblique": TURN,
+    "left-handed": np.diag([-1.0, 1.0, 1.0]) @ TURN,
+}
+VOLUMES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
+LPS = np.diag([-1.0, -1.0, 1.0])
+RIGHT = np.array([27.0, 5.0, 20.0])  # of the ball, in the skull frame, mm
+
+
+@pytest.fixture(scope="module")
+def guard():
+    with Guard() as guard:
+        yield guard
+
+
+@pytest.fixture(scope="module")
+def skull() -> pv.PolyData:
+    """The patient in the skull frame: a small phantom, and the ball."""
+    shape = scaled_shape(1 / 4)
+    whole = surface(phantom_skull(1, 5, shape), skull_grid(shape), 0.5)
+    mark = pv.Sphere(radius=6, center=RIGHT, theta_resolution=40, phi_resolution=40)
+    return whole.scale(0.4, inplace=False).merge(mark.triangulate())
+
+
+@pytest.fixture(scope="module")
+def patient(skull) -> pv.PolyData:
+    return skull.transform(POSE.matrix, inplace=False)
+
+
+def ct(patient: pv.PolyData, axes: np.ndarray) -> sitk.Image:
+    """A CT of the patient with voxel axes (LPS), bone by partial volume."""
+    centre = LPS @ patient.center
+    origin = centre - axes @ (SPACING * (SIZE - 1) / 2)
+    index = (patient.points @ LPS - origin) @ np.linalg.inv(axes * SPACING).T
+    steps = pv.PolyData.from_regular_faces(index.astype("f4"), patient.regular_faces)
+    columns, rows, slices = SIZE.tolist()
+    half = voxelise(steps, Grid((rows, columns, slices), 1.0, (0, 0, 0)).refined(2))
+    share = half.reshape(rows, 2, columns, 2, slices, 2).mean(axis=(1, 3, 5))
+    values = (-1000 + 2400 * share.transpose(2, 0, 1)).astype(np.int16)
+    image = sitk.GetImageFromArray(values)
+    image.SetSpacing(SPACING.tolist())
+    image.SetOrigin(origin.tolist())
+    image.SetDirection(axes.ravel().tolist())
+    return image
+
+
+def write_slices(folder: Path, image: sitk.Image) -> None:
+    axes = np.array(image.GetDirection()).reshape(3, 3)
+    values = sitk.GetArrayFromImage(image)
+    origin, normal = np.array(image.GetOrigin()), np.cross(axes[:, 0], axes[:, 1])
+    if normal @ axes[:, 2] < 0:  # DICOM stacks are right-handed: begin at the end
+        origin += axes[:, 2] * SPACING[2] * (len(values) - 1)
+        values = values[::-1]
+    write_dicom(folder, values, SPACING, axes=(*axes[:, 0], *axes[:, 1]), origin=origin)
+
+
+def round_trip(folder: Path, guard: Guard, out: str = "back.ply") -> pv.PolyData:
+    """Read the scan in `folder`, voxelise it, mesh it and put it back like the scan."""
+    (source,) = find_sources(folder, folder / "-", guard).sources
+    mesh, _, scan = read_surface(source, THRESHOLD)
+    matrix = np.linalg.inv(POSE.matrix)
+    bone = bone_voxels(mesh.transform(matrix, inplace=False), PAPER)
+    made = folder.parent / "made"
+    write_volume(made / "a.nii.gz", bone, PAPER)
+    record = {TRANSFORM: matrix.tolist(), SCAN: scan}
+    (made / "a.json").write_text(json.dumps(record))
+    export(made / "a.nii.gz", made / out, guard, like=folder)
+    return read_mesh(made / out) if out.endswith(".ply") else made / out
+
+
+def check(back: pv.PolyData, patient: pv.PolyData) -> None:
+    """Mean ≤ 0.5 mm and 95th percentile ≤ 1 mm both ways; the ball is at the right."""
+    for a, b in ((back, patient), (patient, back)):
+        distance = cKDTree(b.points).query(a.points[::25])[0]
+        assert distance.mean() <= 0.5 and np.percentile(distance, 95) <= 1.0
+    right, left = (
+        POSE.apply(RIGHT * (side, 1, 1) + (side * 6, 0, 0)) for side in (1, -1)
+    )
+    reach = cKDTree(back.points)
+    assert reach.query(right)[0] < 1.5 < 4 < reach.query(left)[0]
+
+
+@pytest.mark.parametrize("axes", AXES)
+@pytest.mark.parametrize("kind", [*VOLUMES, "dicom", ".zip", ".inv3"])
+def test_volumes_come_back_to_their_place(tmp_path, guard, patient, kind, axes):
+    folder = tmp_path / "in ü"
+    folder.mkdir()
+    if kind == ".inv3":
+        if axes != "identity":
+            pytest.skip("an InVesalius project has no axes of its own")
+        image = ct(patient, np.diag([1.0, -1.0, 1.0]))
+        patient = patient.translate(LPS @ (-np.array(image.GetOrigin())), inplace=False)
+        write_inv3(folder / "a.inv3", sitk.GetArrayFromImage(image), SPACING.tolist())
+        back = round_trip(folder, guard)
+        shift = LPS @ image.GetOrigin()
+        check(back.translate(shift, inplace=False), patient.translate(shift))
+        return
+    image = ct(patient, AXES[axes])
+    if kind in VOLUMES:
+        sitk.WriteImage(image, str(folder / f"a{kind}"))
+    else:
+        write_slices(folder / "series", image)
+    if kind == ".zip":
+        with zipfile.ZipFile(folder / "a.zip", "w") as archive:
+            for path in sorted((folder / "series").iterdir()):
+                archive.write(path, f"b/{path.name}")
+                path.unlink()
+    check(round_trip(folder, guard), patient)
+
+
+@pytest.mark.parametrize("kind", MESH_SUFFIXES)
+def test_meshes_come_back_to_their_place(tmp_path, guard, patient, kind):
+    write_mesh(tmp_path / "in" / f"a{kind}", patient)
+    check(round_trip(tmp_path / "in", guard), patient)
+
+
+@pytest.mark.parametrize("kind", [".nii.gz", ".nrrd"])
+@pytest.mark.parametrize("axes", AXES)
+def test_a_volume_like_the_scan_lies_on_its_voxels(
+    tmp_path, guard, patient, axes, kind
+):
+    image = ct(patient, AXES[axes])
+    (tmp_path / "in").mkdir()
+    sitk.WriteImage(image, str(tmp_path / "in" / "a.nrrd"))
+    out = sitk.ReadImage(str(round_trip(tmp_path / "in", guard, f"b{kind}")))
+    assert out.GetSize() == image.GetSize()
+    for place in ("Spacing", "Origin", "Direction"):
+        np.testing.assert_allclose(
+            getattr(out, f"Get{place}")(), getattr(image, f"Get{place}")(), atol=1e-3
+        )
+    bone, truth = sitk.GetArrayFromImage(out) > 0, sitk.GetArrayFromImage(image) > 200
+    assert 2 * (bone & truth).sum() / (bone.sum() + truth.sum()) > 0.9
+
+
+@pytest.mark.parametrize("out", [".nii.gz", ".nrrd", ".stl", ".ply", ".glb", ".obj"])
+def test_without_a_scan_it_stays_in_the_skull_frame(tmp_path, guard, skull, out):
+    bone = voxelise(skull, PAPER)
+    write_volume(tmp_path / "a.mha", bone, PAPER)
+    export(tmp_path / "a.mha", tmp_path / f"b{out}", guard)
+    if out in (".nii.gz", ".nrrd"):
+        back, grid = read_volume(tmp_path / f"b{out}")
+        assert np.array_equal(back, bone) and grid == PAPER
+    else:
+        distance = cKDTree(skull.points).query(
+            read_mesh(tmp_path / f"b{out}").points[::9]
+        )
+        assert distance[0].mean() < 0.5
+
+
+def test_what_cannot_be_put_back_is_said(tmp_path, guard, skull):
+    write_mesh(tmp_path / "a.ply", skull)
+    with pytest.raises(SkfmError, match="a.json is no record of a scan.*--record"):
+        export(tmp_path / "a.ply", tmp_path / "b.ply", guard, like=tmp_path / "a.ply")
+    record = {TRANSFORM: np.eye(4).tolist(), SCAN: {"points": 5}}
+    (tmp_path / "a.json").write_text(json.dumps(record))
+    with pytest.raises(SkfmError, match="a.ply is not the scan of this skull"):
+        export(tmp_path / "a.ply", tmp_path / "b.ply", guard, like=tmp_path / "a.ply")
+    record[SCAN] = {"points": read_mesh(tmp_path / "a.ply").n_points}
+    (tmp_path / "a.json").write_text(json.dumps(record))
+    with pytest.raises(SkfmError, match="a mesh has no grid"):
+        export(tmp_path / "a.ply", tmp_path / "b.nrrd", guard, like=tmp_path / "a.ply")
+    with pytest.raises(SkfmError, match="unknown file type .jpg"):
+        export(tmp_path / "a.ply", tmp_path / "b.jpg", guard)

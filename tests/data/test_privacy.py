@@ -1,0 +1,140 @@
+"""No patient in any output: names, identifiers, dates planted wherever they can be."""
+
+import contextlib
+import io
+import logging
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pyvista as pv
+import SimpleITK as sitk
+from scan_files import write_dicom, write_inv3
+
+from skfm_lib.data.meshes import write_mesh
+from skfm_lib.data.names import code, read_salt, salt_path
+from skfm_lib.data.phantom import phantom_skull
+from skfm_lib.data.prepare import prepare, who_is_who
+from skfm_lib.data.voxels import skull_grid, surface
+from skfm_lib.errors import SkfmError
+from skfm_lib.scales import scaled_shape
+
+SHAPE = scaled_shape(1 / 8)
+PLANTED = ("Qworple", "Zydeco", "PID-77031", "19630214", "1.2.3.77031", "Grünwald")
+TAGS = {
+    "PatientName": "Qworple^Zydeco",
+    "PatientID": "PID-77031",
+    "PatientBirthDate": "19630214",
+    "StudyDate": "19630214",
+    "StudyInstanceUID": "1.2.3.77031.1",
+    "SeriesInstanceUID": "1.2.3.77031.2",
+    "SeriesDescription": "Qworple head",
+    "InstitutionName": "Grünwald",
+    "SpecificCharacterSet": "ISO_IR 192",
+}
+
+
+def ct() -> sitk.Image:
+    bone = phantom_skull(3, 4, SHAPE).transpose(2, 0, 1)
+    image = sitk.GetImageFromArray((bone * 2000 - 1000).astype(np.int16))
+    image[0, 0, 0] = -500
+    image.SetSpacing([skull_grid(SHAPE).spacing] * 3)
+    image.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
+    return image
+
+
+def plant(folder: Path) -> None:
+    """Scans of every kind, good and bad, with a patient's name in all they hold."""
+    image = ct()
+    values, spacing = sitk.GetArrayFromImage(image), image.GetSpacing()
+    home = folder / "Qworple Zydeco 19630214"
+    turned = values[:, ::-1, ::-1]
+    write_dicom(home / "PID-77031", turned, spacing, **TAGS)
+    bad = write_dicom(home / "bad", turned[:20], spacing, **TAGS | {"PatientID": "b"})
+    bad[5].write_bytes(bad[5].read_bytes()[:-99])
+    write_dicom(home / "mr", turned[:20], spacing, **TAGS | {"Modality": "MR"})
+    with zipfile.ZipFile(folder / "Qworple.zip", "w") as archive:
+        for path in bad:
+            archive.write(path, f"Zydeco/{path.name}")
+        archive.writestr(
+            "Zydeco/Grünwald.nrrd", b"NRRD0004\n# Qworple\nbroken: Zydeco\n"
+        )
+    (folder / "Zydeco.tar").write_bytes(b"Qworple" * 200)
+    image.SetMetaData("aux_file", "Qworple")
+    image.SetMetaData("descrip", "Zydeco PID-77031")
+    sitk.WriteImage(image, str(home / "Grünwald.nii.gz"))
+    sitk.WriteImage(image[:, :, :9], str(home / "Zydeco cut.nii"))
+    image.SetMetaData("Qworple", "19630214")
+    sitk.WriteImage(image, str(home / "a.nrrd"))
+    content = (home / "a.nrrd").read_bytes()
+    (home / "Zydeco.nrrd").write_bytes(content.replace(b"int16", b"Zydeco"))
+    write_inv3(home / "Qworple.inv3", turned, spacing, name="Qworple Zydeco")
+    write_inv3(home / "b.inv3", turned, spacing, name="Qworple", modality="Zydeco")
+    shape = scaled_shape(1 / 8)
+    mesh = surface(phantom_skull(1, 5, shape), skull_grid(shape), 0.5)
+    write_mesh(home / "PID-77031.ply", mesh)
+    write_mesh(home / "PID-77031 cube.stl", pv.Cube().triangulate())
+    (home / "Qworple.obj").write_text("# Zydeco\nv Qworple 1 2\nf 1 2 3\n")
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """The folder typed by the user, the data set, and all that was printed."""
+    folder, out = tmp_path_factory.mktemp("ward"), tmp_path_factory.mktemp("set") / "d"
+    plant(folder)
+    said, log = io.StringIO(), logging.StreamHandler()
+    log.stream = said
+    logging.getLogger().addHandler(log)
+    try:
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+            report = prepare(folder, out, shape=scaled_shape(1 / 16))
+            print(report)
+            with pytest.raises(SkfmError) as stopped:
+                prepare(folder, out, shape=scaled_shape(1 / 16), strict=True)
+            print(stopped.value)
+    finally:
+        logging.getLogger().removeHandler(log)
+    return folder, out, report, said.getvalue()
+
+
+def test_good_and_bad_scans_were_met(ran):
+    folder, out, report, _ = ran
+    places = who_is_who(folder, out)
+    good = {Path(places[skull.name]).name for skull in report.skulls}
+    assert good == {
+        *("PID-77031", "Grünwald.nii.gz", "a.nrrd", "Qworple.inv3", "PID-77031.ply")
+    }
+    assert len(report.problems) == 10
+
+
+def test_no_output_names_a_patient(ran):
+    _, out, report, said = ran
+    files = [path for path in out.parent.rglob("*") if path.is_file()]
+    assert len(files) >= 2 * len(report.skulls) + 3
+    outputs = {str(path.relative_to(out.parent)): path.read_bytes() for path in files}
+    outputs |= {f"name {path}": str(path).encode() for path in files}
+    outputs |= {"said": said.encode(), "report": repr(report).encode()}
+    for path in files:
+        if path.name.endswith(".nii.gz"):
+            header = sitk.ReadImage(str(path))
+            about = {key: header.GetMetaData(key) for key in header.GetMetaDataKeys()}
+            outputs[f"header of {path.name}"] = repr(about).encode()
+    for where, content in outputs.items():
+        for planted in PLANTED:
+            assert planted.encode() not in content, (where, planted)
+
+
+def test_the_salt_is_beside_the_data_set_and_the_owners_alone(ran):
+    _, out, report, _ = ran
+    salt = salt_path(out)
+    assert salt.parent == out.resolve().parent and salt.stat().st_mode & 0o077 == 0
+    inside = [path.read_bytes() for path in out.rglob("*") if path.is_file()]
+    assert not any(salt.read_bytes() in content for content in inside)
+
+
+def test_codes_need_the_salt(tmp_path):
+    one, other = read_salt(tmp_path / "a"), read_salt(tmp_path / "b")
+    assert one != other and code(one, "Doe") != code(other, "Doe")
+    assert code(one, "Doe") == code(read_salt(tmp_path / "a"), "Doe")
+    assert len({code(one, str(n)) for n in range(5000)}) == 5000

@@ -1,0 +1,166 @@
+"""Damaged scans of every format: refused in one line, or the same skull.
+
+`make test` takes a sample; `make fuzz` sets SKFM_FUZZ to the whole number of inputs.
+Every input is mutated from a good file by a seed, and read as `prepare` reads it.  A
+file that is accepted must give the same skull, or one that is plausible: formats
+without checksums cannot tell, and no reader could.
+"""
+
+import contextlib
+import io
+import os
+import shutil
+import tarfile
+import time
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pyvista as pv
+import SimpleITK as sitk
+import trimesh
+from guard_tasks import skull_of, verdict
+from mutations import damage
+from scan_files import write_dicom, write_inv3
+
+from skfm_lib.data.guard import Guard, Unexpected
+from skfm_lib.data.meshes import write_mesh
+from skfm_lib.data.phantom import phantom_skull
+from skfm_lib.data.sources import Source, find_sources
+from skfm_lib.data.voxels import skull_grid, surface
+from skfm_lib.errors import SkfmError
+from skfm_lib.scales import scaled_shape
+
+SHAPE = scaled_shape(1 / 8)
+GRID = skull_grid(SHAPE)
+IMAGES = (".nii", ".nii.gz", "raw.nrrd", "gzip.nrrd", ".mha", ".mhd")
+WHOLE = ("dicom", ".inv3", "nrrd.zip", "dicom.zip", "nii.tar.gz")
+MESHES = (".stl", "text.stl", ".ply", "text.ply", ".obj", ".off", ".vtp", ".glb")
+KINDS = IMAGES + WHOLE + MESHES
+EACH = -(-int(os.environ.get("SKFM_FUZZ", 76)) // len(KINDS))  # inputs of a kind
+SECONDS, MEMORY = 10.0, 4 << 30  # computing time and bytes that one input may take
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory) -> dict[str, Path]:
+    """A folder with one good scan of every kind."""
+    base = tmp_path_factory.mktemp("good")
+    folders = {kind: base / kind for kind in KINDS}
+    bone = phantom_skull(3, 5, SHAPE)
+    image = sitk.GetImageFromArray((bone.transpose(2, 0, 1) * 2000 - 1000).astype("i2"))
+    image[0, 0, 0] = -500
+    image.SetSpacing([GRID.spacing] * 3)
+    image.SetOrigin((-GRID.origin[0], -GRID.origin[1], GRID.origin[2]))
+    image.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
+    mesh = surface(bone, GRID, 0.5)
+    for kind, folder in folders.items():
+        folder.mkdir()
+        name = folder / (f"a{kind}" if kind[0] == "." else kind)
+        if kind in IMAGES:
+            sitk.WriteImage(image, str(name), kind == "gzip.nrrd")
+        elif kind in MESHES:
+            _write_mesh(name, mesh)
+    _write_whole(folders, image)
+    return folders
+
+
+def _write_mesh(path: Path, mesh: pv.PolyData) -> None:
+    if not path.name.startswith("text"):
+        write_mesh(path, mesh)
+    elif path.suffix == ".ply":
+        mesh.save(path, binary=False)
+    else:
+        plain = trimesh.Trimesh(mesh.points, mesh.regular_faces, process=False)
+        path.write_text(plain.export(file_type="stl_ascii"))
+
+
+def _write_whole(folders: dict[str, Path], image: sitk.Image) -> None:
+    values = sitk.GetArrayFromImage(image)[:, ::-1, ::-1]
+    origin = [-(GRID.spacing * (n - 1)) - o for n, o in zip((44, 57), GRID.origin)]
+    place_ = (*origin, GRID.origin[2])
+    spacing = (GRID.spacing,) * 3
+    slices = write_dicom(folders["dicom"], values, spacing, origin=place_)
+    write_inv3(folders[".inv3"] / "a.inv3", values[:, ::-1], spacing)
+    with zipfile.ZipFile(folders["dicom.zip"] / "a.zip", "w", 8) as archive:
+        for path in slices:
+            archive.write(path, f"s/{path.name}")
+    with zipfile.ZipFile(folders["nrrd.zip"] / "a.zip", "w", 8) as archive:
+        archive.write(folders["raw.nrrd"] / "raw.nrrd", "s/a.nrrd")
+    with tarfile.open(folders["nii.tar.gz"] / "a.tar.gz", "w:gz") as archive:
+        archive.add(folders[".nii"] / "a.nii", "s/a.nii")
+
+
+def used(guard: Guard) -> tuple[float, int]:
+    """Computing seconds and peak bytes of the guard's child (0, 0 if it was ended)."""
+    if guard.child is None or not Path("/proc").is_dir():
+        return 0.0, 0
+    about = Path(f"/proc/{guard.child.pid}")
+    times = about.joinpath("stat").read_text().rpartition(")")[2].split()
+    peak = about.joinpath("status").read_text().partition("VmHWM:")[2].split()[0]
+    seconds = (int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK")
+    return seconds, int(peak) * 1024
+
+
+@pytest.fixture(scope="module")
+def tally():
+    """Outcomes of every kind, shown at the end (with pytest -s)."""
+    table: dict[str, Counter] = {}
+    worst = {"seconds": 0.0, "bytes": 0, "passed": 0.0}
+    yield table, worst
+    for kind, counts in table.items():
+        print(f"{kind:12}", dict(counts))
+    total = sum(table.values(), Counter())
+    print(
+        f"{total.total()} inputs: {dict(total)}; longest {worst['seconds']:.1f} s",
+        end="",
+    )
+    print(f" ({worst['passed']:.1f} s passed), most {worst['bytes'] / 2**30:.2f} GiB")
+
+
+@pytest.fixture(scope="module")
+def guard():
+    with Guard() as guard:
+        yield guard
+
+
+def sources_of(folder: Path, guard: Guard) -> list[Source]:
+    with contextlib.redirect_stderr(io.StringIO()):
+        found = find_sources(folder, folder / "-", guard)
+    return [] if found.problems else found.sources
+
+
+def outcome(folder: Path, guard: Guard, truth: tuple) -> str:
+    """ "refused", "same" or "plausible"; anything else is the error."""
+    try:
+        sources = sources_of(folder, guard)
+        return guard(verdict, sources[0], *truth) if len(sources) == 1 else "refused"
+    except Unexpected as error:
+        return str(error)
+    except SkfmError as error:
+        return "refused" if "\n" not in str(error) else f"several lines: {error}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_damaged_files_do_no_harm(good, guard, tally, tmp_path, kind):
+    truth = guard(skull_of, *sources_of(good[kind], guard))
+    table, worst = tally
+    for number in range(EACH):
+        rng = np.random.default_rng((number, KINDS.index(kind)))
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        damage(good[kind], folder, rng)
+        child, before = guard.child, used(guard)[0]
+        start, own = time.monotonic(), time.process_time()
+        result = outcome(folder, guard, truth)
+        seconds, peak = used(guard)
+        seconds -= before if guard.child is child else 0
+        seconds += time.process_time() - own
+        table.setdefault(kind, Counter())[result] += 1
+        worst["passed"] = max(worst["passed"], time.monotonic() - start)
+        worst["seconds"] = max(worst["seconds"], seconds)
+        worst["bytes"] = max(worst["bytes"], peak)
+        assert result in ("refused", "same", "plausible"), (number, result)
+        assert seconds <= SECONDS and peak <= MEMORY, (number, seconds, peak)
+        shutil.rmtree(folder)
