@@ -1,0 +1,123 @@
+"""Shortcut training: from the flow's own weights, resumable, by mixed targets."""
+
+import pytest
+import torch
+
+from skfm_lib import shortcut as training
+from skfm_lib.device import Device
+from skfm_lib.generation import SkullGenerator
+from skfm_lib.latents import LatentScale
+from skfm_lib.models import VQVAE, UNet3D
+from skfm_lib.presets import preset
+from skfm_lib.shortcut import leaping, shortcut_stage, train_shortcut, with_leaps
+from skfm_lib.study import open_study
+from skfm_lib.training import Trainer
+
+TINY = preset("tiny")
+DENOISER = TINY.denoiser.but(width=8, multipliers=(1, 2), label_dropout=0.1)
+QUALITY = torch.tensor([2, 5, 6, 3])
+
+
+@pytest.fixture(scope="module")
+def flow():
+    """A flow of random weights."""
+    torch.manual_seed(0)
+    scale = LatentScale(torch.zeros(8, 1, 1, 1), torch.ones(8, 1, 1, 1), (-1.0, 1.0))
+    device = Device(torch.device("cpu"), torch.float32)
+    network, vqvae = UNet3D(DENOISER).eval(), VQVAE(TINY.vqvae).eval()
+    return SkullGenerator("otfm", network, vqvae, scale, device)
+
+
+@pytest.fixture
+def study(project):
+    """A study whose stage 03 is finished, with label dropout."""
+    made = open_study("new", "tiny")
+    made.stage("03_train_otfm", {"denoiser": DENOISER.as_dict()}).finish()
+    return made
+
+
+@pytest.fixture(scope="module")
+def latents():
+    """Five latents with their quality scores."""
+    random = torch.Generator().manual_seed(1)
+    return [(torch.randn(8, 4, 4, 4, generator=random), q) for q in (2, 3, 4, 5, 6)]
+
+
+def test_training_starts_from_the_flow(flow):
+    network = leaping(flow.network, DENOISER)
+    z = torch.randn(4, 8, 4, 4, 4)
+    with torch.no_grad():
+        plain = flow.network(z, 0.5, QUALITY)
+        assert torch.equal(network(z, 0.5, QUALITY, 0.25), plain)
+
+
+def test_only_larger_steps_get_targets_of_their_own(flow):
+    torch.manual_seed(2)
+    network = leaping(flow.network, DENOISER)
+    torch.nn.init.normal_(network.condition.leap[-1].weight)
+    z, velocity = torch.randn(2, 4, 8, 4, 4, 4)
+    t, d = torch.tensor([0.5, 1.0, 1.0, 1 / 128]), torch.tensor([1, 64, 128, 1]) / 128
+    target = with_leaps(network, z, velocity, t, d, QUALITY)
+    assert torch.equal(target[[0, 3]], velocity[[0, 3]])
+    with torch.no_grad():
+        for i, half in ((1, 0.25), (2, 0.5)):
+            one, q = z[i : i + 1], QUALITY[i : i + 1]
+            first = network(one, 1.0, q, half)
+            second = network(one - half * first, 1.0 - half, q, half)
+            assert torch.allclose(target[i], (first + second)[0] / 2, atol=1e-5)
+    assert with_leaps(network, z, velocity, t, d * 0 + 1 / 128, QUALITY) is velocity
+
+
+def test_the_stage_keeps_labels_and_comes_after_the_flow(study):
+    stage, settings = shortcut_stage(study, steps=7)
+    assert settings.steps == 7 and stage.settings["shortcut"]["steps"] == 7
+    assert stage.settings["denoiser"]["label_dropout"] == 0
+    assert stage.settings["denoiser"]["width"] == 8
+    assert set(stage.inputs) == {"03_train_otfm"}
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_stopped_training_goes_on_bit_for_bit(flow, study, latents, batch, monkeypatch):
+    stage, settings = shortcut_stage(study, steps=6, batch=batch)
+    whole, history = train_shortcut(stage, flow, latents, settings)
+    weights = (stage.folder / "denoiser.safetensors").read_bytes()
+    assert len(history["loss"]) == 6
+    changed = [
+        not torch.equal(a, b)
+        for a, b in zip(flow.network.parameters(), whole.parameters())
+    ]
+    assert any(changed)
+    for path in stage.folder.iterdir():
+        path.unlink()
+
+    stop, target = [], training.otfm.path
+
+    def stopping(*given):
+        stop.append(1)
+        if len(stop) == 4:
+            raise KeyboardInterrupt
+        return target(*given)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training.otfm, "path", stopping)
+        patch.setattr(training, "Trainer", _saving_always)
+        train_shortcut(stage, flow, latents, settings)
+    assert (stage.folder / "checkpoint.pt").is_file()
+    again, history = train_shortcut(stage, flow, latents, settings)
+    assert (stage.folder / "denoiser.safetensors").read_bytes() == weights
+
+
+def _saving_always(*given):
+    return Trainer(*given, save_seconds=0.0)
+
+
+def test_a_model_learns_to_reach_a_skull_in_one_leap(flow, study, latents):
+    stage, settings = shortcut_stage(study, steps=120, batch=4, learning_rate=5e-3)
+    one = latents[:1]
+    model, _ = train_shortcut(stage, flow, one, settings)
+    z = torch.randn(3, 8, 4, 4, 4, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        leap = z - model(z, 1.0, 2, 1.0)
+        before = z - flow.network(z, 1.0, 2)
+    error = [(x - one[0][0]).square().mean().item() for x in (leap, before)]
+    assert error[0] < 0.5 * error[1]
