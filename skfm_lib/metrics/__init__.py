@@ -1,8 +1,16 @@
 """How good, how varied and how new the generated skulls are."""
 
 from skfm_lib.metrics.features import extract
-from skfm_lib.metrics.frechet import frechet_distance, kernel_distance
-from skfm_lib.metrics.intervals import Interval, bootstrap, half_sampling, pair_mean
+from skfm_lib.metrics.frechet import FewSamples, frechet_distance, kernel_distance
+from skfm_lib.metrics.intervals import (
+    Draws,
+    Interval,
+    bootstrap,
+    difference,
+    half_draws,
+    half_sampling,
+    pair_mean,
+)
 from skfm_lib.metrics.points import Chamfer, chamfer
 from skfm_lib.metrics.precision import (
     density_coverage,
@@ -26,15 +34,19 @@ from skfm_lib.metrics.study_features import StudyFeatures, train_features
 
 __all__ = [
     "Chamfer",
+    "Draws",
+    "FewSamples",
     "Interval",
     "StudyFeatures",
     "bootstrap",
     "chamfer",
     "density_coverage",
     "dice",
+    "difference",
     "extract",
     "fitting",
     "frechet_distance",
+    "half_draws",
     "half_sampling",
     "improved_precision_recall",
     "kernel_distance",

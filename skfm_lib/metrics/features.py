@@ -18,6 +18,8 @@ from skfm_lib.progress import Progress
 class FeatureNetwork(Protocol):
     """What `extract` asks of a network: `Med3D` and `StudyFeatures` have it."""
 
+    dimensions: int
+
     @property
     def description(self) -> str:
         """What the features are, for captions."""

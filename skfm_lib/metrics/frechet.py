@@ -7,6 +7,10 @@ import numpy as np
 from skfm_lib.metrics.checks import Features, feature_pair
 
 
+class FewSamples(UserWarning):
+    """A set has fewer samples than dimensions."""
+
+
 def frechet_distance(a: Features, b: Features) -> float:
     """Fréchet distance of the Gaussians fitted to `a` (n, d) and `b` (m, d).
 
@@ -17,8 +21,8 @@ def frechet_distance(a: Features, b: Features) -> float:
     on the diagonal, which would drown values of the size of the paper's.
 
     The estimate is biased upwards, the more so the smaller the sets are against
-    d: compare values at equal n only.  Warns where n < d; raises SkfmError as
-    `feature_matrix` does.
+    d: compare values at equal n only.  Warns (`FewSamples`) where n < d; raises
+    SkfmError as `feature_matrix` does.
     """
     a, b = feature_pair(a, b)
     fewest, width = min(len(a), len(b)), a.shape[1]
@@ -27,6 +31,7 @@ def frechet_distance(a: Features, b: Features) -> float:
             f"{fewest} samples for {width} features: the covariance is rank-deficient"
             " and the Fréchet distance biased upwards; compare it at equal n only,"
             " and read the kernel distance too",
+            FewSamples,
             stacklevel=2,
         )
     gap = a.mean(axis=0) - b.mean(axis=0)

@@ -11,10 +11,11 @@ import torch
 import torch.nn.functional as F
 
 from skfm_lib.errors import SkfmError
-from skfm_lib.progress import track
+from skfm_lib.progress import Progress
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, finest first
 K1, K2 = 0.01, 0.03  # Wang et al. 2004
+AT_ONCE = 2**20  # voxels of one side of the pairs that are compared together
 FORK_RADIUS = 6  # four σ of 1.5, where SciPy's Gaussian filter ends
 
 
@@ -107,12 +108,16 @@ def ms_ssim_of_set(
     where that is fewer.  `settings` go to `measure`, such as ``data_range=1``.
     Raises SkfmError for fewer than two volumes.
     """
-    chosen = list(zip(*random_pairs(len(volumes), pairs, seed)))
-    values = [
-        measure(_single(volumes[i]), _single(volumes[j]), **settings).item()
-        for i, j in track(chosen, "MS-SSIM")
-    ]
-    return np.array(values)
+    first, second = random_pairs(len(volumes), pairs, seed)
+    at_once = max(1, AT_ONCE // torch.as_tensor(volumes[0]).numel())
+    values = []
+    with Progress("MS-SSIM", len(first)) as bar:
+        for start in range(0, len(first), at_once):
+            chosen = slice(start, start + at_once)
+            x, y = _batch(volumes, first[chosen]), _batch(volumes, second[chosen])
+            values.append(measure(x, y, **settings))
+            bar.advance(len(x))
+    return torch.cat(values).double().cpu().numpy()
 
 
 def random_pairs(count: int, pairs: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -134,10 +139,10 @@ def _weights(scales: int) -> tuple[float, ...]:
     return tuple(w / sum(WEIGHTS[:scales]) for w in WEIGHTS[:scales])
 
 
-def _single(volume: torch.Tensor) -> torch.Tensor:
-    """A batch of one, floating point."""
-    volume = torch.as_tensor(volume)[None]
-    return volume if volume.is_floating_point() else volume.float()
+def _batch(volumes: torch.Tensor | Sequence, items: Sequence[int]) -> torch.Tensor:
+    """The items (n, 1, D, H, W), floating point."""
+    batch = torch.stack([torch.as_tensor(volumes[i]) for i in items])
+    return batch if batch.is_floating_point() else batch.float()
 
 
 def _ssim(

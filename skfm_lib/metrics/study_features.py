@@ -47,7 +47,7 @@ class StudyFeatures(nn.Module):
     early ones; they are measured in standard deviations of the training skulls.
     """
 
-    description = "study features"
+    description, dimensions = "study features", WIDTH
 
     def __init__(self) -> None:
         super().__init__()

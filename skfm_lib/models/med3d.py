@@ -53,6 +53,8 @@ class Med3D(nn.Module):
     weights      name of the file that the weights are from
     """
 
+    dimensions = 2048
+
     def __init__(
         self, input_shape: Shape = INPUT_SHAPE, weights: str = "random weights"
     ) -> None:

@@ -6,7 +6,9 @@ import pytest
 from skfm_lib.errors import SkfmError
 from skfm_lib.metrics import (
     bootstrap,
+    difference,
     frechet_distance,
+    half_draws,
     half_sampling,
     pair_mean,
     random_pairs,
@@ -56,9 +58,36 @@ def test_same_seed_same_interval_and_levels_nest(method):
 
 def test_several_numbers_at_once_are_as_one_by_one():
     x = np.random.default_rng(5).normal(size=60)
-    both = half_sampling(lambda s: (s.mean(), s.std()), x, seed=6)
+    both = half_draws(lambda s: (s.mean(), s.std()), x, seed=6).intervals()
     assert both[0] == pytest.approx(half_sampling(np.mean, x, seed=6))
     assert both[1] == pytest.approx(half_sampling(np.std, x, seed=6))
+
+
+def test_what_two_sets_owe_to_a_common_half_cancels():
+    """Against one reference, a set and the same shifted: the gap is known exactly."""
+    rng = np.random.default_rng(10)
+    real, fake = rng.normal(size=80), rng.normal(size=80)
+    gap = lambda a, b: [b.mean() - a.mean()]  # noqa: E731
+    near = half_draws(gap, real, fake, seed=11)
+    far = half_draws(gap, real, fake + 3, seed=11)
+    value, low, high = far.minus(near).intervals()[0]
+    assert (value, low, high) == pytest.approx((3, 3, 3))
+    other = half_draws(gap, real, rng.normal(size=80), seed=11).minus(near)
+    _, low, high = other.intervals()[0]
+    assert high - low == pytest.approx(2 * 1.96 * (2 / 80) ** 0.5, rel=0.25)
+
+
+def test_paired_sets_are_drawn_together():
+    x = np.arange(10.0)
+    same = half_draws(lambda a, b: [np.abs(a - b).max()], x, x, seed=12, paired=True)
+    assert same.halves.max() == 0
+    apart = half_draws(lambda a, b: [np.abs(a - b).max()], x, x, seed=12)
+    assert apart.halves.min() > 0
+
+
+def test_differences_of_independent_estimates():
+    found = difference(Interval(3.0, 2.7, 3.4), Interval(1.0, 0.7, 1.4))
+    assert found == pytest.approx((2.0, 2 - 0.5, 2 + 0.5))
 
 
 def test_few_samples_are_warned_of_once_and_of_the_whole_sets():

@@ -194,7 +194,8 @@ def test_bad_input_is_named(x, y, settings, message):
 
 def record(pairs):
     """A measure that notes which items it was given."""
-    return lambda x, y: pairs.append((x.item(), y.item())) or (x + y).flatten()
+    noted = lambda x, y: zip(x.flatten().tolist(), y.flatten().tolist())  # noqa: E731
+    return lambda x, y: pairs.extend(noted(x, y)) or (x + y).flatten()
 
 
 def test_pairs_are_distinct_and_never_an_item_with_itself():
@@ -207,6 +208,16 @@ def test_pairs_are_distinct_and_never_an_item_with_itself():
     ms_ssim_of_set(volumes, pairs=20, seed=3, measure=record(again))
     ms_ssim_of_set(volumes, pairs=20, seed=4, measure=record(other))
     assert again == seen != other
+
+
+def test_pairs_in_several_batches_are_as_one_by_one(monkeypatch):
+    x = blocks(15, 5, 1, 22, 22, 22)
+    settings = {"pairs": 7, "data_range": 1, "scales": 2}
+    together = ms_ssim_of_set(x, **settings)
+    monkeypatch.setattr("skfm_lib.metrics.similarity.AT_ONCE", 2 * 22**3)
+    assert ms_ssim_of_set(x, **settings) == pytest.approx(together)
+    monkeypatch.setattr("skfm_lib.metrics.similarity.AT_ONCE", 1)
+    assert ms_ssim_of_set(x, **settings) == pytest.approx(together)
 
 
 def test_a_small_set_gives_all_its_pairs():
