@@ -71,23 +71,31 @@ class Findings:
         return np.argsort(self.by_limit, kind="stable")[:count]
 
     def summary(self, seed: int = 0) -> dict[str, Interval | float]:
-        """The set's row of the privacy table, with 95 % intervals.
+        """The set's row of the table of copies, with 95 % intervals.
 
         Means by bootstrap over the samples, shares by Wilson's interval: they speak
         of chance in the samples, for these training skulls.
         """
         n = len(self.nearest)
-        row: dict[str, Interval | float] = {
+        return {
             "copies": wilson(int(self.copies.sum()), n),
-            "expected copies": self.expected,
+            "expected": self.expected,
             "memorised": wilson(len(self.memorised), self.skulls),
             "NNDR": bootstrap(np.mean, self.ratio, seed=seed),
             "authentic": wilson(int(self.authentic.sum()), n),
         }
-        if self.closer is not None:
-            row["closer to training"] = bootstrap(np.mean, self.closer, seed=seed)
-            row["if unseen"] = self.chance
-        return row
+
+    def closeness(self, seed: int = 0) -> dict[str, Interval]:
+        """Share of samples closer to training, and where it lies by chance alone.
+
+        The first interval is of chance in the samples (bootstrap), the second of
+        chance in who was held out; the second is the one to judge by, since all
+        samples share the same real skulls.  Nothing for the hold-out itself.
+        """
+        if self.closer is None or self.chance is None:
+            return {}
+        share = bootstrap(np.mean, self.closer, seed=seed)
+        return {"closer to training": share, "by chance": self.chance}
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,12 @@ import numpy as np
 
 from skfm_lib.data.skulls import SkullSet
 from skfm_lib.data.voxels import Grid
+from skfm_lib.tasks.privacy import Findings
 
 Change = Callable[[np.ndarray], np.ndarray]  # of a volume (D, H, W) bool
 
 FLIPPED = 0.01  # share of voxels that a noised copy has changed
+BELOW = ((0, 0), (0, 0), (1, 0))  # one layer of background under a volume
 
 
 class Altered(SkullSet):
@@ -25,6 +27,7 @@ class Altered(SkullSet):
         self.source, self.change = source, change
         self.folder, self.grid, self.shape = source.folder, source.grid, source.shape
         self.skulls = [source.skulls[i] for i in self.items]
+        self._keep = False  # the source does
 
     def occupancy(self, index: int) -> np.ndarray:
         """Bone of one skull, changed, bool (D, H, W)."""
@@ -40,6 +43,11 @@ def mirrored(volume: np.ndarray, grid: Grid) -> np.ndarray:
     return np.ascontiguousarray(np.flip(volume, across))
 
 
+def mirror(skulls: SkullSet) -> Altered:
+    """The same skulls, mirrored left to right."""
+    return Altered(skulls, lambda volume: mirrored(volume, skulls.grid))
+
+
 def disguises(grid: Grid, seed: int = 0) -> dict[str, Change]:
     """Ways to plant a copy: what each does to a volume (D, H, W).
 
@@ -51,8 +59,21 @@ def disguises(grid: Grid, seed: int = 0) -> dict[str, Change]:
         "as it is": lambda volume: volume,
         "mirrored": lambda volume: mirrored(volume, grid),
         "1 % of voxels flipped": lambda volume: volume ^ noise,
-        "moved by a voxel": lambda volume: np.pad(volume, _BELOW)[..., :-1],
+        "moved by a voxel": lambda volume: np.pad(volume, BELOW)[..., :-1],
     }
 
 
-_BELOW = ((0, 0), (0, 0), (1, 0))  # one layer of background under the volume
+def side_by_side(
+    findings: Findings, samples: SkullSet, train: SkullSet, count: int
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The most suspicious samples and the training skulls they are nearest to.
+
+    Volumes (D, H, W) bool, most suspicious first; a training skull is mirrored where
+    it is nearest so.
+    """
+    chosen = findings.suspicious(count)
+    nearest = []
+    for i in chosen:
+        volume = train.occupancy(findings.which[i])
+        nearest.append(mirrored(volume, train.grid) if findings.view[i] else volume)
+    return [samples.occupancy(i) for i in chosen], nearest

@@ -24,7 +24,7 @@ from skfm_lib.latents import LatentSet, cache_latents
 from skfm_lib.metrics.features import FeatureNetwork
 from skfm_lib.models import VQVAE
 from skfm_lib.tasks.privacy import SHARE, Findings, RealSkulls
-from skfm_lib.tasks.privacy_copies import Altered, disguises, mirrored
+from skfm_lib.tasks.privacy_copies import Altered, disguises, mirror
 
 MEMORY = 2 * 2**30  # bytes of vectors that are held at once
 CELLS = 64  # along the longest axis, at most, when voxels are compared
@@ -95,8 +95,8 @@ class Space:
 
     def views(self, skulls: SkullSet, label: str) -> tuple[Vectors, Vectors]:
         """A set as it is, and mirrored."""
-        other = Altered(skulls, lambda volume: mirrored(volume, skulls.grid))
-        return self.read(skulls, label), self.read(other, f"{label}-mirrored")
+        other = self.read(mirror(skulls), f"{label}-mirrored")
+        return self.read(skulls, label), other
 
     def apart(self, these: Vectors, views: Sequence[Vectors]) -> np.ndarray:
         """Distances (views, n, m) from `these` to every view of other skulls.

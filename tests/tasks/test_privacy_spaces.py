@@ -12,7 +12,7 @@ from skfm_lib.latents import LatentSet, cache_latents
 from skfm_lib.metrics import StudyFeatures
 from skfm_lib.models import VQVAE
 from skfm_lib.presets import preset
-from skfm_lib.tasks.privacy_copies import Altered, disguises, mirrored
+from skfm_lib.tasks.privacy_copies import Altered, disguises, mirrored, side_by_side
 from skfm_lib.tasks.privacy_spaces import (
     Vectors,
     bench,
@@ -94,7 +94,7 @@ def test_a_centred_volume_forgets_where_it_was(sides):
 def test_an_altered_set_is_a_set_of_skulls(sides):
     train, _ = sides
     change = disguises(train.grid)["1 % of voxels flipped"]
-    some = Altered(train, change, [3, 1])
+    some = Altered(train, change, [3, 1]).load()
     assert some.qualities == [train.qualities[3], train.qualities[1]]
     assert [s.name for s in some.skulls] == [train.skulls[i].name for i in (3, 1)]
     v, quality = some[1]
@@ -135,6 +135,25 @@ def test_planted_copies_are_found_and_strangers_are_not(space, sides, strangers)
     assert fresh.expected == pytest.approx(1 / 7)  # the nearest of six hold-outs
     assert fresh.copies.sum() <= 6  # 2.6 are expected; 6 are ± 2 spreads
     assert fresh.summary()["copies"].low < 1 / 7
+
+
+def test_suspicious_samples_stand_beside_what_they_copy(sides):
+    train, test = sides
+    copied = Altered(train, disguises(train.grid)["mirrored"], [9, 2])
+    found = bench(voxel_space(), train, test).judge(copied, "copies")
+    samples, nearest = side_by_side(found, copied, train, 2)
+    for sample, own in zip(samples, nearest):
+        assert (sample == own).all()  # the training skull is shown mirrored as well
+    assert sorted(found.which[found.suspicious(2)]) == [2, 9]
+
+
+def test_a_copy_moved_by_a_voxel_is_one_layer_higher(sides):
+    train, _ = sides
+    for change in disguises(train.grid).values():
+        assert change(train.occupancy(0)).shape == train.shape
+    bone, moved = train.occupancy(0), disguises(train.grid)["moved by a voxel"]
+    assert (moved(bone)[..., 1:] == bone[..., :-1]).all()
+    assert not moved(bone)[..., 0].any()
 
 
 def test_latents_of_the_training_set_are_those_of_stage_two(sides, tmp_path):

@@ -83,7 +83,7 @@ def test_planted_copies_raise_every_measure_by_their_number():
     others = np.ones(60, bool)
     others[:30:3] = False
     assert (dirty.copies[others] == clean.copies[others]).all()
-    a, b = clean.summary(), dirty.summary()
+    a, b = (f.summary() | f.closeness() for f in (clean, dirty))
     assert b["copies"].value > a["copies"].value and b["NNDR"].value < a["NNDR"].value
     assert b["authentic"].value < a["authentic"].value
     assert b["closer to training"].value > a["closer to training"].value
@@ -130,7 +130,7 @@ def test_the_control_is_judged_by_the_other_hold_outs():
         assert found.limit[i] == sorted(others)[k - 1]
     # of 4 and 8 hold-outs, k = ⌊.3 · 4⌋ = 1 and ⌊.3 · 8⌋ = 2 lie below the others'
     assert found.copies.sum() == 1 + 2 and found.expected == (1 + 2) / 12
-    assert found.closer is None and "closer to training" not in found.summary()
+    assert found.closer is None and found.closeness() == {}
 
 
 def test_order_does_not_matter():
@@ -149,8 +149,9 @@ def test_order_does_not_matter():
 
 def test_a_row_of_the_table_has_intervals_around_its_values():
     world = World(6)
-    row = world.judge(*world.draw(30)).summary()
-    assert 0 < row.pop("expected copies") < 0.1
+    found = world.judge(*world.draw(30))
+    row = found.summary() | found.closeness()
+    assert 0 < row.pop("expected") < 0.1
     for name, interval in row.items():
         assert isinstance(interval, Interval)
         assert 0 <= interval.low <= interval.value <= interval.high <= 1, name
