@@ -108,7 +108,7 @@ def test_the_floor_is_the_arithmetic_at_the_rate_of_its_round():
     assert row["× floor"] == (9.0, 6.0, 12.0)
     rounds[1][cases.CONVOLUTION] = Run(failure="out of memory")
     assert set(report.floors(rounds)["step"]) == {
-        *("seconds", "peak, GiB", "beyond inputs, GiB")
+        *("seconds", "peak, GiB", "beyond inputs, GiB", "TFLOP")
     }
 
 

@@ -18,6 +18,7 @@ from skfm_lib.scales import Shape, input_shape, latent_shape, scaled_shape
 OURS, CONVOLUTION = "skfm", "one convolution"
 OUTPUT = (117, 87, 126)  # 0.82 of it is 96×72×104
 LATENT = (24, 24, 32)
+LARGE = (48, 146, 210)  # a quarter of a map at the paper's half resolution
 PAPER_VECTORS = math.prod(latent_shape(input_shape(scaled_shape(1.0))))  # 720,510
 TABLE_VECTORS = 20_000  # the whole table of distances and its copies: 10 GiB
 CHECKED = 10_000  # of the vectors, compared with brute force
@@ -67,11 +68,14 @@ def nearest_beside_table(size: float = 1.0, with_peers: bool = True) -> list[Cas
 
 
 def paper_size(size: float = 1.0) -> list[Case]:
-    """Both training steps and one new skull at the paper's size (size 1)."""
+    """Both training steps and one new skull at the paper's size (size 1).
+
+    Beside them one convolution, of the same size whatever `size` is.
+    """
     output = scaled_shape(size)
     latent = latent_shape(input_shape(output))
     return [
-        Case(CONVOLUTION, partial(ours.convolution, _scaled((96, 146, 210), size))),
+        Case(CONVOLUTION, partial(ours.convolution, LARGE)),
         Case("VQ-VAE training step", partial(ours.vqvae_step, output)),
         Case("U-Net training step", partial(ours.unet_step, latent)),
         Case("new skull", partial(ours.new_skull, output, EVALUATIONS)),

@@ -74,7 +74,6 @@ def floors(rounds: Sequence[Round]) -> Rows:
         rows[name] = _costs(these)
         if not _failure([*these, *conv]):
             rows[name] |= {
-                "TFLOP": these[0].flops / TERA,
                 "floor, s": spread([_floor(a, b) for a, b in zip(these, conv)]),
                 "× floor": spread([a.time / _floor(a, b) for a, b in zip(these, conv)]),
             }
@@ -110,10 +109,12 @@ def _failure(runs: Sequence[Run]) -> str:
 def _costs(runs: Sequence[Run]) -> dict[str, object]:
     if why := _failure(runs):
         return {"seconds": why}
+    flops = runs[0].flops
     return {
         "seconds": spread([run.time for run in runs]),
         "peak, GiB": spread([run.peak / GIB for run in runs]),
         "beyond inputs, GiB": spread([(r.peak - r.before) / GIB for r in runs]),
+        **({"TFLOP": flops / TERA} if flops else {}),
     }
 
 
