@@ -118,7 +118,7 @@ def average(tensors: Sequence[Tensor]) -> None:
     """Average `tensors`, in place, over the processes, in one message."""
     if devices() == 1 or not tensors:
         return
-    flat = add(torch.cat([t.flatten() for t in tensors])) / devices()
+    flat = add(torch.cat([t.flatten() for t in tensors])).div_(devices())
     for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors])):
         tensor.copy_(part.view_as(tensor))
 
