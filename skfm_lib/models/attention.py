@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skfm_lib.models.layers import precision
-from skfm_lib.models.memory import again, large
+from skfm_lib.models.memory import in_parts, large
 
 HEAD_DIM = 32
 BUCKETS, MAX_DISTANCE = 32, 32  # of the relative position bias (T5)
@@ -36,15 +36,21 @@ class Attention(nn.Module):
         self.to_out = nn.Linear(heads * HEAD_DIM, channels)
 
     def forward(self, x: Float[Tensor, "b c D H W"]) -> Float[Tensor, "b c D H W"]:
-        length = max(1, PART * x.shape[self.axis + 1] // x[:, 0].numel())
         kind = precision(x, 1)
-        remake = large(x, times=self.to_qkv.out_features / x.shape[1])
         with torch.autocast(x.device.type, enabled=False):
-            parts = x.to(kind).movedim(1, -1).split(length, self.axis)
-            done = [again(self._attend, part, when=remake) for part in parts]
-            return x + torch.cat(done, self.axis).movedim(-1, 1)
+            return x + self.core(x.to(kind).movedim(1, -1)).movedim(-1, 1)
 
-    def _attend(self, x: Float[Tensor, "b D H W c"]) -> Float[Tensor, "b D H W c"]:
+    def core(self, x: Float[Tensor, "b D H W c"]) -> Float[Tensor, "b D H W c"]:
+        """What attention adds to x."""
+        length = max(1, PART * x.shape[self.axis] // x[..., 0].numel())
+        keep = not large(x, times=len(self.to_qkv.weight) / x.shape[-1])
+        if keep and torch.is_grad_enabled():
+            parts = x.split(length, self.axis)
+            return torch.cat([self.attend(part) for part in parts], self.axis)
+        return in_parts(self.attend, self.parameters(), x, length, self.axis)
+
+    def attend(self, x: Float[Tensor, "b D H W c"]) -> Float[Tensor, "b D H W c"]:
+        """The same for a part."""
         shape, kind = x.shape, x.dtype
         normal = F.layer_norm(x, shape[-1:], self.norm.weight.to(kind))
         weights = self.to_qkv.weight.to(kind).chunk(3)
