@@ -9,11 +9,12 @@ NEWS := '^Collecting [^ ]+|Downloading .*[0-9]{2}\.[0-9] MB|^Installing collecte
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup study test lab book clean
+.PHONY: help setup study test fuzz lab book clean
 
 help:
 	@echo "make study   set up, run the whole study on the embedded data, build the book"
 	@echo "make test    set up, run every test"
+	@echo "make fuzz    set up, read 2,413 damaged scans (\`make test\` takes a sample)"
 	@echo "make lab     set up, open the notebooks in JupyterLab"
 	@echo "make book    set up, build the book from the latest run"
 	@echo "make setup   set up only: .venv with the pinned packages"
@@ -27,6 +28,9 @@ study: setup
 
 test: setup
 	$(BIN)/python -m pytest -q
+
+fuzz: setup
+	SKFM_FUZZ=2413 $(BIN)/python -m pytest -q -s tests/fuzz
 
 lab: setup
 	$(BIN)/jupyter lab --notebook-dir=.

@@ -15,7 +15,7 @@ from skfm_lib.data.meshes import MESH_SUFFIXES, in_millimetres, read_mesh
 from skfm_lib.data.place import place
 from skfm_lib.data.scans import read_scan, write_volume
 from skfm_lib.data.series import NOTE
-from skfm_lib.data.sources import Source, on_disk
+from skfm_lib.data.sources import Source, on_disk, without
 from skfm_lib.data.voxels import Grid, skull_grid
 from skfm_lib.errors import SkfmError
 from skfm_lib.scales import Shape
@@ -47,7 +47,8 @@ def extract_skull(
                 raise SkfmError("no voxel is bone", "a closed surface", "mend the mesh")
             checks = ", ".join(notes + _checks(placed, matrix, bone, grid)) or "ok"
     except SkfmError as problem:
-        raise SkfmError(neutral(str(problem), source, target.name)) from None
+        files = [item.path for item in source.items]
+        raise SkfmError(without(str(problem), files, target.name)) from None
     write_volume(target.with_name(f"{target.name}.nii.gz"), bone, grid)
     entry = {"stamp": stamp, "checks": checks, "series": source.note}
     entry |= {TRANSFORM: matrix.tolist(), SCAN: scan}
@@ -63,14 +64,6 @@ def finished(target: Path, stamp: str) -> str:
         return ""
     entry = json.loads(record.read_text(encoding="utf-8"))
     return entry["checks"] if entry.get("stamp") == stamp else ""
-
-
-def neutral(problem: str, source: Source, name: str) -> str:
-    """The problem with `name` in place of the source's files."""
-    for item in source.items:
-        problem = problem.replace(str(item.path), name)
-        problem = problem.replace(str(item.path.parent), name)
-    return problem if name in problem else f"{name}: {problem}"
 
 
 def read_surface(

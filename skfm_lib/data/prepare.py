@@ -9,7 +9,7 @@ from skfm_lib.data.extract import extract_skull, finished
 from skfm_lib.data.guard import Guard
 from skfm_lib.data.manifest import Skull, claim, stratified_split, write_manifest
 from skfm_lib.data.names import code, read_salt
-from skfm_lib.data.sources import Found, find_sources, read_labels
+from skfm_lib.data.sources import Found, find_sources, read_labels, without
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.errors import SkfmError
 from skfm_lib.progress import track
@@ -84,7 +84,7 @@ def prepare(
         settings |= {"test fraction": test_fraction, "seed": seed}
         claim(out, settings)
         problems = {
-            names[key]: why.replace(str(folder / key), names[key])
+            names[key]: _named(names[key], without(why, [folder / key], names[key]))
             for key, why in found.problems.items()
         }
         checks = {}

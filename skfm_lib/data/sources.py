@@ -3,7 +3,7 @@
 import csv
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -126,7 +126,10 @@ def find_sources(folder: Path, out: Path, guard: Guard) -> Found:
 
 @contextmanager
 def on_disk(source: Source) -> Iterator[list[Path]]:
-    """The source's files as paths, those in an archive unpacked for the while."""
+    """The source's files as paths, those in an archive unpacked for the while.
+
+    A SkfmError within the block names the archive in their place.
+    """
     first = source.items[0]
     if not first.member:
         yield [item.path for item in source.items]
@@ -136,7 +139,18 @@ def on_disk(source: Source) -> Iterator[list[Path]]:
         beside = PurePosixPath(first.member).parent
         wanted = [m for m in members(first.path) if PurePosixPath(m).parent == beside]
     with unpacked(first.path, wanted) as folder:
-        yield [folder / item.member for item in source.items]
+        paths = [folder / item.member for item in source.items]
+        try:
+            yield paths
+        except SkfmError as problem:
+            raise SkfmError(without(str(problem), paths, str(first.path))) from None
+
+
+def without(problem: str, paths: Iterable[Path], name: str) -> str:
+    """The text with `name` in place of the paths and of their folders."""
+    for path in paths:
+        problem = problem.replace(str(path), name).replace(str(path.parent), name)
+    return problem
 
 
 def headers_of(items: list[Item]) -> list[Slice | None]:
@@ -193,7 +207,8 @@ def _add_studies(slices: list[tuple[Slice, Item]], found: Found) -> None:
         places = {id(piece): item for piece, item in pairs}
         items = tuple(places[id(piece)] for piece in chosen)
         key += f" {chosen[0].series}"
-        found.sources.append(Source(key, items, patient or str(folder), note))
+        if all(source.key != key for source in found.sources):  # or it is a copy
+            found.sources.append(Source(key, items, patient or str(folder), note))
 
 
 def read_labels(
