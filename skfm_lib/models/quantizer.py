@@ -1,13 +1,14 @@
 """The codebook: nearest code, and codes learned as moving averages (paper §3.2)."""
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
-CHUNK = 1 << 26  # float64 distances held at a time: 0.5 GB
 from skfm_lib import distributed
 
+CHUNK = 1 << 26  # float64 distances held at a time: 0.5 GB
 DEAD = 1 / 44  # of the mean usage: the absolute 1.0 of Khader et al. at paper scale
 SMOOTHING = 1e-7
 
@@ -26,12 +27,15 @@ def nearest_code(
 
 
 def _nearest_by_tree(z: Tensor, codebook: Tensor) -> Tensor:
-    """A k-d tree over the codes: on a CPU faster than any table of distances."""
-    nearby = [1, 2] if len(codebook) > 1 else [1]  # two, to see ties
-    distance, found = cKDTree(codebook.double().numpy()).query(
-        z.double().numpy(), k=nearby, workers=-1
-    )
-    nearest = torch.from_numpy(found[:, 0])
+    """A k-d tree over the codes: on a CPU faster than any table of distances.
+
+    Equal codes, as revived ones can be, are one point of the tree; where two
+    different codes are equally near, the table decides.
+    """
+    codes, first = np.unique(codebook.double().numpy(), axis=0, return_index=True)
+    nearby = [1, 2] if len(codes) > 1 else [1]  # two, to see ties
+    distance, found = cKDTree(codes).query(z.double().numpy(), k=nearby, workers=-1)
+    nearest = torch.from_numpy(first[found[:, 0]])
     tied = torch.from_numpy(distance[:, 0] == distance[:, -1])
     if tied.any() and len(nearby) == 2:
         nearest[tied] = _nearest_by_table(z[tied], codebook)
@@ -98,12 +102,12 @@ class Codebook(nn.Module):
         z, indices = _flat(z), indices.flatten()
         counts = torch.bincount(indices, minlength=len(self.usage)).float()
         sums = torch.zeros_like(self.sums).index_add_(0, indices, z)
+        distributed.add(counts)
+        distributed.add(sums)
         self.updates += 1
         share = max(1 - self.decay, 9 / (9 + self.updates.item()))
         self.usage.lerp_(counts, share)
         self.sums.lerp_(sums, share)
-        distributed.add(counts)
-        distributed.add(sums)
         mean = self.usage.mean()
         smooth = (self.usage + SMOOTHING) / (1 + SMOOTHING / mean)
         self.vectors.copy_(self.sums / smooth[:, None])
