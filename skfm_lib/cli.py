@@ -25,6 +25,7 @@ EPILOG = """examples:
   skfm prepare SCANS --out data/ward7        scans or meshes to a data set
   skfm sample                                a public head CT to try that on
   skfm study --run ward7 --data data/ward7   the study on them
+  skfm plan --preset paper --memory 24       memory and time of every stage
   skfm generate --qs 5 --count 8 --out skulls
   skfm export SKULL --out a.stl --like SCAN  back into the patient's own frame
 """
@@ -127,6 +128,17 @@ def book(options: argparse.Namespace) -> int:
     return subprocess.run(command, cwd=project_root(), check=False).returncode
 
 
+def plan(options: argparse.Namespace) -> int:
+    """Say what memory and time a study would take on this machine."""
+    from skfm_lib.plan import GIB, as_text, forecast
+    from skfm_lib.presets import preset
+
+    found = forecast(preset(options.preset))
+    print(as_text(found, options.memory))
+    limit = options.memory or float("inf")
+    return 1 if any(one.memory > limit * GIB for one in found) else 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "skfm",
@@ -140,6 +152,9 @@ def _parser() -> argparse.ArgumentParser:
     _train_command(commands)
     add_data_commands(commands, _add)
     _generate_command(commands)
+    command = _add(commands, "plan", plan)
+    command.add_argument("--preset", default="quick", help=f"{', '.join(NAMES)}")
+    command.add_argument("--memory", type=float, help="GiB that there are")
     command = _add(commands, "status", status)
     command = _add(commands, "book", book)
     command.add_argument("--fresh", action="store_true", help="build every page anew")

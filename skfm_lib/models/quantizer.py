@@ -21,9 +21,7 @@ def nearest_code(
     Equal to ``argmin`` over the full matrix of Euclidean distances in float64, the
     first of equal codes; that matrix (47 GB at the paper's size) is never formed.
     """
-    if z.device.type == "cpu":
-        return _nearest_by_tree(z, codebook)
-    return _nearest_by_table(z, codebook)
+    return torch.ops.skfm.nearest_code(z, codebook)
 
 
 def _nearest_by_tree(z: Tensor, codebook: Tensor) -> Tensor:
@@ -53,6 +51,14 @@ def _nearest_by_table(z: Tensor, codebook: Tensor) -> Tensor:
     parts = (torch.cdist(p.double(), codes, compute_mode=exact) for p in z.split(rows))
     found = [distances.argmin(1) for distances in parts]
     return torch.cat(found)
+
+
+# An operation of PyTorch's, so that a plan can be made on tensors without data.
+LIBRARY = torch.library.Library("skfm", "DEF")
+LIBRARY.define("nearest_code(Tensor z, Tensor codebook) -> Tensor")
+LIBRARY.impl("nearest_code", _nearest_by_tree, "CPU")
+LIBRARY.impl("nearest_code", _nearest_by_table, "CUDA")
+LIBRARY.impl("nearest_code", lambda z, _: z.new_empty(len(z), dtype=torch.long), "Meta")
 
 
 class Codebook(nn.Module):

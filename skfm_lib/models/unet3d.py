@@ -162,10 +162,10 @@ def _per_sample(
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """t, quality and d as (b,) tensors on z_t's device; QS outside 0, 2–6 raise."""
     t = torch.as_tensor(t, dtype=torch.float32, device=z_t.device)
+    asked = quality.unique().tolist() if torch.is_tensor(quality) else [quality]
+    if not {presets.NO_LABEL, *presets.QUALITY_SCORES}.issuperset(asked):
+        raise SkfmError(f"quality score {quality}", "2 to 6 (0: no label)")
     quality = torch.as_tensor(quality, device=z_t.device)
-    known = torch.tensor((presets.NO_LABEL, *presets.QUALITY_SCORES)).to(z_t.device)
-    if not torch.isin(quality, known).all():
-        raise SkfmError(f"quality score {quality.tolist()}", "2 to 6 (0: no label)")
     if d is not None:
         d = torch.as_tensor(d, dtype=torch.float32, device=z_t.device).expand(len(z_t))
     return t.expand(len(z_t)), quality.expand(len(z_t)), d
