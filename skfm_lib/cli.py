@@ -16,6 +16,7 @@ from skfm_lib.presets import NAMES, QUALITY_SCORES
 from skfm_lib.study import open_study, project_root, read_json
 
 CORE = ("01", "02", "03", "04", "05", "06")
+LONGER = ("13", "12")
 REAL_SCAN = "11"
 MODELS = ("otfm", "ddpm", "shortcut")
 EPILOG = """examples:
@@ -55,7 +56,8 @@ def study(options: argparse.Namespace) -> None:
     scans = real_scans()
     if not scans.is_dir():
         print(f"chapter {REAL_SCAN} is skipped: no folder {scans} with a head CT")
-    for number in (*CORE, REAL_SCAN) if scans.is_dir() else CORE:
+    chapters = [*CORE, *(LONGER if options.all else ())]
+    for number in chapters + [REAL_SCAN] * scans.is_dir():
         options.notebook, options.parameters = number, []
         if options.data and number == CORE[0]:
             options.parameters = [("data", str(options.data.resolve()))]
@@ -186,6 +188,7 @@ def _study_command(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "--data", type=Path, help="a data set of `skfm prepare`; else phantoms"
     )
+    command.add_argument("--all", action="store_true", help="longer chapters, too")
 
 
 def _run_command(commands: argparse._SubParsersAction) -> None:
