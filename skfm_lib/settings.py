@@ -121,6 +121,12 @@ class Completer(Training):
     ratios: tuple[int, int]  # points out for one in, of the two refinements
     width: int  # channels of the first layer; 64 as published
 
+    @property
+    def outputs(self) -> tuple[int, int, int]:
+        """Points of the three outputs: 512, 2048 and 8192 for 4096 points in."""
+        coarse, (first, second) = self.points // 8, self.ratios
+        return coarse, coarse * first, coarse * first * second
+
 
 @dataclass(frozen=True)
 class Sampling(Settings):

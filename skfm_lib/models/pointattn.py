@@ -96,7 +96,7 @@ class Seeds(nn.Module):
 
 
 class Refine(nn.Module):
-    """`ratio` points for each of (b, n, 3), moved by learned offsets."""
+    """`ratio` points for each of (b, n, 3), moved by learned offsets, at first none."""
 
     def __init__(self, width: int, ratio: int, feed: int) -> None:
         super().__init__()
@@ -111,6 +111,7 @@ class Refine(nn.Module):
         self.expand = nn.Linear(many, many)
         self.join = nn.Linear(4 * width, 2 * width)
         self.offset = Float32(*mlp(2 * width, width, 3))
+        nn.init.zeros_(self.offset[-1].weight), nn.init.zeros_(self.offset[-1].bias)
 
     def forward(self, points: Tensor, whole: Tensor) -> Tensor:
         """See the class; whole (b, 8 · width) is the global feature."""

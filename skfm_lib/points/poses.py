@@ -46,7 +46,8 @@ def to_rotation(matrix: Tensor) -> Tensor:
     Least squares; never a reflection (Levinson et al. 2020).  Its gradient is finite
     wherever the rotation is unique, even at equal singular values as the identity has.
     """
-    return _Nearest.apply(matrix)
+    with torch.autocast(matrix.device.type, enabled=False):
+        return _Nearest.apply(matrix)
 
 
 class _Nearest(torch.autograd.Function):

@@ -1,0 +1,148 @@
+"""Skulls into their canonical pose: the aligner trained, tried, and what it must beat.
+
+Paper §4.3 and E.1: skulls that lie in one pose are moved at random, and the network
+is to bring every point back to its place.
+"""
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from skfm_lib import presets
+from skfm_lib.data.clouds import CloudSet
+from skfm_lib.data.register import apply, rigid_icp
+from skfm_lib.device import Device
+from skfm_lib.models import Aligner
+from skfm_lib.models.places import SCALE
+from skfm_lib.points import apply_pose, random_poses, to_rotation
+from skfm_lib.progress import track
+from skfm_lib.seeds import batch_indices, generator, seed_of
+from skfm_lib.study import Stage
+from skfm_lib.training import Trainer, load_weights, save_weights
+
+WEIGHTS = "aligner.safetensors"
+BATCH = 16  # skulls aligned at a time in evaluation
+ICP_POINTS, ICP_STEPS, ICP_KEEP = 1024, 100, 0.8  # as `data.place` fits its skulls
+
+
+def train_aligner(
+    stage: Stage, clouds: CloudSet, settings: presets.Aligner, device: Device
+) -> tuple[Aligner, dict[str, list[float]]]:
+    """Train on clouds in the canonical pose, resuming; (network, history).
+
+    Per step: a batch of clouds of settings.points points, each drawn anew from its
+    surface and moved by a pose of its own, and the L1 distance between the cloud
+    brought back and the cloud as it was, here in units of the network's scale.  The
+    history has the mean distance of the points, mm, beside it.  Weights go to the
+    stage's folder.
+    """
+    seed = seed_of(stage.settings["seed"], "aligner")
+    torch.manual_seed(seed)
+    model = Aligner(settings)
+    trainer = Trainer(model, settings, device, stage.folder, stage.fingerprint)
+    for step in trainer.steps("Aligner"):
+        chosen = batch_indices(seed, step, len(clouds), settings.batch)
+        random = generator(seed, "points", step)
+        still = device.place(clouds.draw(chosen, settings.points, random))
+        moved, _, _ = moved_clouds(still, settings, seed_of(seed, "poses", step))
+        with device.autocast():
+            aligned, _, _ = trainer.model(moved)
+        distance = (aligned.detach() - still).norm(dim=-1).mean()
+        trainer.descend(F.l1_loss(aligned, still) / SCALE, distance=distance)
+    save_weights(trainer.model, stage.folder / WEIGHTS, settings.as_dict())
+    return trainer.model.eval(), trainer.history
+
+
+def load_aligner(stage: Stage, settings: presets.Aligner, device: Device) -> Aligner:
+    """The aligner that a finished stage trained, ready to use."""
+    model = Aligner(settings)
+    load_weights(model, stage.folder / WEIGHTS)
+    return device.place(model).eval()
+
+
+def moved_clouds(
+    clouds: Tensor, settings: presets.Aligner, seed: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Clouds (b, n, 3), each moved by a random pose, and the poses (R, t)."""
+    poses = random_poses(len(clouds), settings.degrees, settings.millimetres, seed)
+    rotation, translation = (part.to(clouds.device) for part in poses)
+    return apply_pose(clouds, rotation, translation), rotation, translation
+
+
+@torch.no_grad()
+def align(model: Aligner, points: Tensor, device: Device) -> tuple[Tensor, Tensor]:
+    """The motions (R, t) that a trained aligner gives for clouds (b, n, 3), on the CPU.
+
+    R may be any matrix if the network was trained on raw ones.
+    """
+    parts = []
+    for part in points.split(BATCH):
+        with device.autocast():
+            _, rotation, translation = model(device.place(part))
+        parts.append((rotation.cpu(), translation.cpu()))
+    rotations, translations = zip(*parts)
+    return torch.cat(rotations), torch.cat(translations)
+
+
+def rigid(
+    points: Tensor, rotation: Tensor, translation: Tensor
+) -> tuple[Tensor, Tensor]:
+    """(R, t) with R projected to a rotation and the clouds' means kept in place."""
+    mean = points.mean(1, keepdim=True)
+    place, turn = apply_pose(mean, rotation, translation), to_rotation(rotation)
+    return turn, (place - apply_pose(mean, turn))[:, 0]
+
+
+def alignment_errors(
+    model: Aligner, clouds: CloudSet, device: Device, seed: int
+) -> pd.DataFrame:
+    """Mean distance of a skull's points from their true places, mm: a row a skull.
+
+    unaligned  after the random pose, which depends on (seed, order of the skulls)
+    raw        after the network's matrices as they are (the paper's measure)
+    projected  after these are made rotations: what can be done to a scan
+    """
+    still, moved = _test_clouds(clouds, model.settings, seed)
+    rotation, translation = align(model, moved, device)
+    raw = apply_pose(moved, rotation, translation)
+    projected = apply_pose(moved, *rigid(moved, rotation, translation))
+    errors = {"unaligned": moved, "raw": raw, "projected": projected}
+    table = {name: _distances(cloud, still) for name, cloud in errors.items()}
+    return pd.DataFrame({"name": clouds.names, "quality": clouds.qualities, **table})
+
+
+def icp_errors(
+    clouds: CloudSet,
+    reference: tuple[np.ndarray, np.ndarray],
+    settings: presets.Aligner,
+    seed: int,
+) -> np.ndarray:
+    """The classical baseline: iterative closest points from the same poses, mm.
+
+    reference  points and unit normals (m, 3) of a whole skull in the canonical pose
+
+    One mean distance for each skull, in the order of `alignment_errors`.
+    """
+    still, moved = _test_clouds(clouds, settings, seed)
+    target, normals = reference
+    back = []
+    for cloud in track(moved.double().numpy(), "ICP"):
+        some = cloud[:ICP_POINTS]
+        matrix, _ = rigid_icp(some, target, ICP_KEEP, normals, ICP_STEPS)
+        back.append(torch.from_numpy(apply(matrix, cloud)))
+    return _distances(torch.stack(back), still)
+
+
+def _test_clouds(
+    clouds: CloudSet, settings: presets.Aligner, seed: int
+) -> tuple[Tensor, Tensor]:
+    """The clouds as they lie and as they are moved for the test."""
+    still = clouds.first(settings.points)
+    return still, moved_clouds(still, settings, seed_of(seed, "test poses"))[0]
+
+
+def _distances(clouds: Tensor, still: Tensor) -> np.ndarray:
+    """Mean distance of corresponding points, mm, for each cloud."""
+    return (clouds - still).norm(dim=-1).mean(1).double().numpy()

@@ -1,0 +1,46 @@
+"""Defects: cuboids cut out of skulls (paper §4.3, after Mazzocchetti et al. 2024)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from skfm_lib.errors import SkfmError
+
+SIDES = (30.0, 100.0)  # mm; "cuboids sized between 3 cm and 10 cm"
+SHARES = (0.02, 0.3)  # of the points that a defect may take: no chip, no half skull
+TRIES = 1000
+
+
+@dataclass(frozen=True)
+class Cuboid:
+    """A box anywhere: centre (3,), half its sides (3,), its axes as rows (3, 3); mm."""
+
+    centre: np.ndarray
+    half: np.ndarray
+    axes: np.ndarray
+
+    def holds(self, points: np.ndarray, margin: float = 0.0) -> np.ndarray:
+        """Which of the points (n, 3) lie inside, or at most `margin` mm from a side."""
+        offsets = np.abs((points - self.centre) @ self.axes.T)
+        return (offsets <= self.half + margin).all(axis=1)
+
+
+def draw_defect(points: np.ndarray, seed: int) -> Cuboid:
+    """A cuboid in random pose around a random one of the points (n, 3), mm.
+
+    Every side is U(30, 100) mm.  Drawn again until it takes a share of the points
+    within SHARES; raises SkfmError when it never does.
+    """
+    random = np.random.default_rng(seed)
+    for _ in range(TRIES):
+        centre = points[random.integers(len(points))]
+        axes = Rotation.random(None, random).as_matrix()
+        cuboid = Cuboid(centre, random.uniform(*SIDES, 3) / 2, axes)
+        if SHARES[0] <= cuboid.holds(points).mean() <= SHARES[1]:
+            return cuboid
+    raise SkfmError(
+        f"none of {TRIES} cuboids takes {SHARES[0]:.0%} to {SHARES[1]:.0%} of it",
+        "a cloud of the size of a skull, in mm",
+        "check its unit and look for points far outside",
+    )
