@@ -32,29 +32,39 @@ def loss_curves(histories: dict[str, dict[str, list[float]]], name: str) -> Figu
 def sweep_curves(panels: Panels, cost: str, quality: str) -> Figure:
     """Quality over cost: a panel a reference, whose noise is shaded, a line a method.
 
-    Both axes are logarithmic, but quality is linear within the noise around 0, which
-    an unbiased distance may reach.  Intervals are shaded along the lines.
+    Both axes are logarithmic; where an unbiased distance reaches 0, quality is linear
+    within the noise around it.  Intervals are shaded along the lines, as far as the
+    values themselves reach.
     """
     width = 0.4 + 4.2 * len(panels)
     figure, axes = plt.subplots(
         1,
         len(panels),
         figsize=(width, 3.8),
-        sharey=True,
         squeeze=False,
         layout="constrained",
     )
-    linear = min(band.high - band.low for band, _ in panels.values()) / 2
     for axis, (title, (band, lines)) in zip(axes[0], panels.items()):
         axis.axhspan(band.low, band.high, color="0.85", label="noise of the reference")
         for label, points, *style in zip(lines, lines.values(), COLOURS, MARKERS):
             _line(axis, points, label, *style)
         axis.set(xlabel=cost, xscale="log", title=title)
-        axis.set_yscale("symlog", linthresh=max(linear, 1e-9))
+        _scale(axis, band, [v.value for line in lines.values() for _, v in line])
         axis.grid(alpha=0.25)
         axis.legend(frameon=False, fontsize=8)
     axes[0, 0].set_ylabel(quality)
     return figure
+
+
+def _scale(axis: Axes, band: Interval, values: list[float]) -> None:
+    """A scale for positive values, or one that goes through 0."""
+    if min(values) > 0:
+        axis.set_yscale("log")
+        axis.set_ylim(min(values) / 1.5, max(values) * 1.5)
+        return
+    noise = max((band.high - band.low) / 2, 1e-9)
+    axis.set_yscale("symlog", linthresh=noise)
+    axis.set_ylim(min(*values, band.low) - noise, max(*values, band.high) * 1.5)
 
 
 def _line(
