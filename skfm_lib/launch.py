@@ -1,8 +1,8 @@
 """Start the processes that train together on one machine, and look after them.
 
 They meet as torchrun's do, but torchrun itself would not do: it turns every exit
-status into 1, ends itself on SIGUSR1, and gives processes that are saving no more
-than 30 seconds.
+status into 1, and by default it ends itself on SIGUSR1 and gives processes that are
+saving no more than 30 seconds.
 """
 
 import contextlib

@@ -75,6 +75,7 @@ class Trainer:
         way, save, and raise Interrupted.
         """
         saved, total = time.monotonic(), self.settings.steps
+        self._warned = False
         if self.step == total:
             return
         with (

@@ -8,7 +8,7 @@ from skfm_lib.cli import main
 from skfm_lib.study import open_study
 
 SOURCES = Path(__file__).parents[1] / "notebooks"
-COMMANDS = ("study", "run", "prepare", "export", "sample", "generate")
+COMMANDS = ("study", "run", "train", "prepare", "export", "sample", "generate")
 COMMANDS += ("status", "book")
 
 
@@ -60,6 +60,8 @@ def test_the_help_lists_every_command_and_examples(capsys):
         ["generate", "--qs", "5", "--out", "x", "--model", "gan"],
         ["run", "03", "--seed", "one"],
         ["run", "03", "-p", "steps"],
+        ["train", "05"],
+        ["train", "02", "--devices", "two"],
     ],
 )
 def test_words_it_does_not_know_end_with_two(words, project, capsys):
