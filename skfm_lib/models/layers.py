@@ -23,12 +23,19 @@ def precision(x: Tensor, kernel: int) -> torch.dtype:
 
 
 class Conv3d(nn.Conv3d):
-    """`nn.Conv3d` in a `precision` that is safe for its kernel."""
+    """`nn.Conv3d` in a `precision` that is safe for its kernel.
+
+    Padding short sides beforehand is often enough to make them longer than it.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
-        kind = precision(x, max(self.kernel_size))
+        longest, pad = max(self.kernel_size), self.padding
+        if min(x.shape[-3:]) <= longest and torch.is_grad_enabled():
+            x = F.pad(x, [side for n in reversed(pad) for side in (n, n)])
+            pad = (0, 0, 0)
+        kind = precision(x, longest)
         with torch.autocast(x.device.type, enabled=kind != torch.float32, dtype=kind):
-            return super().forward(x.to(kind))
+            return F.conv3d(x.to(kind), self.weight, self.bias, self.stride, pad)
 
 
 class Readout(nn.Conv3d):
