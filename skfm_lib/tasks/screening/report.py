@@ -1,0 +1,90 @@
+"""Table 9 from verdicts: shares of skulls, with intervals and beside false alarms."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from skfm_lib.metrics import Interval
+from skfm_lib.metrics.intervals import difference
+from skfm_lib.tasks.privacy_measures import wilson
+from skfm_lib.tasks.screening.examine import MEASURES
+from skfm_lib.tasks.screening.limits import Limits
+from skfm_lib.tasks.screening.norm import Verdicts
+
+Rows = dict[str, dict[str, str]]
+Sets = Mapping[str, Verdicts]
+
+
+def share(flags: np.ndarray) -> Interval:
+    """The share of True in `flags` (n,), with Wilson's 95 % interval."""
+    return wilson(int(flags.sum()), len(flags))
+
+
+def percent(part: Interval | float) -> str:
+    """A share as text: ``4.3 % (2.1–8.5)`` with its interval, or ``4.3 %``."""
+    if not isinstance(part, Interval):
+        return f"{100 * part:.3g} %"
+    value, low, high = (100 * x for x in part)
+    return f"{value:.3g} % ({low:.2g}–{high:.2g})"
+
+
+def table_9(sets: Sets, held_out: Verdicts) -> dict[str, dict[str, Interval]]:
+    """The columns of Table 9 for each set, and what is left beyond false alarms.
+
+    failed generations   some measure is beyond its limit
+    conditioning errors  the score shown is not the one asked for
+    either               one of the two
+    beyond chance        failed generations less those among `held_out` real skulls
+    """
+    chance = share(held_out.failed)
+    rows = {}
+    for name, verdicts in sets.items():
+        failed = share(verdicts.failed)
+        rows[name] = {
+            "failed generations": failed,
+            "conditioning errors": share(verdicts.misled),
+            "either": share(verdicts.failed | verdicts.misled),
+        }
+        if verdicts is not held_out:
+            rows[name]["beyond chance"] = difference(failed, chance)
+    return rows
+
+
+def by_measure(sets: Sets, limits: Limits) -> Rows:
+    """How many skulls each measure fails alone; the share of real ones it was set to.
+
+    A skull may fail by several measures.
+    """
+    return {
+        measure.name: {
+            "tail": measure.tail,
+            "set to fail": percent(float(limits.share[m])),
+            **{name: str(int((v.excess[:, m] > 0).sum())) for name, v in sets.items()},
+        }
+        for m, measure in enumerate(MEASURES)
+    }
+
+
+def by_score(sets: Sets) -> Rows:
+    """Failed and mis-conditioned skulls among those asked for, by quality score."""
+    rows = {}
+    for name, verdicts in sets.items():
+        for label, flags in (("failed", verdicts.failed), ("misled", verdicts.misled)):
+            asked = {q: verdicts.asked == q for q in np.unique(verdicts.asked)}
+            rows[f"{name}, {label}"] = {
+                f"QS {q}": f"{int(flags[mine].sum())} of {int(mine.sum())}"
+                for q, mine in asked.items()
+            }
+    return rows
+
+
+def confusion(verdicts: Verdicts) -> dict[str, dict[str, int]]:
+    """Score asked for (row) against score shown (column), numbers of skulls."""
+    scores = np.union1d(verdicts.asked, verdicts.shown)
+    return {
+        f"QS {a}": {
+            f"shows QS {s}": int(((verdicts.asked == a) & (verdicts.shown == s)).sum())
+            for s in scores
+        }
+        for a in scores
+    }
