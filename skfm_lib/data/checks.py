@@ -1,6 +1,5 @@
 """What makes an image no scan of a head, said before any work is done on it."""
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from skfm_lib.data.files import suffix
+from skfm_lib.data.whole import NIFTI, elsewhere
 from skfm_lib.errors import SkfmError
 
 SPACING_LIMITS = (0.05, 10.0)  # mm: micro-CT to the thickest clinical slices
@@ -15,16 +15,13 @@ EXTENT_LIMITS = (50.0, 600.0)  # mm: part of a skull to a whole gantry's field o
 THICK, UNEVEN = 3.0, 2.0  # mm, and times the smallest side: voxels that hide a skull
 MOST_VOXELS = 300_000_000  # 512×512×1100
 SQUARE = 1e-3  # how far from 0 the products of two axes may be, if at right angles
-ELSEWHERE = re.compile(r"^(?:ElementDataFile *=|data ?file:) *(.*?)\s*$", re.I | re.M)
 
 
 def check_attached(path: Path) -> None:
     """Voxels in another file lie beside the header, not anywhere on the disk."""
-    if suffix(path) in (".nii", ".nii.gz"):
+    if suffix(path) in NIFTI:
         return
-    with path.open("rb") as stream:
-        header = stream.read(1 << 16).split(b"\n\n")[0].decode("latin-1")
-    for name in ELSEWHERE.findall(header):
+    for name in elsewhere(path):
         if "/" in name or "\\" in name or "%" in name or name.startswith("LIST"):
             raise SkfmError(
                 f"{path}: its voxels are in several files or in another folder",

@@ -7,9 +7,10 @@ from pathlib import Path
 from skfm_lib.data.bone import THRESHOLD
 from skfm_lib.data.extract import extract_skull, finished
 from skfm_lib.data.guard import Guard
+from skfm_lib.data.labels import Label, read_labels
 from skfm_lib.data.manifest import Skull, claim, stratified_split, write_manifest
 from skfm_lib.data.names import code, read_salt
-from skfm_lib.data.sources import Found, find_sources, read_labels, without
+from skfm_lib.data.sources import Found, find_sources, without
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.errors import SkfmError
 from skfm_lib.progress import track
@@ -62,8 +63,9 @@ def prepare(
                    its record (see `extract_skull`)
     shape          (D, H, W) of the volumes, on ``skull_grid(shape)``
     threshold      HU of bone
-    labels         table name,quality; by default ``labels.csv`` in `folder`.  Scans
-                   without a label go to the split "unlabelled"
+    labels         table name,quality and perhaps threshold (see `labels`); by default
+                   ``labels.csv`` in `folder`.  Scans without a quality go to the split
+                   "unlabelled"
     strict         raise at the first scan that fails, instead of reporting it
     test_fraction  of the labelled scans, stratified by quality, drawn from `seed`
     keep_names     call scans by their files' names, not by codes (see `names`): for
@@ -76,7 +78,7 @@ def prepare(
     folder, out = Path(folder), Path(out)
     with Guard() as guard:
         found = find_sources(folder, out, guard)
-        qualities = read_labels(folder, labels, found.sources)
+        table = read_labels(folder, labels, found.sources)
         salt = read_salt(out)
         names = _names(found, salt, keep_names)
         settings = {"made from": code(salt, str(folder.resolve()))}
@@ -91,18 +93,18 @@ def prepare(
         for source in track(found.sources, "Preparing scans"):
             if strict and problems:
                 break
-            target, stamp = (
-                out / "volumes" / names[source.key],
-                code(salt, source.stamp),
-            )
+            own = table.get(source.key, Label()).threshold or threshold
+            target = out / "volumes" / names[source.key]
+            stamp = code(salt, f"{source.stamp} {own}")
             try:
                 checks[source.key] = finished(target, stamp) or guard(
-                    extract_skull, source, target, shape, threshold, stamp
+                    extract_skull, source, target, shape, own, stamp
                 )
             except SkfmError as problem:
                 problems[target.name] = _named(target.name, str(problem))
     if problems and (strict or not checks):
         raise SkfmError(_first(problems, len(found.sources), folder, strict))
+    qualities = {key: label.quality for key, label in table.items() if label.quality}
     splits = _splits(list(checks), qualities, test_fraction, seed)
     skulls = [
         Skull(

@@ -20,8 +20,6 @@ from skfm_lib.data.checks import (
 from skfm_lib.data.files import (
     check_present,
     check_suffix,
-    cut_short,
-    nifti_floats,
     replacing,
     suffix,
     unreadable,
@@ -32,6 +30,7 @@ from skfm_lib.data.meshes import read_mesh as read_mesh
 from skfm_lib.data.meshes import write_mesh as write_mesh
 from skfm_lib.data.series import NOTE, read_series
 from skfm_lib.data.voxels import Grid
+from skfm_lib.data.whole import NIFTI, cut_short, nifti_floats
 from skfm_lib.errors import SkfmError
 
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".inv3")
@@ -153,9 +152,24 @@ def _read_image(path: Path) -> sitk.Image:
         check_voxels(path, reader)
         if cut := cut_short(path, reader):
             raise unreadable(path, cut)
-        return reader.Execute()
+        image = reader.Execute()
+        image.SetMetaData(NOTE, _unsaid(path, image))
+        return image
     except RuntimeError as reason:
         raise unreadable(path) from reason
+
+
+def _unsaid(path: Path, image: sitk.Image) -> str:
+    """A note on a NIfTI or NRRD file that does not place its axes in the patient."""
+    keys = set(image.GetMetaDataKeys())
+    if suffix(path) in NIFTI:
+        codes = {
+            image.GetMetaData(k) for k in ("qform_code", "sform_code") if k in keys
+        }
+        said = codes != {"0"}
+    else:
+        said = suffix(path) not in (".nrrd", ".nhdr") or "NRRD_space" in keys
+    return "" if said else "the file does not say which side is left"
 
 
 def _pixel_type(image: sitk.Image) -> int:
@@ -171,7 +185,7 @@ def _not_finite(path: Path, image: sitk.Image) -> int:
     """How many voxels are NaN or infinite; ITK reads those of NIfTI files as 0."""
     if image.GetPixelID() == sitk.sitkInt16:
         return 0
-    if suffix(path) in (".nii", ".nii.gz"):
+    if suffix(path) in NIFTI:
         values = nifti_floats(path)
     else:
         values = sitk.GetArrayViewFromImage(image)

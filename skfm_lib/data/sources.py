@@ -1,6 +1,5 @@
 """A user's folder: which files are scans, and which belong to one patient."""
 
-import csv
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -14,7 +13,6 @@ from skfm_lib.data.files import stem, suffix
 from skfm_lib.data.guard import Guard, patience, time_limit
 from skfm_lib.data.scans import MESH_SUFFIXES, VOLUME_SUFFIXES
 from skfm_lib.errors import SkfmError
-from skfm_lib.presets import QUALITY_SCORES
 from skfm_lib.progress import track
 
 SCAN_SUFFIXES = VOLUME_SUFFIXES + MESH_SUFFIXES
@@ -209,44 +207,3 @@ def _add_studies(slices: list[tuple[Slice, Item]], found: Found) -> None:
         key += f" {chosen[0].series}"
         if all(source.key != key for source in found.sources):  # or it is a copy
             found.sources.append(Source(key, items, patient or str(folder), note))
-
-
-def read_labels(
-    folder: Path, table: Path | None, sources: list[Source]
-) -> dict[str, int]:
-    """Key → quality score, from `table` or ``labels.csv`` in `folder`.
-
-    The table has the columns name (see `Source.names`) and quality.  Without a table
-    nothing is labelled.  SkfmError, which quotes no name, for a missing or unreadable
-    table, a quality other than 2–6, a scan twice, or a name of no scan or of several.
-    """
-    path = Path(table or folder / "labels.csv")
-    if table is None and not path.exists():
-        return {}
-    if not path.is_file():
-        raise SkfmError(f"{path} does not exist", "a table name,quality", "write it")
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.DictReader(stream, skipinitialspace=True)
-        if not {"name", "quality"} <= set(reader.fieldnames or ()):
-            expected = "name,quality in the first line"
-            raise SkfmError(f"{path}: other columns", expected, "mend the table")
-        qualities: dict[str, int] = {}
-        for row in reader:
-            where = f"{path} line {reader.line_num}"
-            source = _named(row["name"] or "", sources, where)
-            if source.key in qualities:
-                remedy = "remove one of the lines"
-                raise SkfmError(f"{where}: a scan labelled twice", "one line", remedy)
-            if row["quality"] not in map(str, QUALITY_SCORES):
-                found = f"{where}: quality {row['quality']!r}"
-                raise SkfmError(found, "a quality score of 2–6", "mend the line")
-            qualities[source.key] = int(row["quality"])
-    return qualities
-
-
-def _named(name: str, sources: list[Source], where: str) -> Source:
-    fitting = [source for source in sources if name in source.names]
-    if len(fitting) != 1:
-        found = f"{where}: {len(fitting)} scans have that name"
-        raise SkfmError(found, "the name of one scan", "mend or remove the line")
-    return fitting[0]

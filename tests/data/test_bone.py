@@ -105,6 +105,16 @@ def test_what_is_no_ct_is_said():
         bone_mesh(scan(CRUMB, bone=900, air=-1000))
 
 
+def test_metal_does_not_swell():
+    crown = (abs(X) < 7) & (abs(Y - 66) < 7) & (abs(Z) < 7)
+    values = sitk.GetArrayFromImage(scan(shell(), crown))
+    values[crown.transpose(2, 1, 0)] = 30000
+    image = scan(shell(), crown)
+    metal = sitk.GetImageFromArray(values)
+    metal.CopyInformation(image)
+    assert bone_mesh(metal).volume == pytest.approx(bone_mesh(image).volume, rel=0.01)
+
+
 def test_closing_is_itks():
     values = np.random.default_rng(0).normal(size=(9, 10, 11)).astype(np.float32)
     ours = _filtered(np.minimum, _filtered(np.maximum, values))

@@ -2,6 +2,10 @@
 
 import json
 import os
+import resource
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +120,14 @@ def test_a_changed_scan_is_done_anew(tmp_path):
     assert len(stamps) == 2
 
 
+def test_a_threshold_of_its_own(scans, tmp_path):
+    table = tmp_path / "t.csv"
+    table.write_text("name,quality,threshold\ndeep/ct.nii.gz,,1200\n", "utf-8")
+    report = prepare(scans, tmp_path / "out", SHAPE, labels=table, keep_names=True)
+    assert [s.name for s in report.skulls] == ["mesh ü"]
+    assert "no voxel above 1200 HU" in report.problems["ct"]
+
+
 def test_strict_raises_at_the_first_bad_scan(scans, tmp_path):
     with pytest.raises(SkfmError, match="cannot be read .the file is cut short"):
         prepare(scans, tmp_path / "out", shape=SHAPE, strict=True)
@@ -128,6 +140,7 @@ def test_strict_raises_at_the_first_bad_scan(scans, tmp_path):
         ("name,quality\nct,1\n", "line 2: quality '1'"),
         ("name,quality\nct,7\n", "line 2: quality '7'"),
         ("name,quality\nct,\n", "line 2: quality ''"),
+        ("name,quality,threshold\nct,,high\n", "line 2: threshold 'high'"),
         ("name,quality\nother,3\n", "line 2: 0 scans have that name"),
         ("name,quality\nct,3\ndeep/ct.nii.gz,3\n", "line 3: a scan labelled twice"),
         ("id,qs\nct,3\n", "columns"),
@@ -166,6 +179,26 @@ def test_an_output_that_cannot_be_written_is_said_at_once(scans, tmp_path):
         (tmp_path / "locked").mkdir(mode=0o500)
         with pytest.raises(SkfmError, match="out.salt could not be written"):
             prepare(scans, tmp_path / "locked" / "out")
+
+
+def test_a_full_disk_ends_in_one_line_and_leaves_no_half_file(scans, tmp_path):
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (900, 900))
+
+    words = ["prepare", str(scans), "--out", str(tmp_path / "out"), "--preset", "tiny"]
+    done = subprocess.run(
+        [sys.executable, "-c", f"from skfm_lib.cli import main; exit(main({words}))"],
+        preexec_fn=limit,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": ":".join(sys.path), "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    assert done.returncode == 1 and last.startswith("skfm: none of the 3 scans")
+    assert "could not be written (File too large)" in last
+    kept = [p.name for p in (tmp_path / "out").rglob("*") if p.is_file()]
+    assert kept == ["settings.json"]
 
 
 def test_a_mesh_in_lps_is_turned():

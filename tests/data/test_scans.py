@@ -16,6 +16,7 @@ from skfm_lib.data.scans import (
     read_volume,
     write_volume,
 )
+from skfm_lib.data.series import NOTE
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.errors import SkfmError
 
@@ -66,6 +67,80 @@ def test_a_scan_in_any_axis_order_comes_out_as_ras(tmp_path):
     point = scan.TransformIndexToPhysicalPoint((7, 8, 9))
     index = image.TransformPhysicalPointToIndex(point)
     assert scan[7, 8, 9] == image[index] and scan.GetPixelID() == sitk.sitkInt16
+
+
+def test_oblique_and_left_handed_axes_keep_every_voxel_in_place(tmp_path):
+    turn = np.array([[0.96, -0.28, 0], [0.28, 0.96, 0], [0, 0, 1]])
+    for axes in (turn, turn @ np.diag([-1, 1, 1]), turn[:, [1, 0, 2]]):
+        image = ct()
+        image.SetDirection(axes.ravel().tolist())
+        sitk.WriteImage(image, str(tmp_path / "a.nrrd"))
+        scan = read_scan(tmp_path / "a.nrrd")
+        for index in ((0, 0, 0), (50, 40, 30)):
+            point = image.TransformIndexToPhysicalPoint(index)
+            assert scan[scan.TransformPhysicalPointToIndex(point)] == image[index]
+        with pytest.raises(SkfmError, match="axes are turned against the patient's"):
+            read_volume(tmp_path / "a.nrrd")
+
+
+def test_a_file_that_does_not_say_which_side_is_left_is_noted(tmp_path):
+    sitk.WriteImage(ct(), str(tmp_path / "a.nrrd"))
+    sitk.WriteImage(ct(), str(tmp_path / "a.nii"))
+    assert read_scan(tmp_path / "a.nrrd").GetMetaData(NOTE) == ""
+    assert read_scan(tmp_path / "a.nii").GetMetaData(NOTE) == ""
+    content = (tmp_path / "a.nrrd").read_bytes()
+    content = content.replace(b"space: left-posterior-superior\n", b"")
+    content = content.replace(b"space directions", b"spacings").replace(
+        b"(2,0,0) (0,2,0) (0,0,3)", b"2 2 3"
+    )
+    content = content.replace(b"space origin: (0,0,0)\n", b"")
+    (tmp_path / "a.nrrd").write_bytes(content)
+    header = bytearray((tmp_path / "a.nii").read_bytes())
+    header[252:256] = bytes(4)  # qform_code and sform_code
+    (tmp_path / "a.nii").write_bytes(header)
+    for name in ("a.nrrd", "a.nii"):
+        note = read_scan(tmp_path / name).GetMetaData(NOTE)
+        assert note == "the file does not say which side is left"
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (ct(np.arange(120000, dtype="i4").astype("i1").reshape(40, 50, 60)), "8 bits"),
+        (
+            ct(np.zeros((40, 110, 120), "i2"), spacing=(0.5, 0.5, 5.0)),
+            "slices 5 mm apart; expected at most 3 mm",
+        ),
+    ],
+)
+def test_overflowed_and_thick_scans_are_refused(tmp_path, image, message):
+    sitk.WriteImage(image, str(tmp_path / "scan.nrrd"))
+    with pytest.raises(SkfmError, match=message):
+        read_scan(tmp_path / "scan.nrrd")
+
+
+@pytest.mark.parametrize("kind", [".nrrd", ".mha", ".nhdr", ".mhd", ".nii.gz"])
+def test_damage_in_packed_voxels_is_found(tmp_path, kind):
+    sitk.WriteImage(ct(), str(tmp_path / f"a{kind}"), True)
+    assert read_scan(tmp_path / f"a{kind}").GetSize() == (60, 50, 40)
+    largest = max(tmp_path.iterdir(), key=lambda path: path.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    largest.write_bytes(content)
+    with pytest.raises(SkfmError, match=f"a{kind} cannot be read"):
+        read_scan(tmp_path / f"a{kind}")
+
+
+def test_voxels_elsewhere_on_the_disk_are_not_read(tmp_path):
+    (tmp_path / "secret.raw").write_bytes(bytes(2 * 60**3))
+    (tmp_path / "in").mkdir()
+    header = "ObjectType = Image\nNDims = 3\nDimSize = 60 60 60\n"
+    header += "ElementSpacing = 2 2 2\nElementType = MET_SHORT\n"
+    for name in ("../secret.raw", str(tmp_path / "secret.raw"), "LIST\na.raw"):
+        text = f"{header}ElementDataFile = {name}\n"
+        (tmp_path / "in" / "a.mhd").write_text(text)
+        with pytest.raises(SkfmError, match="in several files or in another folder"):
+            read_scan(tmp_path / "in" / "a.mhd")
 
 
 @pytest.mark.parametrize("keep", [0, 200, 0.5, 0.999])
@@ -129,6 +204,7 @@ def test_a_folder_that_is_a_file_is_said_and_nothing_is_left(tmp_path, occupancy
 FULL_DISK = """
 import numpy as np, pyvista as pv
 from skfm_lib.data.scans import write_mesh, write_volume
+from skfm_lib.data.series import NOTE
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.errors import SkfmError
 shape = (57, 44, 64)

@@ -59,7 +59,7 @@ def good(tmp_path_factory) -> dict[str, Path]:
         folder.mkdir()
         name = folder / (f"a{kind}" if kind[0] == "." else kind)
         if kind in IMAGES:
-            sitk.WriteImage(image, str(name), kind == "gzip.nrrd")
+            sitk.WriteImage(image, str(name), kind in ("gzip.nrrd", ".mha"))
         elif kind in MESHES:
             _write_mesh(name, mesh)
     _write_whole(folders, image)
