@@ -115,6 +115,19 @@ def test_preparing_a_missing_folder_is_reported(project, capsys):
     assert "nowhere" in line and not (project / "x").exists()
 
 
+def test_exporting_what_is_not_there_is_reported(project, capsys):
+    line = says(capsys, "export", "no.nii.gz", "--out", "a.stl")
+    assert "no.nii.gz does not exist" in line and not (project / "a.stl").exists()
+    line = says(capsys, "export", "no.nii.gz", "--out", "a.png")
+    assert "unknown file type .png" in line and ".stl" in line
+
+
+def test_a_wrong_sample_says_where_the_right_one_is(project, capsys):
+    (project / "my.inv3").write_bytes(b"x")
+    line = says(capsys, "sample", "--file", "my.inv3")
+    assert "invesalius-examples" in line and not (project / "sample").exists()
+
+
 def test_status_without_runs_says_what_is_next(project, capsys):
     assert main(["status"]) == 0
     assert capsys.readouterr().out == "no runs yet; next: skfm study\n"

@@ -27,7 +27,7 @@ class Skull:
 
     name     unique; quality score 2–6, or None in split "unlabelled"
     file     the volume, relative to the data set's folder
-    source   how it was made: ``phantom seed 17`` or the scan's path
+    source   how it was made: ``phantom seed 17`` or ``scan of`` a patient's code
     spacing  edge of a voxel, mm
     checks   ``ok`` or what is unusual, such as ``touches lower border``
     """
