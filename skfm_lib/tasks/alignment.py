@@ -14,6 +14,7 @@ from skfm_lib import presets
 from skfm_lib.data.clouds import CloudSet
 from skfm_lib.data.register import apply, rigid_icp
 from skfm_lib.device import Device
+from skfm_lib.errors import SkfmError
 from skfm_lib.models import Aligner
 from skfm_lib.models.places import SCALE
 from skfm_lib.points import apply_pose, random_poses, to_rotation
@@ -36,8 +37,11 @@ def train_aligner(
     surface and moved by a pose of its own, and the L1 distance between the cloud
     brought back and the cloud as it was, here in units of the network's scale.  The
     history has the mean distance of the points, mm, beside it.  Weights go to the
-    stage's folder.
+    stage's folder.  Raises SkfmError for batches of one, which batch norm forbids.
     """
+    if settings.batch < 2:
+        found = f"batch {settings.batch} of the aligner"
+        raise SkfmError(found, "at least 2, for batch norm", "set batch")
     seed = seed_of(stage.settings["seed"], "aligner")
     torch.manual_seed(seed)
     model = Aligner(settings)

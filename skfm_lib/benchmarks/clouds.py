@@ -1,0 +1,121 @@
+"""Cases on point clouds: a training step of the aligner and of PointAttN.
+
+At the paper's sizes (Table 10): 8192 points, batch 12; 4096 points, batch 4.  Beside
+each stands the same network written as one writes it first (`benchmarks.plain`).
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skfm_lib.benchmarks import plain
+from skfm_lib.benchmarks.measuring import Case
+from skfm_lib.benchmarks.ours import NOWHERE, PAPER, QUALITY
+from skfm_lib.device import pick_device
+from skfm_lib.models import Aligner, PointAttN
+from skfm_lib.models.places import SCALE
+from skfm_lib.points import chamfer_loss
+from skfm_lib.seeds import generator
+from skfm_lib.tasks.completion import thinned
+from skfm_lib.training import Trainer
+
+OURS, PLAIN = "this library", "plain PyTorch, float32"
+
+
+def aligner_steps(batch: int = PAPER.aligner.batch) -> list[Case]:
+    """One training step of the aligner: loss, gradients, Adam."""
+    setups = {OURS: aligner_step, PLAIN: plain_aligner_step}
+    return [Case(name, partial(setup, batch)) for name, setup in setups.items()]
+
+
+def completer_steps(batch: int = PAPER.completer.batch) -> list[Case]:
+    """One training step of PointAttN, with the thinning of its targets."""
+    setups = {OURS: completer_step, PLAIN: plain_completer_step}
+    return [Case(name, partial(setup, batch)) for name, setup in setups.items()]
+
+
+def aligner_step(batch: int) -> Callable[[], None]:
+    """This library's aligner at preset paper."""
+    device, settings = pick_device(), PAPER.aligner
+    trainer = Trainer(Aligner(settings), settings, device, NOWHERE, "")
+    points = device.place(clouds(batch, settings.points))
+
+    def step() -> None:
+        with device.autocast():
+            aligned, _, _ = trainer.model(points)
+        trainer.descend(F.l1_loss(aligned, points) / SCALE)
+
+    return step
+
+
+def plain_aligner_step(batch: int) -> Callable[[], None]:
+    """The same, plainly."""
+    device, settings = pick_device(), PAPER.aligner
+    network = plain.PlainAligner(settings).to(device.device)
+    points = device.place(clouds(batch, settings.points))
+    return _descent(network, lambda: F.l1_loss(network(points), points) / SCALE)
+
+
+def completer_step(batch: int) -> Callable[[], None]:
+    """This library's PointAttN at preset paper."""
+    device, settings = pick_device(), PAPER.completer
+    trainer = Trainer(PointAttN(settings), settings, device, NOWHERE, "")
+    partial_, whole = (
+        device.place(clouds(batch, n)) for n in (settings.points, settings.outputs[-1])
+    )
+
+    def step() -> None:
+        targets = thinned(whole, settings)
+        with device.autocast():
+            outputs = trainer.model(partial_)
+        losses = [chamfer_loss(o, t) for o, t in zip(outputs, targets)]
+        trainer.descend(sum(losses) / SCALE)
+
+    return step
+
+
+def plain_completer_step(batch: int) -> Callable[[], None]:
+    """The same, plainly."""
+    device, settings = pick_device(), PAPER.completer
+    network = plain.PlainPointAttN(settings).to(device.device)
+    partial_, whole = (
+        device.place(clouds(batch, n)) for n in (settings.points, settings.outputs[-1])
+    )
+
+    def loss() -> Tensor:
+        coarse, middle, _ = settings.outputs
+        thin = plain.pick(whole, plain.farthest(whole, middle))
+        targets = plain.pick(thin, plain.farthest(thin, coarse)), thin, whole
+        pairs = zip(network(partial_), targets)
+        return sum(plain.chamfer(output, target) for output, target in pairs) / SCALE
+
+    return _descent(network, loss)
+
+
+def clouds(batch: int, count: int) -> Tensor:
+    """(batch, count, 3) mm: voxels' centres of a phantom of preset quick, jittered."""
+    from skfm_lib.data.phantom import phantom_skull
+    from skfm_lib.data.voxels import skull_grid
+    from skfm_lib.scales import scaled_shape
+
+    grid, random = skull_grid(scaled_shape(1 / 8)), generator("clouds")
+    bone = torch.from_numpy(phantom_skull(0, QUALITY, grid.shape)).nonzero()
+    chosen = torch.randint(len(bone), (batch, count), generator=random)
+    jitter = torch.rand(batch, count, 3, generator=random) - 0.5
+    index = (bone[chosen] + jitter).flatten(0, 1).double().numpy()
+    return torch.from_numpy(grid.to_mm(index)).float().view(batch, count, 3)
+
+
+def _descent(network: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], None]:
+    """Loss, gradients and Adam, with nothing around them."""
+    optimiser = torch.optim.Adam(network.parameters(), fused=True)
+
+    def step() -> None:
+        optimiser.zero_grad(set_to_none=True)
+        loss().backward()
+        optimiser.step()
+
+    return step

@@ -1,0 +1,155 @@
+"""Completion: the training learns and resumes, fillings are judged in the defect."""
+
+import functools
+import itertools
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import pyvista as pv
+import torch
+
+from skfm_lib.data.clouds import KEPT, load_clouds
+from skfm_lib.device import Device
+from skfm_lib.metrics import chamfer
+from skfm_lib.models import PointAttN
+from skfm_lib.presets import preset
+from skfm_lib.tasks import completion
+from skfm_lib.tasks.completion import (
+    complete,
+    completion_errors,
+    cut,
+    filling_errors,
+    load_completer,
+    mirrored,
+    thinned,
+    train_completer,
+)
+from skfm_lib.tasks.defects import Cuboid, draw_defect
+from skfm_lib.training import Trainer
+
+SETTINGS = preset("tiny").completer.but(steps=6, batch=2)
+CPU = Device(torch.device("cpu"), torch.float32)
+BOX = Cuboid(np.array([50.0, 0, 0]), np.array([20.0, 20, 20]), np.eye(3))
+
+
+@pytest.fixture(scope="module")
+def clouds(phantoms, tmp_path_factory):
+    return load_clouds(phantoms, tmp_path_factory.mktemp("clouds"))
+
+
+@pytest.fixture(autouse=True)
+def save_often(monkeypatch):
+    monkeypatch.setattr(
+        completion, "Trainer", functools.partial(Trainer, save_seconds=-1.0)
+    )
+
+
+def stage(folder, seed=0):
+    folder.mkdir(exist_ok=True)
+    return SimpleNamespace(settings={"seed": seed}, folder=folder, fingerprint="abc")
+
+
+def test_a_killed_training_resumes_bit_for_bit(clouds, tmp_path, monkeypatch):
+    whole, history = train_completer(stage(tmp_path / "a"), clouds, SETTINGS, CPU)
+    calls, descend = itertools.count(), Trainer.descend
+
+    def killed(self, loss, **record):
+        if next(calls) == 4:
+            raise KeyboardInterrupt
+        descend(self, loss, **record)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Trainer, "descend", killed)
+        train_completer(stage(tmp_path / "b"), clouds, SETTINGS, CPU)
+    torch.manual_seed(99)  # nothing hangs on the global state
+    resumed, again = train_completer(stage(tmp_path / "b"), clouds, SETTINGS, CPU)
+    assert history == again and len(history["chamfer"]) == 6
+    state = resumed.state_dict()
+    assert all(torch.equal(w, state[n]) for n, w in whole.state_dict().items())
+    loaded = load_completer(stage(tmp_path / "b"), SETTINGS, CPU)
+    points = clouds.first(SETTINGS.points)
+    assert torch.equal(complete(loaded, points, CPU), complete(whole, points, CPU))
+
+
+def test_it_learns(clouds, tmp_path):
+    settings = SETTINGS.but(steps=40)
+    _, history = train_completer(stage(tmp_path), clouds, settings, CPU)
+    losses = history["loss"]
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+
+
+def test_what_is_cut_and_what_is_left_are_all(clouds):
+    points = clouds.points[0].float()
+    cuboid = draw_defect(points.numpy(), 0)
+    inside = cuboid.holds(points.double().numpy())
+    left = cut(points, cuboid, int((~inside).sum()))
+    assert torch.equal(left, points[~torch.from_numpy(inside)])
+    few = cut(points, cuboid, len(left) + 5)  # filled up from the start
+    assert torch.equal(few, torch.cat([left, left[:5]]))
+
+
+def test_training_pairs_are_two_samples_of_a_skull(clouds):
+    partial, whole = completion._training_pair(clouds, [3, 3], SETTINGS, 0, 7)
+    assert partial.shape == (2, 256, 3) and whole.shape == (2, 512, 3)
+    known = set(map(tuple, clouds.points[3].float().tolist()))
+    seen, target = (set(map(tuple, c[0].tolist())) for c in (partial, whole))
+    assert seen <= known and target <= known and not seen & target
+    assert not torch.equal(partial[0], partial[1])
+
+
+def test_targets_have_the_outputs_numbers_of_points(clouds):
+    targets = thinned(clouds.first(512), SETTINGS)
+    assert [t.shape[1] for t in targets] == list(SETTINGS.outputs) == [32, 128, 512]
+    gaps = [torch.cdist(t, t).fill_diagonal_(1e9).min() for t in (targets[0][0],)]
+    dense = targets[2][0]
+    assert gaps[0] > 5 * torch.cdist(dense, dense).fill_diagonal_(1e9).min()
+
+
+def test_the_mirror_shows_the_other_side():
+    points = torch.tensor([[50.0, 0, 0], [-50, 1, 2], [-90, 0, 0]])
+    assert mirrored(points, BOX).tolist() == [[50, 1, 2], [90, 0, 0]]
+
+
+def test_only_the_defect_counts():
+    random = np.random.default_rng(0)
+    truth = torch.from_numpy(random.uniform(-80, 80, (3000, 3)))
+    plane = pv.Plane(center=(0, 0, 200), i_size=9e3, j_size=9e3).triangulate()
+    guess = truth + torch.from_numpy(random.normal(0, 2, (3000, 3)))
+    errors = filling_errors(guess, truth, BOX, plane)
+    inside = BOX.holds(truth.numpy())
+    around = (np.abs(guess.numpy() - BOX.centre) <= 25).all(axis=1)
+    expected = chamfer(guess[around], truth[inside])
+    assert errors["cd"] == pytest.approx(float(expected.cd))
+    assert errors["accuracy"] == pytest.approx(float(expected.accuracy))
+    assert errors["completeness"] == pytest.approx(float(expected.completeness))
+    surface = (200 - guess[around][:, 2]).mean()
+    assert errors["surface"] == pytest.approx(float(surface), rel=1e-4)
+    elsewhere = guess.clone()
+    elsewhere[~around] += 500
+    assert filling_errors(elsewhere, truth, BOX, plane) == errors
+
+
+def test_where_nothing_is_filled_the_nearest_point_counts():
+    truth = torch.tensor([[50.0, 0, 0], [50, 10, 0], [0, 0, 0]])
+    plane = pv.Plane(center=(0, 0, 9)).triangulate()
+    guess = torch.tensor([[90.0, 0, 0], [-90, 0, 0]])
+    errors = filling_errors(guess, truth, BOX, plane)
+    assert errors["accuracy"] == pytest.approx(40)
+    assert errors["completeness"] == pytest.approx((40 + np.hypot(40, 10)) / 2)
+
+
+def test_errors_of_all_ways_on_the_same_defects(clouds, phantoms):
+    torch.manual_seed(0)
+    model = PointAttN(SETTINGS).eval()
+    table = completion_errors(model, clouds, phantoms, CPU, seed=1)
+    assert list(table.groupby("way").size()) == [6, 6, 6]
+    means = table.groupby("way")[["cd", "surface"]].mean()
+    assert means.loc["floor", "cd"] < means.loc["mirror", "cd"]
+    assert means.loc["floor", "surface"] < 0.1 < means.loc["mirror", "surface"]
+    assert np.allclose(table["cd"], (table["accuracy"] + table["completeness"]) / 2)
+    again = completion_errors(model, clouds, phantoms, CPU, seed=1)
+    assert again.equals(table)
+    other = completion_errors(model, clouds, phantoms, CPU, seed=2)
+    assert not np.allclose(other["cd"], table["cd"])
+    assert SETTINGS.outputs[-1] + SETTINGS.points < KEPT
