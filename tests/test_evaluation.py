@@ -20,17 +20,17 @@ MANY = {2: 4, 3: 5, 4: 4, 5: 4, 6: 1}
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
-    """Twice 18 hollow boxes of 16×16×18 voxels, with scores, as a data set."""
+    """Twice 18 hollow boxes of 30×26×32 voxels, with scores, as a data set."""
     folder, rng = tmp_path_factory.mktemp("many"), np.random.default_rng(0)
-    grid, skulls = Grid((16, 16, 18), 10.0, (0.0, 0.0, 0.0)), []
+    grid, skulls = Grid((30, 26, 32), 8.0, (0.0, 0.0, 0.0)), []
     for split in ("train", "test"):
         for quality in (q for q, n in MANY.items() for _ in range(n)):
             name, bone = f"{split}-{len(skulls)}", np.zeros(grid.shape, bool)
-            low, high = rng.integers(1, 4, 3), rng.integers(12, 15, 3)
+            low, high = rng.integers(1, 8, 3), rng.integers(18, 25, 3)
             bone[tuple(map(slice, low, high))] = True
             bone[tuple(map(slice, low + 2, high - 2))] = False
             write_volume(folder / f"{name}.nii.gz", bone, grid)
-            skulls.append(Skull(name, split, quality, f"{name}.nii.gz", "box", 10.0))
+            skulls.append(Skull(name, split, quality, f"{name}.nii.gz", "box", 8.0))
     write_manifest(folder, skulls)
     return SkullSet(folder, "train"), SkullSet(folder, "test")
 

@@ -57,10 +57,15 @@ class Draws(NamedTuple):
         return Draws(self.values - other.values, self.halves - other.halves)
 
     def intervals(self, level: float = 0.95) -> list[Interval]:
-        """An interval for each value: the spread of the halves, around the value."""
+        """An interval for each value: the spread of the halves, around the value.
+
+        It always holds its value, even where all but a few halves are equal.
+        """
         spread = self.halves - self.halves.mean(axis=0)
-        low, high = _quantiles(self.values + spread, level)
-        return [Interval(*map(float, ends)) for ends in zip(self.values, low, high)]
+        low, high = _quantiles(spread, level)
+        low, high = np.minimum(low, 0), np.maximum(high, 0)
+        ends = zip(self.values, self.values + low, self.values + high)
+        return [Interval(*map(float, each)) for each in ends]
 
 
 def half_draws(

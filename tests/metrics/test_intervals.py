@@ -5,6 +5,7 @@ import pytest
 
 from skfm_lib.errors import SkfmError
 from skfm_lib.metrics import (
+    Draws,
     bootstrap,
     difference,
     frechet_distance,
@@ -75,6 +76,12 @@ def test_what_two_sets_owe_to_a_common_half_cancels():
     other = half_draws(gap, real, rng.normal(size=80), seed=11).minus(near)
     _, low, high = other.intervals()[0]
     assert high - low == pytest.approx(2 * 1.96 * (2 / 80) ** 0.5, rel=0.25)
+
+
+def test_an_interval_holds_its_value_however_skewed_the_draws():
+    draws = Draws(np.array([1.0]), np.array([[1.0]] * 99 + [[0.0]]))
+    (found,) = draws.intervals()
+    assert found.low <= found.value <= found.high
 
 
 def test_paired_sets_are_drawn_together():
