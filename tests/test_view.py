@@ -7,6 +7,7 @@ import pytest
 matplotlib.use("Agg")
 
 from skfm_lib.data.voxels import skull_grid  # noqa: E402
+from skfm_lib.metrics import Interval  # noqa: E402
 from skfm_lib.view import curves, meshes, slices, tables  # noqa: E402
 
 GRID = skull_grid((29, 22, 32))
@@ -60,6 +61,23 @@ def test_loss_curves_end_at_the_running_mean():
     figure = curves.loss_curves({"net": {"loss": values}}, "loss")
     bold = figure.axes[0].lines[1].get_ydata()
     assert bold[-1] == pytest.approx(np.mean(values[-4:]))
+
+
+def test_sweep_curves_shade_the_noise_and_hold_every_point():
+    points = [(1, Interval(9, 8, 10)), (300, Interval(-0.1, -0.3, 0.1))]
+    lines = {"a": points, "b": points[1:]}
+    panels = {"left": (Interval(0.5, 0.2, 0.8), lines), "right": (points[0][1], lines)}
+    figure = curves.sweep_curves(panels, "evaluations", "KID")
+    left, right = figure.axes
+    assert (left.get_title(), right.get_title()) == ("left", "right")
+    assert left.get_ylabel() == "KID" and left.get_xlabel() == "evaluations"
+    first, second = left.lines
+    assert list(first.get_xdata()) == [1, 300] and list(second.get_xdata()) == [300]
+    assert list(first.get_ydata()) == [9, -0.1]
+    band = left.patches[0].get_extents().transformed(left.transData.inverted())
+    assert (band.y0, band.y1) == pytest.approx((0.2, 0.8))
+    low, high = left.get_ylim()
+    assert low < -0.3 and high > 10  # nothing is cut off, below 0 neither
 
 
 def test_tables_leave_missing_cells_empty():

@@ -8,10 +8,13 @@ below its reach (a paired randomisation test; Fisher 1935).  The reach between t
 reference and its repeat, which differ in nothing but the starting noise, is the
 reference's own noise.  A cell is within the noise when it is further from the
 held-out skulls than the reference by no more than that.
+
+Pairing sees much less than this noise: where a cell's own reach holds its whole
+difference from the reference, the two are not told apart.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
@@ -37,6 +40,7 @@ class Point:
     worse   FID and KID less those of the reference, ± the reach of chance
     noise   of the reference's FID and KID
     within  for FID and KID: whether the cell is within that noise
+    alike   for FID and KID: whether chance explains the whole difference
     """
 
     drawn: Drawn
@@ -44,6 +48,10 @@ class Point:
     worse: dict[str, Interval]
     noise: dict[str, float]
     within: dict[str, bool]
+
+    @property
+    def alike(self) -> dict[str, bool]:
+        return {name: worse.low <= 0 for name, worse in self.worse.items()}
 
     @property
     def evaluations(self) -> int:
@@ -122,17 +130,17 @@ def lines(points: Sequence[Point]) -> dict[str, list[Point]]:
 
 
 def fewest(
-    points: Sequence[Point], names: Sequence[str] = tuple(DISTANCES)
+    points: Sequence[Point], good: Callable[[Point], bool]
 ) -> dict[str, Point | None]:
-    """For each method, the cell of the fewest evaluations that is within the noise.
+    """For each method, the cell of the fewest evaluations that is `good`.
 
-    By every distance in `names`; and so must all cells of more evaluations be, lest
-    one be lucky.  None where not even the most evaluations are.
+    And so must all its cells of more evaluations be, lest one be lucky.  None where
+    not even that of the most is.
     """
     found = {}
     for line, these in lines(points).items():
-        good = takewhile(lambda p: all(p.within[n] for n in names), reversed(these))
-        found[line] = min(good, key=lambda p: p.evaluations, default=None)
+        last = takewhile(good, reversed(these))
+        found[line] = min(last, key=lambda point: point.evaluations, default=None)
     return found
 
 

@@ -8,21 +8,24 @@ from skfm_lib.view.curves import Panels
 
 
 def summary(points: Sequence[Point]) -> dict[str, dict[str, str]]:
-    """For a table: the fewest evaluations by FID, by KID, by both; their cost."""
-    by_name = {name: fewest(points, [name]) for name in DISTANCES}
+    """For a table: the fewest evaluations within the noise, and not told apart."""
+    columns = {
+        name: fewest(points, lambda point, name=name: point.within[name])
+        for name in DISTANCES
+    }
+    columns["both"] = both = fewest(points, lambda p: all(p.within.values()))
+    columns["not told apart"] = fewest(points, lambda p: all(p.alike.values()))
     rows = {}
-    for line, best in fewest(points).items():
-        row = {k: _count(v[line]) for k, v in by_name.items()} | {"both": _count(best)}
-        most = lines(points)[line][-1]
-        row["drawn up to"] = str(most.evaluations)
-        if best:
-            row["seconds a skull"] = f"{best.drawn.sampling:.3g}"
-        rows[line] = row
+    for line, these in lines(points).items():
+        rows[line] = {name: _count(found[line]) for name, found in columns.items()}
+        rows[line]["drawn up to"] = _count(these[-1])
+        seconds = both[line].drawn.sampling if both[line] else None
+        rows[line]["seconds a skull"] = f"{seconds:.3g}" if seconds else "–"
     return rows
 
 
 def table(points: Sequence[Point], name: str) -> dict[str, dict[str, str]]:
-    """For a table: method → evaluations → the distance, ✓ where within the noise."""
+    """For a table: method → evaluations → value; a distance within the noise has ✓."""
     counts = sorted({point.evaluations for point in points})
     rows = {}
     for line, these in lines(points).items():
@@ -79,4 +82,5 @@ def _count(point: Point | None) -> str:
 
 
 def _value(point: Point, name: str) -> str:
-    return f"{point.values[name].value:.3g}{' ✓' if point.within[name] else ''}"
+    mark = " ✓" if point.within.get(name) else ""
+    return f"{point.values[name].value:.3g}{mark}"

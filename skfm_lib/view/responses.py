@@ -52,7 +52,9 @@ def _panel(
     axis.set_title(column, fontsize=10, pad=18)
     axis.tick_params(axis="y", labelsize=8)
     if column.startswith(("FID", "KID")):
-        axis.set_yscale("symlog", linthresh=max(abs(low), abs(high)))
+        linear = 10 ** np.ceil(np.log10(max(-low, high, 1e-12)))
+        axis.set_yscale("symlog", linthresh=linear)
+        axis.set_ylim(bottom=min(1.5 * low, -0.1 * linear))
 
 
 def _series(

@@ -78,6 +78,15 @@ def test_a_cell_like_its_reference_is_within_and_a_worse_one_is_not():
             assert point.noise[name] > 0
 
 
+def test_pairing_tells_apart_what_the_noise_hides():
+    sets = study(lambda cell: 0.2 if cell.sampler.evaluations == 1 else 0.0)
+    for point in judge(sets, rng(5).normal(size=(60, 4)), seed=0):
+        if point.evaluations == 1:
+            assert point.within["FID"] and not point.alike["FID"]
+        elif not point.drawn.cell.repeat:
+            assert point.within["FID"] and point.alike["FID"]
+
+
 def test_every_model_has_its_own_reference():
     # DDPM is far worse throughout: no reason to call its cells worse than its own.
     sets = study(lambda cell: 3.0 if cell.model == "ddpm" else 0.0)
@@ -91,10 +100,10 @@ def test_every_model_has_its_own_reference():
     assert ddpm > otfm + 10 and shortcut == pytest.approx(otfm)
 
 
-def point(method, evaluations, fid=True, kid=True, repeat=False):
+def point(method, evaluations, fid=True, kid=True, repeat=False, low=0.1):
     cell = Cell("otfm", Sampler(method, evaluations), repeat)
-    given = {name: Interval(2.0, 1.0, 3.0) for name in ("FID", "KID")}
-    worse = {name: Interval(0.5, 0.1, 0.9) for name in given}
+    given = {name: Interval(2.0, 1.0, 3.0) for name in ("FID", "KID", "PR")}
+    worse = {name: Interval(0.5, low, 0.9) for name in ("FID", "KID")}
     within = {"FID": fid, "KID": kid}
     return Point(drawn(cell, None), given, worse, {"FID": 1, "KID": 1}, within)
 
@@ -105,23 +114,25 @@ def test_the_fewest_are_those_from_which_on_all_are_within():
         point("euler", 2, fid=False),
         point("euler", 4, kid=False),
         point("euler", 8),
-        point("euler", 16),
+        point("euler", 16, low=-0.1),
         point("euler", 16, fid=False, repeat=True),  # no part of the line
         point("ddim", 1),
         point("ancestral", 16, fid=False),
     ]
-    found = {line: best and best.evaluations for line, best in fewest(points).items()}
+    best = fewest(points, lambda p: p.within["FID"] and p.within["KID"])
+    found = {line: these and these.evaluations for line, these in best.items()}
     assert found == {"OTFM, euler": 8, "OTFM, ddim": 1, "OTFM, ancestral": None}
-    assert fewest(points, ["FID"])["OTFM, euler"].evaluations == 4
     rows = summary(points)
     assert rows["OTFM, euler"] == {
         "FID": "4",
         "KID": "8",
         "both": "8",
+        "not told apart": "16",
         "drawn up to": "16",
         "seconds a skull": "0.08",
     }
     assert rows["OTFM, ancestral"]["both"] == "–"
+    assert rows["OTFM, ancestral"]["seconds a skull"] == "–"
 
 
 def test_tables_and_curves_hold_every_point():
@@ -130,6 +141,7 @@ def test_tables_and_curves_hold_every_point():
         "OTFM, euler": {"1": "2", "4": "2 ✓"},
         "OTFM, ddim": {"1": "", "4": "2 ✓"},
     }
+    assert table(points, "PR")["OTFM, ddim"] == {"1": "", "4": "2"}
     ((title, (band, found)),) = panels(points, "FID").items()
     assert title == "beside OTFM, euler" and band == Interval(1.5, 0.5, 2.5)
     assert [cost for cost, _ in found["OTFM, euler"]] == [1, 4]
