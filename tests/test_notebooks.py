@@ -22,7 +22,7 @@ STAGES = {
     "05": "05_generate",
     "06": "06_metrics",
 }
-FIGURES = {"01": 2, "02": 3, "03": 3, "04": 3, "05": 3, "06": 0}
+FIGURES = {"01": 2, "02": 3, "03": 3, "04": 3, "05": 3, "06": 1}
 
 
 @pytest.fixture(scope="module")
