@@ -18,7 +18,6 @@ from skfm_lib.tasks import alignment
 from skfm_lib.tasks.alignment import (
     align,
     alignment_errors,
-    icp_errors,
     load_aligner,
     moved_clouds,
     rigid,
@@ -120,18 +119,6 @@ def test_a_rigid_motion_keeps_the_mean_where_the_matrix_put_it():
     assert kept.abs().max() < 0.1
     truth = random_poses(4, 180.0, 30.0, seed=0)
     assert torch.allclose(rigid(points, *truth)[1], truth[1], atol=1e-3)
-
-
-def test_icp_finds_small_poses_of_a_skull_it_knows(clouds):
-    one = clouds.part([5])
-    settings = SETTINGS.but(degrees=5.0, millimetres=5.0)
-    points = one.last(8192)[0].double().numpy()
-    middle = points - points.mean(0)
-    normals = middle / np.linalg.norm(middle, axis=1, keepdims=True)
-    found = icp_errors(one, (points, normals), settings, seed=0)
-    model = Aligner(settings).eval()
-    unaligned = alignment_errors(model, one, CPU, seed=0)["unaligned"]
-    assert found.shape == (1,) and found[0] < 0.5 * unaligned[0]
 
 
 def test_one_skull_a_batch_cannot_be_normalised(clouds, tmp_path):
