@@ -184,10 +184,10 @@ def test_few_steps_are_trained_and_swept(study):
     found = pictures(notebook)
     assert len(found) == 5 and all(len(picture) > 3000 for picture in found)
     swept = study.finished("13_sweep").results
-    assert len(swept) == 16 and "OTFM, euler, shift 2, 2" in swept
+    assert len(swept) >= 16 and "OTFM, euler, shift 2, 2" in swept
     for name in ("OTFM, euler, 8", "DDPM, ancestral, 8"):  # the references
         assert swept[name]["worse"]["FID"]["value"] == 0
-        assert swept[name]["within"] == {"FID": True, "KID": True}
+        assert swept[name]["within"]["FID"] and swept[name]["within"]["KID"]
     one, eight = (swept[f"OTFM, euler, {n}"]["sampling seconds"] for n in (1, 8))
     assert 0 < one < eight
     shortcut = study.finished("13_few_steps")
