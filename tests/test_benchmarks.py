@@ -172,10 +172,12 @@ def test_the_hash_of_the_code_follows_the_networks(monkeypatch):
 @needs_peers
 def test_peers_are_of_comparable_size():
     with torch.device("meta"):
-        vqvaes = models.VQVAE(ours.PAPER.vqvae), peers.monai_vqvae()
+        vqvae = models.VQVAE(ours.PAPER.vqvae)
+        monai = [peers.monai_vqvae(full) for full in (False, True)]
         unets = models.UNet3D(ours.PAPER.denoiser), peers.monai_unet()
-    mine, theirs = (millions(network) for network in vqvaes)
-    assert theirs - 16384 * 8 / 1e6 == pytest.approx(mine, rel=0.1)  # its codes
+    for network in monai:
+        without_codes = millions(network) - 16384 * 8 / 1e6
+        assert without_codes == pytest.approx(millions(vqvae), rel=0.1)
     mine, theirs = (millions(network) for network in unets)
     assert mine < theirs < 2 * mine
 
@@ -186,7 +188,8 @@ def test_peers_take_the_devices_precision_as_a_favour(favours):
     shape, precision = (8, 8, 8), pick_device().dtype if favours else torch.float32
     out = peers.monai_unet_forward(shape, favours)()
     assert out.shape == (1, 8, *shape) and out.dtype == precision
-    for setup in (peers.monai_vqvae_step, peers.monai_unet_step):
+    whole = partial(peers.monai_vqvae_step, full=True)
+    for setup in (peers.monai_vqvae_step, whole, peers.monai_unet_step):
         with FlopCount() as count:
             setup(shape, favours)()
         assert count.total > 10**8

@@ -34,12 +34,15 @@ def vqvae_step(size: float = 1.0, with_peers: bool = True) -> list[Case]:
 
     At size 1 the networks see 96×72×104 voxels.  Ours is given 117×87×126, resamples
     them and takes its loss there, behind the trilinear head; MONAI's sees and
-    reconstructs the smaller volume.
+    reconstructs the smaller volume, once as it is usually built and once with a
+    level at full resolution, as ours.
     """
     output = _scaled(OUTPUT, size)
     seen = tuple(4 * n for n in latent_shape(input_shape(output)))
     mine = Case(OURS, partial(ours.vqvae_step, output))
-    return [mine, *_monai(peers.monai_vqvae_step, seen, with_peers)]
+    usual = _monai(peers.monai_vqvae_step, seen, with_peers)
+    full = partial(peers.monai_vqvae_step, full=True)
+    return [mine, *usual, *_monai(full, seen, with_peers, "MONAI + full resolution")]
 
 
 def unet_forward(size: float = 1.0, with_peers: bool = True) -> list[Case]:
@@ -107,14 +110,14 @@ def measured_code() -> str:
 
 
 def _monai(
-    setup: Callable[[Shape, bool], Callable], shape: Shape, wanted: bool
+    setup: Callable[..., Callable], shape: Shape, wanted: bool, name: str = "MONAI"
 ) -> list[Case]:
     """MONAI as it comes and, where the device has mixed precision, with favours."""
-    cases = [Case("MONAI, float32", partial(setup, shape, False))]
+    cases = [Case(f"{name}, float32", partial(setup, shape, False))]
     kind = pick_device().dtype
     if kind != torch.float32:
-        name = str(kind).removeprefix("torch.")
-        cases.append(Case(f"MONAI, {name}", partial(setup, shape, True)))
+        mixed = f"{name}, {str(kind).removeprefix('torch.')}"
+        cases.append(Case(mixed, partial(setup, shape, True)))
     return cases if wanted else []
 
 

@@ -45,23 +45,26 @@ def about(wanted: bool = True) -> str:
     return f"{names} are left out, as asked for; {how} brings what they need."
 
 
-def monai_vqvae() -> nn.Module:
+def monai_vqvae(full: bool = False) -> nn.Module:
     """MONAI's VQVAE with the paper's codebook and about as many weights as ours.
 
     32 and 64 channels at half and quarter resolution, two residual layers at each.
+    MONAI halves before its first layer; with `full`, a level of 16 channels at full
+    resolution goes before that: the widths of the paper's encoder.
     """
     from monai.networks.nets import VQVAE
 
     settings = PAPER.vqvae
+    channels = settings.channels if full else settings.channels[1:]
     return VQVAE(
         spatial_dims=3,
         in_channels=1,
         out_channels=1,
-        channels=settings.channels[1:],
+        channels=channels,
         num_res_layers=2,
-        num_res_channels=settings.channels[1:],
-        downsample_parameters=((2, 4, 1, 1),) * 2,
-        upsample_parameters=((2, 4, 1, 1, 0),) * 2,
+        num_res_channels=channels,
+        downsample_parameters=((1, 3, 1, 1),) * full + ((2, 4, 1, 1),) * 2,
+        upsample_parameters=((2, 4, 1, 1, 0),) * 2 + ((1, 3, 1, 1, 0),) * full,
         num_embeddings=settings.codes,
         embedding_dim=settings.code_dim,
         decay=settings.code_decay,
@@ -86,10 +89,12 @@ def monai_unet() -> nn.Module:
     )
 
 
-def monai_vqvae_step(input_shape: Shape, favours: bool) -> Callable[[], None]:
+def monai_vqvae_step(
+    input_shape: Shape, favours: bool, full: bool = False
+) -> Callable[[], None]:
     """One training step of MONAI's VQVAE, batch 1, its loss at the input size."""
     device = _device(favours)
-    network = _place(monai_vqvae(), device, favours)
+    network = _place(monai_vqvae(full), device, favours)
     v = _place(skull(input_shape), device, favours)
 
     def loss() -> Tensor:
