@@ -63,10 +63,11 @@ def upright(path: Path, image: sitk.Image) -> sitk.Image:
     """The image as `read_scan` gives it, checked; `path` names it in errors."""
     check_axes(path, image)
     note = image.GetMetaData(NOTE) if image.HasMetaDataKey(NOTE) else ""
+    check_bytes(path, image)
+    if image.GetPixelID() != (kind := _pixel_type(image)):
+        image = sitk.Cast(image, kind)
     image = sitk.DICOMOrient(image, "RAS")
     check_geometry(path, image)
-    check_bytes(path, image)
-    image = sitk.Cast(image, _pixel_type(image))
     image.SetMetaData(NOTE, note)
     if wrong := _not_finite(path, image):
         raise SkfmError(
