@@ -1,8 +1,8 @@
 """Neighbours: the k nearest points, and those within a ball.
 
-On a CPU, k-d trees find the nearest and balls are filled one centre at a time; on
-CUDA, distances are computed some rows at a time.  The whole table of n × m distances
-is never held.
+On a CPU, k-d trees find the nearest, and balls are filled for as many centres at a
+time as stay in the cache; on CUDA, distances are computed some rows at a time.  The
+whole table of n × m distances is never held.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from skfm_lib.errors import SkfmError
 from skfm_lib.points.checks import check_clouds
 
-TABLE = 2**27  # distances held at a time, 512 MiB
+TABLE, CACHED = 1 << 27, 1 << 15  # distances held at a time: 512 MiB, 128 KiB
 DIRECT = "donot_use_mm_for_euclid_dist"  # (x − y)², not x² − 2xy + y²: no cancelling
 
 
@@ -64,7 +64,7 @@ def ball_query(
     if points.is_cuda:
         return _balls_of_tables(points, centres, radii, counts)
     pairs = zip(points.numpy(), centres.numpy())
-    found = [_balls_of_rows(cloud, some, radii, counts) for cloud, some in pairs]
+    found = [_balls_in_cache(cloud, some, radii, counts) for cloud, some in pairs]
     return [torch.from_numpy(np.stack(balls)) for balls in zip(*found)]
 
 
@@ -96,65 +96,56 @@ def _tables(points: Tensor, among: Tensor) -> Iterator[Tensor]:
         yield torch.cdist(part, among, compute_mode=DIRECT)
 
 
-def _balls_of_rows(
+def _balls_in_cache(
     cloud: np.ndarray,
     centres: np.ndarray,
     radii: Sequence[float],
     counts: Sequence[int],
 ) -> list[np.ndarray]:
-    """The balls (s, count) of one cloud, a centre at a time: a row stays in the cache.
+    """The balls (s, count) of one cloud, some centres at a time.
 
     Points are compared with the largest radius; the others look at its hits only.
     """
-    axes, largest = np.ascontiguousarray(cloud.T), max(radii) ** 2
-    balls = [np.empty((len(centres), count), np.int64) for count in counts]
-    step = np.empty_like(axes)
-    for row, centre in enumerate(centres):
-        np.subtract(axes, centre[:, None], out=step)
-        np.multiply(step, step, out=step)
-        np.add(step[0], step[1], out=step[0])
-        np.add(step[0], step[2], out=step[0])
-        hits = np.flatnonzero(step[0] <= largest)
-        squares = step[0][hits]
+    axes, n = np.ascontiguousarray(cloud.T), len(cloud)
+    balls: list[list[np.ndarray]] = [[] for _ in radii]
+    rows = max(1, CACHED // n)
+    for some in np.split(centres, range(rows, len(centres), rows)):
+        squares = np.zeros((len(some), n), np.float32)
+        for axis, places in zip(axes, some.T):
+            squares += np.square(axis - places[:, None])
+        hits = np.flatnonzero(squares <= max(radii) ** 2)
+        squares = squares.ravel()[hits]
         for ball, radius, count in zip(balls, radii, counts):
-            chosen = hits[squares <= radius**2][:count]
-            if not len(chosen):
-                raise _empty_ball(radius)
-            ball[row, : len(chosen)] = chosen
-            ball[row, len(chosen) :] = chosen[0]
-    return balls
+            found = hits[squares <= radius**2]
+            ends = np.searchsorted(found, n * np.arange(len(some) + 1))
+            ball.append(found[_places(ends, radius, count)] % n)
+    return [np.concatenate(parts) for parts in balls]
+
+
+def _places(ends: np.ndarray, radius: float, count: int) -> np.ndarray:
+    """Where the first `count` hits of each row (rows, count) stand in a list of all.
+
+    ends  (rows + 1,), where rows begin and end; short rows repeat their first hit
+    """
+    start, stop = ends[:-1, None], ends[1:, None]
+    if (start == stop).any():
+        raise SkfmError(
+            f"no point within {radius:g} of a centre", "centres among the points"
+        )
+    places = start + np.arange(count)
+    return np.where(places < stop, places, start)
 
 
 def _balls_of_tables(
     points: Tensor, centres: Tensor, radii: Sequence[float], counts: Sequence[int]
 ) -> list[Tensor]:
     """The balls (b, s, count) of all clouds at once, from tables of distances."""
-    found = [
-        [_first(table, radius, count) for radius, count in zip(radii, counts)]
-        for table in _tables(centres, points)
-    ]
-    return [torch.cat(parts, 1) for parts in zip(*found)]
-
-
-def _first(table: Tensor, radius: float, count: int) -> Tensor:
-    """The first `count` columns (b, rows, count) of each row within the radius.
-
-    Counted in the list of all hits: sorting the table would take many times as long.
-    """
-    hit = table.flatten(0, 1) <= radius
-    row, column = hit.nonzero(as_tuple=True)
-    hits = hit.sum(1)
-    if not hits.all():
-        raise _empty_ball(radius)
-    start = hits.cumsum(0) - hits
-    rank = torch.arange(len(row), device=row.device) - start[row]
-    early = rank < count
-    chosen = column[start][:, None].repeat(1, count)
-    chosen[row[early], rank[early]] = column[early]
-    return chosen.unflatten(0, table.shape[:2])
-
-
-def _empty_ball(radius: float) -> SkfmError:
-    return SkfmError(
-        f"no point within {radius:g} of a centre", "centres among the points"
-    )
+    balls: list[list[Tensor]] = [[] for _ in radii]
+    for table in _tables(centres, points):
+        for ball, radius, count in zip(balls, radii, counts):
+            hit = table.flatten(0, 1) <= radius
+            ends = F.pad(hit.sum(1).cumsum(0), (1, 0)).cpu().numpy()
+            places = torch.from_numpy(_places(ends, radius, count)).to(hit.device)
+            column = hit.nonzero()[:, 1]
+            ball.append(column[places].unflatten(0, table.shape[:2]))
+    return [torch.cat(parts, 1) for parts in balls]

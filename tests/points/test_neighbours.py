@@ -26,9 +26,10 @@ def brute_balls(points, centres, radius, count):
 
 
 @pytest.mark.parametrize("query", [ball_query, neighbours._balls_of_tables])
-@pytest.mark.parametrize("table", [10**9, 1000])
-def test_balls_equal_brute_force(query, table, monkeypatch):
-    monkeypatch.setattr(neighbours, "TABLE", table)  # 1000: two rows at a time
+@pytest.mark.parametrize("rows", [10**9, 1000, 1])
+def test_balls_equal_brute_force(query, rows, monkeypatch):
+    monkeypatch.setattr(neighbours, "TABLE", rows)  # 1000: two or six rows at a time
+    monkeypatch.setattr(neighbours, "CACHED", rows)
     points = clouds()
     centres = points[:, ::5].clone()
     for found, radius, count in zip(
