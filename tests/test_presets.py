@@ -43,6 +43,20 @@ def test_paper_unet_of_table_7():
     assert settings.code_dim == PAPER.vqvae.code_dim
 
 
+def test_paper_downstream_networks_of_table_10():
+    aligner, completer = PAPER.aligner, PAPER.completer
+    assert (aligner.steps, aligner.points, aligner.batch) == (7000, 8192, 12)
+    assert (aligner.learning_rate, aligner.embedding) == (1e-3, 1024)
+    assert (aligner.width, aligner.centres) == (1, (512, 128))  # as published
+    assert aligner.neighbours == ((16, 32, 128), (32, 64, 128))
+    assert (aligner.skip, aligner.rotation, aligner.shared) == ("add", "raw", False)
+    assert (completer.steps, completer.points, completer.batch) == (72_800, 4096, 4)
+    assert (completer.learning_rate, completer.width) == (1e-4, 64)
+    assert completer.outputs == (512, 2048, 8192)
+    for settings in (aligner, completer):  # the rate is constant
+        assert (settings.final_rate, settings.warmup) == (1, 0)
+
+
 def test_paper_population_and_sampling():
     assert (PAPER.data.train_skulls, PAPER.data.test_skulls) == (726, 182)
     assert PAPER.data.size == 1
@@ -102,4 +116,6 @@ def test_none_leaves_a_setting_and_false_does_not():
 def test_lists_become_tuples_and_plain_values_come_back():
     changed = PAPER.denoiser.but(multipliers=[1, 2])
     assert changed.multipliers == (1, 2) and hash(changed)
+    nested = PAPER.aligner.but(neighbours=[[1, 2], [3, 4]])
+    assert nested.neighbours == ((1, 2), (3, 4)) and hash(nested)
     assert PAPER.denoiser.but(**changed.as_dict()) == changed
