@@ -11,7 +11,6 @@ import yaml
 
 from skfm_lib.cli_data import add_data_commands
 from skfm_lib.errors import SkfmError
-from skfm_lib.material import real_scans
 from skfm_lib.presets import NAMES, QUALITY_SCORES
 from skfm_lib.study import open_study, project_root, read_json
 
@@ -51,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def study(options: argparse.Namespace) -> None:
     """Run the core notebooks in order; finished stages are kept."""
     from skfm_lib.book import show_run
+    from skfm_lib.material import real_scans
 
     made = open_study(options.run, options.preset, options.seed)
     scans = real_scans()
