@@ -9,7 +9,6 @@ import stat
 import tarfile
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -25,16 +24,6 @@ MOST_RATIO = 400  # bytes unpacked a byte packed: masks of air and bone reach 25
 ALWAYS_ALLOWED = 1 << 28  # bytes; small archives may pack as well as they like
 CHUNK = 1 << 20  # bytes
 BEGINNING = 1 << 17  # bytes that hold the header of a DICOM slice: 10,000 are usual
-DAMAGE = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    zlib.error,
-    EOFError,
-    NotImplementedError,  # a compression that zipfile does not know
-    ValueError,
-    RuntimeError,  # encrypted
-    OSError,
-)
 
 
 def members(path: Path) -> dict[str, int]:
@@ -47,7 +36,7 @@ def members(path: Path) -> dict[str, int]:
     path = Path(path)
     found: dict[str, int] = {}
     total = 0
-    try:
+    with _damage_named(path):
         for name, size in _contents(path):
             total += size
             _check_size(path, len(found) + 1, total)
@@ -55,8 +44,6 @@ def members(path: Path) -> dict[str, int]:
                 raise _refused(path, "it holds two files of one name")
             if name:
                 found[name] = size
-    except DAMAGE as reason:
-        raise unreadable(path) from reason
     return found
 
 
@@ -97,10 +84,19 @@ def _copy(path: Path, stream: BinaryIO, target: Path) -> None:
 
 
 def _chunks(path: Path, stream: BinaryIO) -> Iterator[bytes]:
-    try:
+    with _damage_named(path):
         while chunk := stream.read(CHUNK):
             yield chunk
-    except DAMAGE as reason:
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """What zipfile and tarfile raise at a damaged or encrypted file, as one error."""
+    try:
+        yield
+    except (SkfmError, GeneratorExit, MemoryError):
+        raise
+    except Exception as reason:  # whatever damage leads to
         raise unreadable(path) from reason
 
 
@@ -131,7 +127,7 @@ def _contents(path: Path) -> Iterator[tuple[str, int]]:
 
 
 def _streams(path: Path, wanted: set[str]) -> Iterator[tuple[str, BinaryIO]]:
-    try:
+    with _damage_named(path):
         if suffix(path) == ".zip":
             with zipfile.ZipFile(path) as archive:
                 for info in archive.infolist():
@@ -143,8 +139,6 @@ def _streams(path: Path, wanted: set[str]) -> Iterator[tuple[str, BinaryIO]]:
                 for entry in archive:
                     if entry.name in wanted:
                         yield entry.name, archive.extractfile(entry)
-    except DAMAGE as reason:
-        raise unreadable(path) from reason
 
 
 def _safe(path: Path, name: str) -> str:

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pydicom
 
+from skfm_lib.errors import SkfmError
+
 MAGIC = b"DICM"  # at byte 128, DICOM part 10
 PIXELS = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")  # the tag, little and big endian
 UNDEFINED = 0xFFFFFFFF  # length of compressed pixels
@@ -67,20 +69,24 @@ class Slice:
 
 
 def read_slice(source: Path | bytes) -> Slice | None:
-    """The header of a file, or of its first bytes; None where it is no DICOM image."""
-    try:
-        stream = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
-        with stream, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they quote the header
-            if stream.read(132)[128:] != MAGIC:
-                return None
-            stream.seek(0)
+    """The header of a file, or of its first bytes; None where it is no DICOM file.
+
+    SkfmError where the header is damaged.
+    """
+    stream = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+    with stream, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they quote the header
+        if stream.read(132)[128:] != MAGIC:
+            return None
+        stream.seek(0)
+        try:
             data = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=TAGS)
             return _slice(data, _pixels_end(stream, data))
-    except MemoryError:
-        raise
-    except Exception:  # pydicom raises whatever damage leads to
-        return None
+        except MemoryError:
+            raise
+        except Exception as reason:  # pydicom raises whatever damage leads to
+            remedy = "export the series again"
+            raise SkfmError("a damaged slice", "whole files", remedy) from reason
 
 
 def choose(slices: Iterable[Slice]) -> tuple[list[Slice], str]:
@@ -95,7 +101,7 @@ def choose(slices: Iterable[Slice]) -> tuple[list[Slice], str]:
         series[piece.series].append(piece)
     usable = {uid: own for uid, own in series.items() if _usable(own)}
     if not usable:
-        kinds = Counter(own[0].modality or "none" for own in series.values())
+        kinds = Counter(own[0].modality for own in series.values())
         found = ", ".join(f"{n} of modality {kind}" for kind, n in kinds.items())
         return [], f"no series of CT slices ({found})"
     best = max(usable, key=lambda uid: _rank(usable[uid]))
@@ -114,7 +120,7 @@ def choose(slices: Iterable[Slice]) -> tuple[list[Slice], str]:
 
 def _usable(own: list[Slice]) -> bool:
     first = own[0]
-    placed = first.axes is not None and all(s.position is not None for s in own)
+    placed = all(s.axes is not None and s.position is not None for s in own)
     return first.modality == "CT" and not first.scout and placed and first.end >= 0
 
 
@@ -154,7 +160,7 @@ def _slice(data: pydicom.Dataset, end: int) -> Slice:
         study=str(study),
         series=str(series),
         instance=str(data.get("SOPInstanceUID", "")),
-        modality=str(data.get("Modality", "")),
+        modality=_kind(str(data.get("Modality", ""))),
         scout="LOCALIZER" in str(data.get("ImageType", "")).upper(),
         plain=_plain(data),
         position=position,
@@ -166,6 +172,11 @@ def _slice(data: pydicom.Dataset, end: int) -> Slice:
         compressed=syntax.is_compressed,
         end=end,
     )
+
+
+def _kind(modality: str) -> str:
+    """A modality as the standard writes them, such as CT; anything else is "none"."""
+    return modality if modality.isalnum() and len(modality) <= 4 else "none"
 
 
 def _plain(data: pydicom.Dataset) -> bool:

@@ -29,8 +29,7 @@ def read_series(files: list[Path]) -> sitk.Image:
     """
     found = [(read_slice(path), path) for path in files]
     if any(piece is None for piece, _ in found):
-        count = sum(piece is None for piece, _ in found)
-        raise _refused(f"{count} of {len(files)} slices are damaged", EXPORT)
+        raise _refused("a file that is no DICOM slice", EXPORT)
     for piece, path in found:
         _check_slice(piece, path)
     _check_alike([piece for piece, _ in found])
@@ -49,8 +48,7 @@ def read_series(files: list[Path]) -> sitk.Image:
 
 def _check_slice(piece: Slice, path: Path) -> None:
     if piece.modality != "CT":
-        kind = piece.modality if piece.modality.isalnum() else "unknown"
-        raise _refused(f"modality {kind}", "take the patient's CT", "CT")
+        raise _refused(f"modality {piece.modality}", "take the patient's CT", "CT")
     if piece.end < 0:
         raise _refused("a slice has no pixels", EXPORT)
     if piece.frames > 1:

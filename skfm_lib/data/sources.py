@@ -68,9 +68,9 @@ class Source:
 
     @property
     def stamp(self) -> str:
-        """Changes when a file does: names, sizes and times of all."""
-        files = {item.path: item.path.stat() for item in self.items}
-        times = [(str(p), s.st_size, s.st_mtime_ns) for p, s in files.items()]
+        """Changes when a file does: sizes and times of all."""
+        files = {item.path: item.path.stat() for item in self.items}.values()
+        times = [(file.st_size, file.st_mtime_ns) for file in files]
         return repr((self.key, times))
 
     @property
@@ -107,12 +107,17 @@ def find_sources(folder: Path, out: Path, guard: Guard) -> Found:
             if suffix(Path(item.key)) in SCAN_SUFFIXES:
                 found.sources.append(Source(item.key, (item,), item.key))
         maybe = [i for i in items if _maybe_dicom(i.key)]
+        if not maybe:
+            continue
         try:
-            headers = guard(headers_of, maybe) if maybe else []
+            headers = guard(headers_of, maybe)
         except SkfmError as problem:
             found.problems[maybe[0].key] = str(problem)
             continue
-        slices += [pair for pair in zip(headers, maybe) if pair[0]]
+        slices += [(h, i) for h, i in zip(headers, maybe) if isinstance(h, Slice)]
+        if damaged := sum(isinstance(header, str) for header in headers):
+            place = str(PurePosixPath(maybe[0].key).parent)
+            found.problems[place] = f"{damaged} damaged slices; export them again"
     _add_studies(slices, found)
     if not found.sources and not found.problems:
         kinds = " ".join(SCAN_SUFFIXES + ARCHIVE_SUFFIXES)
@@ -151,15 +156,22 @@ def without(problem: str, paths: Iterable[Path], name: str) -> str:
     return problem
 
 
-def headers_of(items: list[Item]) -> list[Slice | None]:
-    """The DICOM header of each item, None where it is no DICOM image."""
+def headers_of(items: list[Item]) -> list[Slice | str | None]:
+    """The DICOM header of each item, None where it is none, else what is wrong."""
     size = items[0].path.stat().st_size if items[0].member else HEADER * len(items)
     with time_limit(patience(size)):
         if not items[0].member:
-            return [read_slice(item.path) for item in items]
+            return [_header(item.path) for item in items]
         contents = beginnings(items[0].path, [item.member for item in items])
-        headers = {name: read_slice(content) for name, content in contents}
+        headers = {name: _header(content) for name, content in contents}
         return [headers[item.member] for item in items]
+
+
+def _header(source: Path | bytes) -> Slice | str | None:
+    try:
+        return read_slice(source)
+    except SkfmError as problem:
+        return str(problem)
 
 
 def _groups(folder: Path, out: Path, problems: dict[str, str]) -> Iterator[list[Item]]:

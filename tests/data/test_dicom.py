@@ -155,7 +155,7 @@ def test_a_slice_that_does_not_belong_is_said(tmp_path, tags, message):
 def test_slices_that_are_cut_short_are_refused(tmp_path, keep):
     files = write_dicom(tmp_path, VALUES, SPACING)
     files[6].write_bytes(files[6].read_bytes()[:keep])
-    with pytest.raises(SkfmError, match="damaged|cut short|no pixels"):
+    with pytest.raises(SkfmError, match="damaged|cut short|no pixels|no DICOM"):
         read_series(files)
 
 
@@ -213,6 +213,21 @@ def test_a_study_without_ct_is_reported(tmp_path, found):
     write_dicom(tmp_path / "mr", VALUES, SPACING, Modality="MR")
     result = found(tmp_path, tmp_path / "out")
     assert result.problems == {"mr": "no series of CT slices (1 of modality MR)"}
+
+
+@pytest.mark.parametrize("kept", [140, 250, 400])
+def test_damaged_slices_at_the_end_are_not_passed_over(tmp_path, found, kept):
+    files = write_dicom(tmp_path / "s", VALUES, SPACING)
+    content = files[-1].read_bytes()
+    files[-1].write_bytes(content[:kept] + b"\xff" * 300 + content[kept + 300 :])
+    assert list(found(tmp_path, tmp_path / "out").problems) == ["s"]
+
+
+@pytest.mark.parametrize("tag", ["ImageOrientationPatient", "ImagePositionPatient"])
+def test_a_series_with_a_slice_out_of_space_is_reported(tmp_path, found, tag):
+    files = write_dicom(tmp_path / "s", VALUES, SPACING)
+    change(files[3], **{tag: None})
+    assert list(found(tmp_path, tmp_path / "out").problems) == ["s"]
 
 
 def test_a_series_in_an_archive(tmp_path, found):
