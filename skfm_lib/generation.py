@@ -85,7 +85,7 @@ class SkullGenerator:
         self, qualities: Sequence[int], seeds: Sequence[int], sampler: Sampler
     ) -> Tensor:
         """z (b, k, d, h, w): one sample per (quality, seed), noise from the seed."""
-        self._check(sampler)
+        self.check(sampler)
         settings = self.vqvae.settings
         shape = (settings.code_dim, *settings.latent_shape)
         z = self.device.place(noise(shape, "start", samples=list(seeds)))
@@ -120,7 +120,8 @@ class SkullGenerator:
 
         return conditional if guidance == 1 else guided
 
-    def _check(self, sampler: Sampler) -> None:
+    def check(self, sampler: Sampler) -> None:
+        """Raise SkfmError for a sampler that does not go with this model."""
         allowed = SAMPLERS[self.objective]
         if sampler.method not in allowed:
             found = f"sampler {sampler.method!r} for {self.objective}"
@@ -181,6 +182,7 @@ def generate_skulls(
     Skulls already there are kept; batches are always the same, so that a resumed
     set equals an uninterrupted one.
     """
+    generator.check(sampler)  # before the folder is claimed
     settings = generator.vqvae.settings
     what = {"seed": seed, "shape": list(settings.output_shape), **sampler.as_dict()}
     claim(folder, {"made from": generator.objective, **what})

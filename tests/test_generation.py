@@ -162,6 +162,13 @@ def test_where_no_grid_is_to_be_shifted_a_shift_is_refused(objective, method):
         untrained(objective).latents([3], [1], Sampler(method, 2, shift=2.0))
 
 
+def test_a_refused_sampler_leaves_no_folder_behind(tmp_path):
+    with pytest.raises(SkfmError, match="time shift"):
+        refused = Sampler("ddim", 2, shift=2.0)
+        generate_skulls(untrained("ddpm"), tmp_path / "new", [3], 7, refused, 1)
+    assert not (tmp_path / "new").exists()
+
+
 def test_evaluations_are_counted_by_the_network():
     made, calls = untrained(label_dropout=0.1), []
     made.network.forward = lambda z, t, quality: calls.append(1) or z
