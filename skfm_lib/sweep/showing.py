@@ -8,16 +8,20 @@ from skfm_lib.view.curves import Panels
 
 
 def summary(points: Sequence[Point]) -> dict[str, dict[str, str]]:
-    """For a table: the fewest evaluations within the noise, and not told apart."""
+    """For a table: the fewest evaluations within the noise, and not told apart.
+
+    For the latter a cell stands for itself: among many, chance tells some apart.
+    """
     columns = {
         name: fewest(points, lambda point, name=name: point.within[name])
         for name in DISTANCES
     }
     columns["both"] = both = fewest(points, lambda p: all(p.within.values()))
-    columns["not told apart"] = fewest(points, lambda p: all(p.alike.values()))
     rows = {}
     for line, these in lines(points).items():
         rows[line] = {name: _count(found[line]) for name, found in columns.items()}
+        alike = (point for point in these if all(point.alike.values()))
+        rows[line]["not told apart"] = _count(next(alike, None))
         rows[line]["drawn up to"] = _count(these[-1])
         seconds = both[line].drawn.sampling if both[line] else None
         rows[line]["seconds a skull"] = f"{seconds:.3g}" if seconds else "–"

@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from skfm_lib.metrics import Interval
 
@@ -32,7 +33,7 @@ def loss_curves(histories: dict[str, dict[str, list[float]]], name: str) -> Figu
 def sweep_curves(panels: Panels, cost: str, quality: str) -> Figure:
     """Quality over cost: a panel a reference, whose noise is shaded, a line a method.
 
-    Both axes are logarithmic; where an unbiased distance reaches 0, quality is linear
+    Both axes are logarithmic; where a distance falls below 0, quality is linear
     within the noise around it.  Intervals are shaded along the lines, as far as the
     values themselves reach.
     """
@@ -45,26 +46,32 @@ def sweep_curves(panels: Panels, cost: str, quality: str) -> Figure:
         layout="constrained",
     )
     for axis, (title, (band, lines)) in zip(axes[0], panels.items()):
-        axis.axhspan(band.low, band.high, color="0.85", label="noise of the reference")
+        noise = {"facecolor": "0.88", "edgecolor": "0.6"}
+        axis.axhspan(band.low, band.high, label="noise of the reference", **noise)
         for label, points, *style in zip(lines, lines.values(), COLOURS, MARKERS):
             _line(axis, points, label, *style)
         axis.set(xlabel=cost, xscale="log", title=title)
         _scale(axis, band, [v.value for line in lines.values() for _, v in line])
         axis.grid(alpha=0.25)
-        axis.legend(frameon=False, fontsize=8)
+        axis.legend(fontsize=8)
     axes[0, 0].set_ylabel(quality)
     return figure
 
 
 def _scale(axis: Axes, band: Interval, values: list[float]) -> None:
     """A scale for positive values, or one that goes through 0."""
+    axis.xaxis.set_major_formatter("{x:g}")
     if min(values) > 0:
         axis.set_yscale("log")
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
         axis.set_ylim(min(values) / 1.5, max(values) * 1.5)
         return
     noise = max((band.high - band.low) / 2, 1e-9)
-    axis.set_yscale("symlog", linthresh=noise)
-    axis.set_ylim(min(*values, band.low) - noise, max(*values, band.high) * 1.5)
+    axis.set_yscale("asinh", linear_width=noise)
+    axis.set_ylim(min(*values, band.low) - noise, max(*values, band.high) + noise)
+    axis.set_yticks([y for y in axis.get_yticks() if y == 0 or abs(y) >= noise])
+    axis.yaxis.set_major_formatter("{x:g}")
 
 
 def _line(
