@@ -128,7 +128,7 @@ def test_the_metrics_answer_on_blocks(tmp_path, monkeypatch):
     real, fresh = Blocks(1, (8, 6, 10)), Blocks(2, (28, 20, 36))
     found = responses.responses(real, fresh, Cells(), tmp_path, seed=0)
     strengths = {kind: len(cases) for kind, cases in found.items()}
-    expected = {"noise": 3, "blur": 3, "lost scores": 2, "few skulls": 1}
+    expected = {"noise": 3, "blur": 3, "lost scores": 2, "few skulls": 2}
     assert strengths == {"unharmed": 1, **expected, "copies": 1}
     (unharmed,) = found["unharmed"].values()
     assert {change.value for change in unharmed.change.values()} == {0}
