@@ -96,6 +96,8 @@ def _plain(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if suffix(path) == ".stl" and not _whole_stl(path):
         raise ValueError("cut short")
     mesh = trimesh.load_scene(path, process=False, skip_materials=True).to_mesh()
+    if mesh.vertices.shape[1] != 3:
+        raise ValueError("points without a third coordinate")
     if suffix(path) == ".off" and len(mesh.faces) < _off_faces(path):
         raise ValueError("cut short")
     return np.asarray(mesh.vertices), np.asarray(mesh.faces)

@@ -107,7 +107,9 @@ def test_meshes_without_triangles_are_refused(tmp_path):
     broken.points[7] = np.nan
     broken.save(tmp_path / "nan.vtp")
     (tmp_path / "names.obj").write_text("v 0 0 0\nv 0 9 0\nv 9 0 0\nf 1 2 7\n")
-    for name in ("empty.stl", "none.stl", "points.ply", "nan.vtp", "names.obj"):
+    (tmp_path / "flat.obj").write_text("v 0 0\nv 0 9\nv 9 0\nf 1 2 3\n")
+    names = ("empty.stl", "none.stl", "points.ply", "nan.vtp", "names.obj", "flat.obj")
+    for name in names:
         with pytest.raises(SkfmError, match=f"{name} cannot be read"):
             read_mesh(tmp_path / name)
 

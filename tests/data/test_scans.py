@@ -131,6 +131,15 @@ def test_damage_in_packed_voxels_is_found(tmp_path, kind):
         read_scan(tmp_path / f"a{kind}")
 
 
+def test_an_image_without_voxels_is_refused(tmp_path):
+    header = "ObjectType = Image\nNDims = 3\nDimSize = 60 60 0\n"
+    header += "ElementSpacing = 2 2 2\nElementType = MET_SHORT\n"
+    (tmp_path / "a.mhd").write_text(f"{header}ElementDataFile = a.raw\n")
+    (tmp_path / "a.raw").write_bytes(bytes(7200))
+    with pytest.raises(SkfmError, match="an image of 60×60×0 voxels"):
+        read_scan(tmp_path / "a.mhd")
+
+
 def test_voxels_elsewhere_on_the_disk_are_not_read(tmp_path):
     (tmp_path / "secret.raw").write_bytes(bytes(2 * 60**3))
     (tmp_path / "in").mkdir()
