@@ -128,7 +128,7 @@ def _judge(workers: Workers, warned: bool, folder: Path) -> None:
     if not any(states):
         return
     if SAVED in states:
-        raise Interrupted(_said(folder, 0) or f"told to stop, saved; next: {GO_ON}")
+        raise Interrupted(_said(folder, states.index(SAVED)))
     if warned:
         raise Interrupted("told to stop before the first step", remedy=GO_ON)
     failed = [rank for rank, state in enumerate(states) if state]
