@@ -33,7 +33,7 @@ def check_attached(path: Path) -> None:
 def check_voxels(path: Path, reader: sitk.ImageFileReader) -> None:
     """SkfmError unless the header promises a 3-D image of at most MOST_VOXELS."""
     size, values = reader.GetSize(), reader.GetNumberOfComponents()
-    if len(size) != 3 or values != 1:
+    if len(size) != 3 or values != 1 or min(size) < 2:
         raise SkfmError(
             f"{path}: an image of {times(size)} voxels, {values} value(s) each",
             "a 3-D scan with one value a voxel",
