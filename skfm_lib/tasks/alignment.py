@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from skfm_lib import presets
 from skfm_lib.data.clouds import CloudSet
-from skfm_lib.data.register import apply, rigid_icp
+from skfm_lib.data.register import apply
 from skfm_lib.device import Device
 from skfm_lib.errors import SkfmError
 from skfm_lib.models import Aligner
@@ -21,11 +21,12 @@ from skfm_lib.points import apply_pose, random_poses, to_rotation
 from skfm_lib.progress import track
 from skfm_lib.seeds import batch_indices, generator, seed_of
 from skfm_lib.study import Stage
+from skfm_lib.tasks.icp import Reference, icp
 from skfm_lib.training import Trainer, load_weights, save_weights
 
 WEIGHTS = "aligner.safetensors"
 BATCH = 16  # skulls aligned at a time in evaluation
-ICP_POINTS, ICP_STEPS, ICP_KEEP = 1024, 100, 0.8  # as `data.place` fits its skulls
+ICP_POINTS = 512  # of a skull; more fit no better
 
 
 def train_aligner(
@@ -119,22 +120,20 @@ def alignment_errors(
 
 def icp_errors(
     clouds: CloudSet,
-    reference: tuple[np.ndarray, np.ndarray],
+    reference: Reference,
     settings: presets.Aligner,
     seed: int,
 ) -> np.ndarray:
     """The classical baseline: iterative closest points from the same poses, mm.
 
-    reference  points and unit normals (m, 3) of a whole skull in the canonical pose
+    reference  of `icp`: a whole skull in the canonical pose
 
     One mean distance for each skull, in the order of `alignment_errors`.
     """
     still, moved = _test_clouds(clouds, settings, seed)
-    target, normals = reference
     back = []
     for cloud in track(moved.double().numpy(), "ICP"):
-        some = cloud[:ICP_POINTS]
-        matrix, _ = rigid_icp(some, target, ICP_KEEP, normals, ICP_STEPS)
+        matrix, _ = icp(cloud[:ICP_POINTS], reference)
         back.append(torch.from_numpy(apply(matrix, cloud)))
     return _distances(torch.stack(back), still)
 

@@ -18,11 +18,13 @@ from skfm_lib.tasks import alignment
 from skfm_lib.tasks.alignment import (
     align,
     alignment_errors,
+    icp_errors,
     load_aligner,
     moved_clouds,
     rigid,
     train_aligner,
 )
+from skfm_lib.tasks.icp import reference_skull
 from skfm_lib.training import Trainer
 
 SETTINGS = preset("tiny").aligner.but(steps=6, batch=3)
@@ -119,6 +121,14 @@ def test_a_rigid_motion_keeps_the_mean_where_the_matrix_put_it():
     assert kept.abs().max() < 0.1
     truth = random_poses(4, 180.0, 30.0, seed=0)
     assert torch.allclose(rigid(points, *truth)[1], truth[1], atol=1e-3)
+
+
+def test_icp_finds_small_poses_of_other_skulls(clouds):
+    settings = SETTINGS.but(degrees=5.0, millimetres=10.0)
+    found = icp_errors(clouds, reference_skull(), settings, seed=0)
+    model = Aligner(settings).eval()
+    unaligned = alignment_errors(model, clouds, CPU, seed=0)["unaligned"]
+    assert found.shape == (6,) and found.mean() < 0.75 * unaligned.mean()
 
 
 def test_one_skull_a_batch_cannot_be_normalised(clouds, tmp_path):
