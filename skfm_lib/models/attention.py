@@ -72,9 +72,8 @@ class SpatialLinearAttention(Attention):
         b, depth, *_ = x.shape
         turned = x.flatten(0, 1).transpose(1, 2)  # (slices, c, H·W)
         q, k, v = (self._project(w, turned) for w in (w_q, w_k, w_v))
-        q = q.softmax(1) * HEAD_DIM**-0.5
-        context = k.softmax(2) @ v.transpose(1, 2)  # (slices · heads, 32, 32)
-        out = context.transpose(1, 2) @ q
+        context = k.softmax(2) @ v.transpose(1, 2) * HEAD_DIM**-0.5
+        out = context.transpose(1, 2) @ q.softmax(1)  # (slices · heads, 32, H·W)
         return out.view(b, depth, self.heads * HEAD_DIM, -1).transpose(2, 3)
 
     def _project(self, weight: Tensor, x: Tensor) -> Tensor:
@@ -115,7 +114,7 @@ class DepthAttention(Attention):
     def _rows(self, x: Tensor, weight: Tensor) -> Tensor:
         """(b · columns · heads, D, 32), contiguous for the products that follow."""
         rows = (x @ weight).unflatten(-1, (self.heads, HEAD_DIM))
-        return rows.permute(0, 2, 3, 1, 4).flatten(0, 2)
+        return rows.permute(0, 2, 3, 1, 4).contiguous().flatten(0, 2)
 
 
 def _rotation(length: int, device: torch.device) -> tuple[Tensor, Tensor]:
