@@ -81,7 +81,7 @@ def forecast(settings: Preset) -> list[Forecast]:
             cost, less = count(full, device), count(small, device)
             seconds = rehearse(small, device) * cost.flops / less.flops
             weights = sum(4 * p.numel() for p in full.network.parameters())
-            kept = KEPT_AT_MOST if device.device.type == "cpu" else 0
+            kept = min(KEPT_AT_MOST, cost.peak) if device.device.type == "cpu" else 0
             copies = 5 if full.trained else 1  # gradient, two moments, average
             peak = here + cost.peak + copies * weights + kept
             found.append(Forecast(full.stage, peak, seconds, full.times))
