@@ -16,6 +16,53 @@ TABLE_1 = {
     },
 }  # fmt: skip
 
+# Tables 2–4: alignment, mean distance of a skull's points, mm (§4.3).
+TABLE_2 = {
+    "DDPM": {
+        "100% synth": 8.11, "100% real + 25% synth": 6.93, "50% real + 25% synth": 9.73,
+    },
+    "OTFM": {
+        "100% synth": 7.31, "100% real + 25% synth": 6.48, "50% real + 25% synth": 9.17,
+    },
+}  # fmt: skip
+TABLE_3 = {
+    "real only": {"100% real": 6.95, "50% real": 30.8},
+    "+25% OTFM": {"100% real": 6.48, "50% real": 9.17},
+}
+TABLE_4 = {
+    "100% real": {
+        "overall": 6.95, "QS 2": 6.47, "QS 3": 4.85, "QS 4": 6.53, "QS 5": 7.08,
+        "QS 6": 21.6,
+    },
+    "OTFM-s": {
+        "overall": 5.87, "QS 2": 5.34, "QS 3": 4.72, "QS 4": 5.41, "QS 5": 5.22,
+        "QS 6": 17.87,
+    },
+    "OTFM-b": {
+        "overall": 5.67, "QS 2": 5.54, "QS 3": 4.60, "QS 4": 5.71, "QS 5": 5.28,
+        "QS 6": 8.12,
+    },
+}  # fmt: skip
+
+# Tables 5 and 6: completion in the defect, mm: Chamfer distance, accuracy,
+# completeness (§4.3).
+TABLE_5 = {
+    "DDPM": {
+        "100% synth": (3.50, 4.34, 2.66),
+        "100% real + 25% synth": (3.30, 4.04, 2.56),
+        "50% real + 25% synth": (3.37, 4.15, 2.60),
+    },
+    "OTFM": {
+        "100% synth": (3.36, 4.09, 2.63),
+        "100% real + 25% synth": (3.17, 3.81, 2.54),
+        "50% real + 25% synth": (3.31, 3.99, 2.63),
+    },
+}
+TABLE_6 = {
+    "real only": {"100% real": (3.29, 3.98, 2.60), "50% real": (3.41, 4.12, 2.69)},
+    "+25% OTFM": {"100% real": (3.17, 3.81, 2.54), "50% real": (3.31, 3.99, 2.63)},
+}
+
 # Table 7, the text's grids (§3.3) and T (§3.2).
 TABLE_7 = {
     "voxels out": (456, 352, 512),
@@ -36,3 +83,19 @@ TABLE_9 = {
     "DDPM": {"failed generations": 0.12, "conditioning errors": 0.32},
     "OTFM": {"failed generations": 0.04, "conditioning errors": 0.06},
 }
+
+# Table 11: completion, Chamfer distance in the defect by quality score, mm (E.3).
+TABLE_11 = {
+    "100% real": {
+        "overall": 3.29, "QS 2": 3.26, "QS 3": 3.09, "QS 4": 3.89, "QS 5": 3.09,
+        "QS 6": 3.02,
+    },
+    "OTFM-s": {
+        "overall": 3.17, "QS 2": 3.16, "QS 3": 3.02, "QS 4": 3.52, "QS 5": 3.12,
+        "QS 6": 2.96,
+    },
+    "OTFM-b": {
+        "overall": 3.14, "QS 2": 3.06, "QS 3": 2.99, "QS 4": 3.61, "QS 5": 2.99,
+        "QS 6": 3.00,
+    },
+}  # fmt: skip

@@ -76,6 +76,25 @@ class Study:
         stage.begin()
         return stage
 
+    def cell(
+        self,
+        folder: str,
+        label: str,
+        settings: Mapping[str, object],
+        after: tuple[str, ...],
+    ) -> "Stage":
+        """One run of a grid of experiments: ``folder/label-FINGERPRINT``.
+
+        As `stage`, but beside those of other settings, so that nothing is set aside.
+        `settings` hold the cell's own seed.
+        """
+        inputs = {up: self.finished(up).fingerprint for up in after}
+        plain = json.loads(json.dumps(dict(settings)))
+        fingerprint = Stage(self, label, plain, inputs).fingerprint
+        cell = Stage(self, f"{folder}/{label}-{fingerprint}", plain, inputs)
+        cell.record()
+        return cell
+
     def finished(self, name: str) -> "Stage":
         """The finished stage `name`, or SkfmError with the command that makes it."""
         path = self.folder / name / "done.json"
@@ -129,10 +148,15 @@ class Stage:
             self._set_aside(former)
         if not found.is_file():
             self._bring_back()
-        record = {"settings": self.settings, "inputs": self.inputs}
-        write_json(found, {"fingerprint": self.fingerprint, **record})
+        self.record()
         state = "is finished: kept" if self.done else "runs"
         print(f"{self.name} of run {self.study.name!r} {state}")
+
+    def record(self) -> None:
+        """Write down the settings and the inputs that it runs with."""
+        record = {"settings": self.settings, "inputs": self.inputs}
+        content = {"fingerprint": self.fingerprint, **record}
+        write_json(self.folder / "stage.json", content)
 
     def finish(self, **results: object) -> None:
         """Record the results; from now on the stage is skipped."""

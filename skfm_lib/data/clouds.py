@@ -67,21 +67,37 @@ def joined(sets: Sequence[CloudSet]) -> CloudSet:
     )
 
 
-def load_clouds(source: SkullSet, folder: Path) -> CloudSet:
+def load_clouds(source: SkullSet, folder: Path, smallest: float = 0.0) -> CloudSet:
     """The clouds of a set of skulls, sampled once: ``folder/NAME.safetensors``.
 
+    smallest  mm; skulls of no bone, or of a smaller largest extent, are left out, as
+              networks may draw some
+
     100 kB a skull.  Which points are drawn follows from the skull's name.  Raises
-    SkfmError for a skull without a surface and for a file that cannot be read.
+    SkfmError for a skull without a surface (unless `smallest` leaves it out) and for
+    a file that cannot be read.
     """
     files = [Path(folder) / f"{skull.name}.safetensors" for skull in source.skulls]
     missing = [i for i, file in enumerate(files) if not file.is_file()]
     for i in track(missing, "Sampling surfaces") if missing else ():
-        mesh = surface(source.occupancy(i), source.grid, 0.5)
-        points = sample_surface(mesh, KEPT, seed_of("cloud", source.skulls[i].name))
+        points = _sampled(source, i, smallest)
         with replacing(files[i]) as temporary:
             save_file({"points": torch.from_numpy(points).half()}, temporary)
-    names = [skull.name for skull in source.skulls]
-    return CloudSet(names, source.qualities, torch.stack([_read(f) for f in files]))
+    clouds = [_read(file) for file in files]
+    kept = [i for i, cloud in enumerate(clouds) if len(cloud)]
+    names = [source.skulls[i].name for i in kept]
+    points = torch.cat([cloud.reshape(-1, KEPT, 3) for cloud in clouds])
+    return CloudSet(names, [source.qualities[i] for i in kept], points)
+
+
+def _sampled(source: SkullSet, item: int, smallest: float) -> np.ndarray:
+    """Points (KEPT, 3) of one skull, or none of one that is to be left out."""
+    bone, name = source.occupancy(item), source.skulls[item].name
+    if smallest and not bone.any():
+        return np.empty((0, 3))
+    mesh = surface(bone, source.grid, 0.5)
+    points = sample_surface(mesh, KEPT, seed_of("cloud", name))
+    return points if np.ptp(points, axis=0).max() >= smallest else points[:0]
 
 
 def sample_surface(mesh: pv.PolyData, count: int, seed: int) -> np.ndarray:

@@ -4,6 +4,8 @@ Paper §4.3 and E.1: skulls that lie in one pose are moved at random, and the ne
 is to bring every point back to its place.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import torch
@@ -109,13 +111,39 @@ def alignment_errors(
     raw        after the network's matrices as they are (the paper's measure)
     projected  after these are made rotations: what can be done to a scan
     """
-    still, moved = _test_clouds(clouds, model.settings, seed)
+    still, moved, _, _ = posed(clouds, model.settings, seed)
     rotation, translation = align(model, moved, device)
     raw = apply_pose(moved, rotation, translation)
     projected = apply_pose(moved, *rigid(moved, rotation, translation))
     errors = {"unaligned": moved, "raw": raw, "projected": projected}
     table = {name: _distances(cloud, still) for name, cloud in errors.items()}
     return pd.DataFrame({"name": clouds.names, "quality": clouds.qualities, **table})
+
+
+def posed(
+    clouds: CloudSet, settings: presets.Aligner, seed: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Skulls (b, n, 3) as they lie and as they are moved for a test, and how (R, t).
+
+    The poses depend on (seed, number and order of the skulls) only.
+    """
+    still = clouds.first(settings.points)
+    return still, *moved_clouds(still, settings, seed_of(seed, "test poses"))
+
+
+def shown_poses(
+    model: Aligner, clouds: CloudSet, items: Sequence[int], device: Device, seed: int
+) -> dict[str, list[tuple[Tensor, Tensor]]]:
+    """Where test skulls are against their true places, as motions (R, t) of them.
+
+    "before" as they are moved for the test, "after" once the network brought them
+    back by a rigid motion.
+    """
+    _, moved, turn, shift = posed(clouds, model.settings, seed)
+    back, step = rigid(moved, *align(model, moved, device))
+    after = back @ turn, (back @ shift[..., None])[..., 0] + step
+    poses = {"before": (turn, shift), "after": after}
+    return {name: [(r[i], t[i]) for i in items] for name, (r, t) in poses.items()}
 
 
 def icp_errors(
@@ -130,20 +158,12 @@ def icp_errors(
 
     One mean distance for each skull, in the order of `alignment_errors`.
     """
-    still, moved = _test_clouds(clouds, settings, seed)
+    still, moved, _, _ = posed(clouds, settings, seed)
     back = []
     for cloud in track(moved.double().numpy(), "ICP"):
         matrix, _ = icp(cloud[:ICP_POINTS], reference)
         back.append(torch.from_numpy(apply(matrix, cloud)))
     return _distances(torch.stack(back), still)
-
-
-def _test_clouds(
-    clouds: CloudSet, settings: presets.Aligner, seed: int
-) -> tuple[Tensor, Tensor]:
-    """The clouds as they lie and as they are moved for the test."""
-    still = clouds.first(settings.points)
-    return still, moved_clouds(still, settings, seed_of(seed, "test poses"))[0]
 
 
 def _distances(clouds: Tensor, still: Tensor) -> np.ndarray:

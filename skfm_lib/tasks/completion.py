@@ -105,24 +105,52 @@ def completion_errors(
 
     Every skull has one defect, which depends on (seed, its name, the points' number).
     """
-    count, rows = model.settings.outputs[-1], []
-    whole, others = clouds.first(count), clouds.last(KEPT).flip(1)
-    defects = [
-        draw_defect(cloud.double().numpy(), seed_of(seed, "test defect", name))
-        for cloud, name in zip(whole, clouds.names)
-    ]
-    size = model.settings.points
-    partial = torch.stack([cut(c, d, size) for c, d in zip(others, defects)])
+    partial, whole, defects = defective(clouds, model.settings, seed)
+    second, rows = clouds.last(whole.shape[1]).flip(1), []
     filled = complete(model, partial, device)
     for i in track(range(len(clouds)), "Filling defects"):
         cuboid, bone = defects[i], surface(skulls.occupancy(i), skulls.grid, 0.5)
-        again = others[i, :count]
+        again = second[i]
         ways = {"completer": filled[i], "mirror": mirrored(again, cuboid)}
         about = {"name": clouds.names[i], "quality": clouds.qualities[i]}
         for way, cloud in {**ways, "floor": again}.items():
             errors = filling_errors(cloud, whole[i], cuboid, bone)
             rows.append({**about, "way": way, **errors})
     return pd.DataFrame(rows)
+
+
+def defective(
+    clouds: CloudSet, settings: presets.Completer, seed: int
+) -> tuple[Tensor, Tensor, list[Cuboid]]:
+    """Skulls with a defect for a test (b, n, 3), whole (b, m, 3), and the defects.
+
+    Whole and defective clouds are two samples of each surface.  A defect depends on
+    (seed, the skull's name, the number of points) only.
+    """
+    whole, others = clouds.first(settings.outputs[-1]), clouds.last(KEPT).flip(1)
+    defects = [
+        draw_defect(cloud.double().numpy(), seed_of(seed, "test defect", name))
+        for cloud, name in zip(whole, clouds.names)
+    ]
+    partial = [cut(c, d, settings.points) for c, d in zip(others, defects)]
+    return torch.stack(partial), whole, defects
+
+
+def states(
+    partial: Tensor, filled: Tensor, whole: Tensor, cuboid: Cuboid
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """A defect in three states: the bone that is left (n, 3), and what is put there.
+
+    "defect": nothing; "completed": points of the filling; "true": those cut out
+    """
+    left, bone = partial.double().numpy(), whole.double().numpy()
+    filling = filled.double().numpy()
+    inside = filling[cuboid.holds(filling, MARGIN)]
+    return {
+        "defect": (left, left[:0]),
+        "completed": (left, inside),
+        "true": (left, bone[cuboid.holds(bone)]),
+    }
 
 
 def filling_errors(

@@ -64,6 +64,12 @@ def mix_called(name: str) -> Mix:
     return MIXES[name]
 
 
+def models_of(names: Sequence[str]) -> list[str]:
+    """The models whose skulls the named sets hold."""
+    models = (mix_called(name).model for name in names)
+    return sorted({model for model in models if model})
+
+
 def needed(names: Sequence[str], available: Mapping[int, int]) -> dict[str, Counts]:
     """How many synthetic skulls of each model and score the named sets ask for."""
     most: dict[str, Counts] = {}

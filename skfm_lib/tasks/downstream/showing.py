@@ -1,0 +1,166 @@
+"""The paper's Tables 2–6 and 11 of this study's errors, the paper's own beside."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from skfm_lib import paper
+from skfm_lib.metrics import Interval
+from skfm_lib.presets import QUALITY_SCORES
+from skfm_lib.tasks.downstream import judging
+from skfm_lib.tasks.downstream.judging import Claim, errors_of
+
+Rows = dict[str, dict[str, str]]
+SCORES = {"overall": None, **{f"QS {q}": q for q in QUALITY_SCORES}}
+CHAMFER = {"CD": "cd", "Acc": "accuracy", "Comp": "completeness"}  # Tables 5, 6
+
+
+def set_called(row: str, column: str) -> str:
+    """The training set of a place in Tables 2, 3, 5 and 6."""
+    if row == "real only":
+        return column
+    if row == "+25% OTFM":
+        return f"{column} + 25% OTFM"
+    return column.replace("synth", row)
+
+
+def comparison(
+    table: pd.DataFrame,
+    papers: Mapping[str, Mapping[str, float | tuple[float, ...]]],
+    columns: Mapping[str, str],
+) -> Rows:
+    """A table in the paper's places: its rows of this study, then the paper's.
+
+    papers   `paper.TABLE_2`, 3, 5 or 6
+    columns  what a value is called → its column of `table`; several go side by side
+
+    Means in mm, with 95 % intervals; a set that was not tried is left empty.
+    """
+    rows: Rows = {row: {} for row in papers}
+    rows |= {f"paper: {row}": {} for row in papers}
+    for row, places in papers.items():
+        for place, told in places.items():
+            for i, (name, column) in enumerate(columns.items()):
+                title = f"{place}, {name}" if len(columns) > 1 else place
+                found = _cell(table, set_called(row, place), column)
+                rows[row][title] = found
+                rows[f"paper: {row}"][title] = f"{np.atleast_1d(told)[i]:g}"
+    return rows
+
+
+def by_quality(
+    table: pd.DataFrame, papers: Mapping[str, Mapping[str, float]], column: str
+) -> Rows:
+    """Table 4 or 11: sets by quality score, then the paper's, mm.
+
+    "overall" is the mean over all skulls; the paper's is, too (weighted by its
+    numbers of skulls, its scores give it).
+    """
+    rows = {
+        row: {title: _cell(table, row, column, q) for title, q in SCORES.items()}
+        for row in papers
+    }
+    told = {
+        f"paper: {row}": {title: f"{value:g}" for title, value in values.items()}
+        for row, values in papers.items()
+    }
+    return rows | told
+
+
+def columns_by_quality(table: pd.DataFrame, name: str, columns: Sequence[str]) -> Rows:
+    """One set's errors, a row a column of `table`: over all skulls and by score, mm."""
+    return {
+        column: {title: _cell(table, name, column, q) for title, q in SCORES.items()}
+        for column in columns
+    }
+
+
+def ways(table: pd.DataFrame, name: str) -> Rows:
+    """One set's errors in the defect by the way of filling it, mm."""
+    columns = {**CHAMFER, "surface": "surface"}
+    return {
+        way: {title: _cell(rows, name, column) for title, column in columns.items()}
+        for way, rows in table.groupby("way", sort=False)
+    }
+
+
+def against(table: pd.DataFrame, name: str, way: str, other: str) -> Rows:
+    """How much closer one way of filling comes than another, CD, paired; mm."""
+    sides = (table[table["way"] == each].assign(set=each) for each in (way, other))
+    both = pd.concat(sides)[table["set"] == name]
+    found = judging.contrast(both, judging.better(way, other), "cd")
+    return {f"{way} against {other}": {"closer by, mm": str(found)}}
+
+
+def means(table: pd.DataFrame, column: str) -> dict[str, dict[str, float]]:
+    """For a stage's record: each set's mean over the test skulls, with interval."""
+    return {
+        name: judging.mean(errors_of(table, name, column))._asdict()
+        for name in table["set"].unique()
+    }
+
+
+def over_seeds(table: pd.DataFrame, column: str) -> Rows:
+    """For each set tried: the mean over the test skulls, a column a training, mm."""
+    rows: Rows = {}
+    for name in table["set"].unique():
+        means = errors_of(table, name, column).mean(axis=1)
+        seeds = sorted(table["seed"].unique())
+        rows[name] = {f"seed {s}": f"{m:.3g}" for s, m in zip(seeds, means)}
+    return rows
+
+
+def verdicts(
+    answers: Sequence[tuple[Claim, Interval]],
+    seeds: int,
+    told: Mapping[str, Mapping[str, float]],
+) -> Rows:
+    """The paper's claims: how much better here, in the paper, and the verdict.
+
+    told  what the paper says: set → "overall" or "QS 6" → mm (`paper_errors`)
+    """
+    rows: Rows = {}
+    for claim, found in answers:
+        column = f"QS {claim.quality}" if claim.quality else "overall"
+        paper_gap = sum(w * told[name][column] for name, w in claim.contrast.items())
+        rows[claim.text] = {
+            "better by, mm": str(found),
+            "in the paper": f"{paper_gap:.3g}",
+            "verdict": judging.verdict(found, seeds),
+        }
+    return rows
+
+
+def paper_errors(*tables: Mapping[str, Mapping]) -> dict[str, dict[str, float]]:
+    """What the paper's tables say of each set: "overall", and by score where it does.
+
+    tables  of `paper`; of triples the first, the Chamfer distance, counts
+    """
+    found: dict[str, dict[str, float]] = {}
+    for table in tables:
+        for row, places in table.items():
+            if "overall" in places:
+                found.setdefault(row, {}).update(places)
+                continue
+            for place, value in places.items():
+                overall = float(np.atleast_1d(value)[0])
+                found.setdefault(set_called(row, place), {})["overall"] = overall
+    return found
+
+
+PAPER_ALIGNMENT = paper_errors(paper.TABLE_2, paper.TABLE_3, paper.TABLE_4)
+PAPER_COMPLETION = paper_errors(paper.TABLE_5, paper.TABLE_6, paper.TABLE_11)
+
+
+def _cell(
+    table: pd.DataFrame, name: str, column: str, quality: int | None = None
+) -> str:
+    """Mean and interval as text; empty where the set or the score was not tried."""
+    errors = errors_of(table, name, column, quality)
+    if not errors.size:
+        return ""
+    found = judging.mean(errors)
+    if not np.isfinite(found.low):
+        return f"{found.value:.3g} (one skull)"
+    return f"{found.value:.3g} ({found.low:.3g}–{found.high:.3g})"

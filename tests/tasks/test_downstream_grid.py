@@ -1,0 +1,170 @@
+"""The grid: cells are kept, resumed and told apart; synthetic skulls grow."""
+
+import functools
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from skfm_lib.data.manifest import Skull, write_manifest
+from skfm_lib.data.scans import read_volume, write_volume
+from skfm_lib.device import Device
+from skfm_lib.errors import SkfmError
+from skfm_lib.study import open_study
+from skfm_lib.tasks import alignment
+from skfm_lib.tasks.downstream import (
+    ALIGNMENT,
+    COMPLETION,
+    Experiments,
+    gather,
+    grid,
+    material,
+)
+from skfm_lib.tasks.downstream.grid import thinned
+from skfm_lib.training import Trainer
+
+CPU = Device(torch.device("cpu"), torch.float32)
+REAL, MIXED = "100% real", "100% real + 25% OTFM"
+
+
+@pytest.fixture
+def study(project, phantoms):
+    """A study with four skulls to train and two to test; stages 01 and 03 are done."""
+    made = open_study("grid", "tiny")
+    stage = made.stage("01_preprocess", {})
+    shutil.copytree(phantoms.folder / "volumes", stage.folder / "skulls" / "volumes")
+    split = dict(zip((s.name for s in phantoms.skulls), 2 * ["train", "test", "train"]))
+    rows = [replace(skull, split=split[skull.name]) for skull in phantoms.skulls]
+    write_manifest(stage.folder / "skulls", rows)
+    stage.finish(folder="skulls", made_from="phantoms")
+    made.stage("03_train_otfm", {}, ("01_preprocess",)).finish()
+    return made
+
+
+@pytest.fixture
+def generator(monkeypatch, phantoms):
+    """A generator that "draws" one of the phantoms, every third time nothing."""
+    bone, grid_of = read_volume(phantoms.folder / phantoms.skulls[0].file)
+    drawn = []
+
+    def generate(_, folder, qualities, seed, sampler, batch):
+        rows = []
+        for i, quality in enumerate(qualities):
+            file = f"volumes/otfm-qs{quality}-{i:04d}.nii.gz"
+            rows.append(Skull(file[8:-7], "train", quality, file, "", 8.0))
+            if not (folder / file).is_file():
+                drawn.append(file)
+                write_volume(folder / file, bone & (i % 3 < 2), grid_of)
+        write_manifest(folder, rows)
+
+    monkeypatch.setattr(material, "load_generator", lambda study, model: None)
+    monkeypatch.setattr(material, "generate_skulls", generate)
+    return drawn
+
+
+def aligner(study, **changes):
+    settings = study.settings.aligner.but(**{"steps": 3, "batch": 2, **changes})
+    return Experiments(study, ALIGNMENT, settings, CPU)
+
+
+def test_cells_are_trained_once_and_tried_on_one_test(study, monkeypatch):
+    found = gather(study, [REAL])
+    assert found.synthetic == {} and len(found.train) == 4 and len(found.test) == 2
+    experiments = aligner(study)
+    table = experiments.run(found, [REAL, "50% real"], [0, 1])
+    assert len(table) == 8 and set(table["set"]) == {REAL, "50% real"}
+    assert table.groupby("name")["unaligned"].nunique().eq(1).all()  # the same poses
+    assert table["raw"].nunique() == 8
+    cell = experiments.cell(REAL, 1)
+    assert cell.folder.parent.name == "08_cells" and cell.results["skulls"] == 4
+    assert not (cell.folder / "checkpoint.pt").exists()
+    assert len(experiments.history(REAL, 1)["loss"]) == 3
+    monkeypatch.setattr(Trainer, "descend", None)  # nothing is trained again
+    again = aligner(study).run(found, ["50% real", REAL], [1])
+    assert again[again["set"] == REAL]["raw"].tolist() == (
+        table[(table["set"] == REAL) & (table["seed"] == 1)]["raw"].tolist()
+    )
+    model = experiments.network(REAL, 1)
+    with torch.no_grad():
+        aligned = model(found.test.first(256))[0]
+    assert aligned.shape == (2, 256, 3)
+
+
+def test_cells_of_other_settings_lie_beside_each_other(study):
+    folders = {
+        aligner(study, **changes).cell(name, seed).folder
+        for changes in ({}, {"steps": 4})
+        for name in (REAL, MIXED)
+        for seed in (0, 1)
+    }
+    assert len(folders) == 8 and all((f / "stage.json").is_file() for f in folders)
+    with pytest.raises(SkfmError, match="no training set '75% real'"):
+        aligner(study).cell("75% real", 0)
+
+
+def test_a_stopped_cell_goes_on(study, monkeypatch):
+    found, descend = gather(study, [REAL]), Trainer.descend
+    whole = aligner(study).run(found, [REAL], [0])
+    shutil.rmtree(study.folder / "08_cells")
+
+    def stopped(self, loss, **record):
+        if self.step == 2:
+            raise KeyboardInterrupt
+        descend(self, loss, **record)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Trainer, "descend", stopped)
+        saving = functools.partial(Trainer, save_seconds=-1.0)
+        patch.setattr(alignment, "Trainer", saving)
+        aligner(study).run(found, [REAL], [0])
+    assert (aligner(study).cell(REAL, 0).folder / "checkpoint.pt").is_file()
+    assert aligner(study).run(found, [REAL], [0]).equals(whole)
+
+
+def test_synthetic_skulls_are_made_on_demand_and_fragments_left_out(study, generator):
+    small = gather(study, [MIXED])
+    assert len(generator) == 1  # a quarter of four skulls
+    large = gather(study, ["100% OTFM", MIXED])
+    assert len(generator) == 4 and len(large.synthetic["otfm"]) == 4
+    assert small.synthetic["otfm"][0] in large.synthetic["otfm"]
+    again = gather(study, [MIXED])
+    assert len(generator) == 4  # they stay, though fewer are asked for
+    trained = again.training(MIXED, 0)
+    assert len(trained) == 5 and trained.names[-1].startswith("otfm")
+    test = set(large.test.names)
+    assert not test & set(large.train.names)
+
+
+def test_an_empty_skull_is_left_out_of_the_clouds(study, generator, monkeypatch):
+    monkeypatch.setattr(material, "needed", lambda names, counts: {"otfm": {2: 6}})
+    found = gather(study, [MIXED])
+    assert len(found.synthetic["otfm"]) == 6
+    made = [name for name in found.train.names if name.startswith("otfm")]
+    assert made == [f"otfm-qs2-{i:04d}" for i in (0, 1, 3, 4)]
+    assert len(gather(study, [MIXED]).train) == 8  # and the second time, too
+
+
+def test_a_model_that_is_missing_is_named(study):
+    with pytest.raises(SkfmError, match="no finished 04_train_ddpm.*skfm run 04"):
+        gather(study, ["100% DDPM"])
+
+
+def test_completers_are_tried_on_the_same_defects(study):
+    settings = study.settings.completer.but(steps=2, batch=2)
+    experiments = Experiments(study, COMPLETION, settings, CPU)
+    table = experiments.run(gather(study, [REAL]), [REAL], [0, 1])
+    assert len(table) == 2 * 2 * 3 and set(table["way"]) == {
+        "completer", "mirror", "floor"
+    }  # fmt: skip
+    fixed = table[table["way"] != "completer"]
+    assert fixed.groupby(["name", "way"])["cd"].nunique().eq(1).all()
+    assert (study.folder / "09_cells").is_dir()
+
+
+def test_a_thinned_history_keeps_its_means():
+    values = np.random.default_rng(0).random(1000).tolist()
+    short = thinned(values)
+    assert len(short) == grid.DRAWN and np.mean(short) == pytest.approx(np.mean(values))
+    assert thinned(values[:7]) == values[:7]

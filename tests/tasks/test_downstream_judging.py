@@ -1,0 +1,144 @@
+"""Comparisons of training sets: paired, over skulls and seeds, beside the paper's."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from skfm_lib import paper
+from skfm_lib.metrics import Interval
+from skfm_lib.tasks.downstream import (
+    CLAIMS,
+    MIXES,
+    PAPER_ALIGNMENT,
+    PAPER_COMPLETION,
+    answers,
+    by_quality,
+    comparison,
+    contrast,
+    over_seeds,
+    verdicts,
+)
+from skfm_lib.tasks.downstream.judging import better, errors_of, mean, verdict
+
+
+def table(values, seeds=(0, 1, 2), skulls=40):
+    """Errors of sets: name → a number, or (seeds, skulls) numbers."""
+    rows = []
+    for name, errors in values.items():
+        errors = np.broadcast_to(errors, (len(seeds), skulls))
+        for s, seed in enumerate(seeds):
+            for i in range(skulls):
+                rows.append((name, seed, f"skull-{i:03d}", 2 + i % 5, errors[s, i]))
+    return pd.DataFrame(rows, columns=["set", "seed", "name", "quality", "mm"])
+
+
+def noisy(seed, level, spread=1.0, seeds=3, skulls=40):
+    return level + spread * np.random.default_rng(seed).standard_normal((seeds, skulls))
+
+
+def test_errors_are_paired_by_name_whatever_the_order():
+    errors = noisy(0, 5.0)
+    found = table({"a": errors})
+    mixed = found.sample(frac=1, random_state=1)
+    assert np.array_equal(errors_of(mixed, "a", "mm"), errors)
+    assert np.array_equal(errors_of(mixed, "a", "mm", 6), errors[:, 4::5])
+
+
+def test_the_interval_of_a_mean_is_that_of_skulls():
+    errors = noisy(0, 5.0, skulls=400)
+    found = mean(errors)
+    reach = 1.96 * errors.mean(0).std() / 20
+    assert found.value == pytest.approx(errors.mean())
+    assert found.high - found.value == pytest.approx(reach, rel=0.15)
+    assert mean(errors[:, :1]).high == np.inf  # nobody knows
+
+
+def test_what_all_sets_share_cancels_in_a_paired_difference():
+    hard = noisy(3, 20.0, spread=15.0, seeds=1)  # skulls differ far more than sets
+    found = table({"a": hard, "b": hard + 0.5})
+    gap = contrast(found, better("a", "b"), "mm")
+    assert gap.value == pytest.approx(0.5)
+    assert gap.low == pytest.approx(0.5) and gap.high == pytest.approx(0.5)
+
+
+def test_chance_in_training_widens_the_interval_by_students_t():
+    shifts = np.array([[0.0], [1.0], [2.0]])  # b's trainings, on all skulls alike
+    gap = contrast(table({"a": 5.0, "b": 5.0 + shifts}), better("a", "b"), "mm")
+    reach = stats.t.ppf(0.975, 2) * 1.0 / np.sqrt(3)
+    assert gap.value == pytest.approx(1.0)
+    assert gap.high - gap.value == pytest.approx(reach)
+    assert verdict(gap, 3) == "undecided"
+
+
+def test_intervals_of_no_difference_hold_zero_as_often_as_they_say():
+    hits = [
+        gap.low <= 0 <= gap.high
+        for i in range(60)
+        for found in [table({"a": noisy(i, 5.0), "b": noisy(900 + i, 5.0)})]
+        for gap in [contrast(found, better("a", "b"), "mm")]
+    ]
+    assert np.mean(hits) >= 0.93
+
+
+def test_verdicts_need_more_than_one_training():
+    above, below, both = (Interval(0, *ends) for ends in ((1, 2), (-2, -1), (-1, 1)))
+    assert verdict(above, 3) == "confirmed" and verdict(below, 3) == "not confirmed"
+    assert verdict(both, 3) == "undecided" and "one seed" in verdict(above, 1)
+
+
+def test_the_claims_follow_from_the_sets_that_were_tried():
+    every = table(dict.fromkeys(MIXES, 5.0))
+    assert [claim for claim, _ in answers(every, "mm")] == list(CLAIMS)
+    some = table({"100% real": 6.0, "100% real + 25% OTFM": 5.0})
+    ((claim, gap),) = answers(some, "mm")
+    assert "helps 100% real" in claim.text and gap.value == 1.0
+    for claim in CLAIMS:  # comparisons: what all sets share has no part in them
+        assert sum(claim.contrast.values()) == 0
+
+
+def test_balance_is_asked_of_the_score_it_speaks_of():
+    repaired = np.full((3, 40), 5.0)
+    repaired[:, 4::5] -= 3.0  # QS 6
+    found = table({"OTFM-s": 5.0, "OTFM-b": repaired, "100% real": 5.0})
+    gaps = {claim.text: gap.value for claim, gap in answers(found, "mm")}
+    assert gaps["a balanced set is better on QS 6"] == pytest.approx(3.0)
+    assert gaps["and better over all scores"] == pytest.approx(0.6)
+
+
+def test_the_papers_numbers_agree_among_its_tables():
+    assert set(PAPER_ALIGNMENT) == set(PAPER_COMPLETION) == set(MIXES)
+    for three, two in ((paper.TABLE_3, paper.TABLE_2), (paper.TABLE_6, paper.TABLE_5)):
+        for real in ("100% real", "50% real"):
+            assert three["+25% OTFM"][real] == two["OTFM"][f"{real} + 25% synth"]
+    assert (
+        paper.TABLE_4["100% real"]["overall"] == paper.TABLE_3["real only"]["100% real"]
+    )
+    for places in (*paper.TABLE_5.values(), *paper.TABLE_6.values()):
+        for cd, accuracy, completeness in places.values():
+            assert cd == pytest.approx((accuracy + completeness) / 2, abs=0.0051)
+
+
+def test_tables_have_the_papers_places():
+    found = table({name: 5.0 for name in MIXES})
+    rows = comparison(found, paper.TABLE_3, {"mm": "mm"})
+    assert rows["real only"] == {"100% real": "5 (5–5)", "50% real": "5 (5–5)"}
+    assert rows["paper: +25% OTFM"] == {"100% real": "6.48", "50% real": "9.17"}
+    rows = comparison(found, paper.TABLE_5, {"CD": "mm", "Acc": "mm"})
+    assert rows["OTFM"]["100% synth, Acc"] == "5 (5–5)"
+    assert rows["paper: DDPM"]["100% synth, CD"] == "3.5"
+    few = table({"100% real": 5.0})
+    assert comparison(few, paper.TABLE_2, {"mm": "mm"})["OTFM"]["100% synth"] == ""
+    rows = by_quality(few, paper.TABLE_4, "mm")
+    assert rows["100% real"]["QS 6"] == "5 (5–5)" and rows["OTFM-b"]["QS 6"] == ""
+    assert rows["paper: OTFM-b"]["QS 6"] == "8.12"
+    assert over_seeds(few, "mm") == {"100% real": {f"seed {s}": "5" for s in range(3)}}
+
+
+def test_the_papers_gaps_stand_beside_the_verdicts():
+    found = table({name: noisy(i, 5.0) for i, name in enumerate(MIXES)})
+    rows = verdicts(answers(found, "mm"), 3, PAPER_ALIGNMENT)
+    told = [float(row["in the paper"]) for row in rows.values()]
+    assert len(rows) == len(CLAIMS) and all(gap > 0 for gap in told)  # as it claims
+    assert rows["25% OTFM helps 50% real"]["in the paper"] == "21.6"
+    assert rows["and helps 50% real more"]["in the paper"] == "21.2"
