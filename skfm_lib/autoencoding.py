@@ -7,6 +7,7 @@ from torch import Tensor
 from skfm_lib import distributed, presets
 from skfm_lib.data.skulls import SkullSet
 from skfm_lib.device import Device
+from skfm_lib.judges import judges_of
 from skfm_lib.metrics import dice, reconstruction_error
 from skfm_lib.models import VQVAE
 from skfm_lib.progress import track
@@ -15,7 +16,7 @@ from skfm_lib.stages import train_apart, training_stage
 from skfm_lib.study import Stage, Study
 from skfm_lib.training import Trainer, load_weights, save_weights
 
-WEIGHTS = "vqvae.safetensors"
+STAGE, WEIGHTS = "02_train_vqvae", "vqvae.safetensors"
 
 
 def vqvae_stage(
@@ -28,7 +29,7 @@ def vqvae_stage(
     """
     settings = study.settings.vqvae.but(**changes)
     chosen, after = {"vqvae": settings.as_dict()}, ("01_preprocess",)
-    return training_stage(study, "02_train_vqvae", chosen, devices, after), settings
+    return training_stage(study, STAGE, chosen, devices, after), settings
 
 
 def train_vqvae(
@@ -36,15 +37,18 @@ def train_vqvae(
 ) -> tuple[VQVAE, dict[str, list[float]]]:
     """Train on `skulls`, resuming; (network, history) with the losses of every step.
 
-    The loss is L_recon + 0.25 · L_commit (B.1); the codebook follows the latents by
-    moving averages after each step.  Weights go to the stage's folder.  A stage of
-    several devices is trained in as many processes (`stages.train_apart`).
+    The loss is L_recon + 0.25 · L_commit (B.1), with those of `judges` where the
+    settings ask for them; the codebook follows the latents by moving averages after
+    each step.  Weights go to the stage's folder.  A stage of several devices is
+    trained in as many processes (`stages.train_apart`).
     """
     train_apart(stage, "vqvae", settings)
     seed = seed_of(stage.study.seed, "vqvae")
     torch.manual_seed(seed)
     model = VQVAE(settings)
-    trainer = Trainer(model, settings, device, stage.folder, stage.fingerprint)
+    judges = judges_of(stage, model, skulls, device, seed)
+    made = stage.folder, stage.fingerprint
+    trainer = Trainer(model, settings, device, *made, companion=judges.rival)
     for step in trainer.steps("VQ-VAE"):
         batch = settings.batch * distributed.devices()
         chosen = distributed.share(batch_indices(seed, step, len(skulls), batch))
@@ -55,21 +59,38 @@ def train_vqvae(
                 model.codebook.seed(model.encode(v), random)
         with device.autocast():
             reconstruction, commitment, z, indices = model.loss(v)
+            more = judges.losses(v, step)
+        parts = {"reconstruction": reconstruction, "commitment": commitment, **more}
         loss = reconstruction + settings.commitment * commitment
-        trainer.descend(loss, reconstruction=reconstruction, commitment=commitment)
+        trainer.descend(sum(more.values(), loss), **parts)
         model.codebook.update(z, indices, random)
+        judges.learn(trainer)
     if distributed.is_first():
         save_weights(model, stage.folder / WEIGHTS, settings.as_dict())
     return model.eval(), trainer.history
 
 
-def load_vqvae(study: Study, device: Device) -> VQVAE:
-    """The trained autoencoder of a study, ready to use."""
-    stage = study.finished("02_train_vqvae")
+def load_vqvae(study: Study, device: Device, name: str = STAGE) -> VQVAE:
+    """The trained autoencoder of a study, ready to use; `name` is that of its stage."""
+    stage = study.finished(name)
     settings = study.settings.vqvae.but(**stage.settings["vqvae"])
     model = VQVAE(settings)
     load_weights(model, stage.folder / WEIGHTS)
     return device.place(model).eval()
+
+
+def of_each(
+    model: VQVAE, skulls: SkullSet, device: Device
+) -> tuple[list[float], list[float], set[int]]:
+    """(errors, Dice) of every skull, against its full resolution; the codes used."""
+    errors, overlaps, used = [], [], set()
+    for start in track(range(0, len(skulls), 8), "Reconstructing"):
+        v = torch.stack([skulls[i][0] for i in range(len(skulls))[start : start + 8]])
+        v_hat, indices = reconstruct(model, v, device)
+        errors += reconstruction_error(v, v_hat).tolist()
+        overlaps += [dice(a, b) for a, b in zip(v, v_hat)]
+        used.update(indices.unique().tolist())
+    return errors, overlaps, used
 
 
 @torch.no_grad()
@@ -87,13 +108,7 @@ def assess(model: VQVAE, skulls: SkullSet, device: Device) -> dict[str, object]:
     codes_used        distinct codes in the set's latents
     perplexity        of the codebook's moving average in training
     """
-    errors, overlaps, used = [], [], set()
-    for start in track(range(0, len(skulls), 8), "Reconstructing"):
-        v = torch.stack([skulls[i][0] for i in range(len(skulls))[start : start + 8]])
-        v_hat, indices = reconstruct(model, v, device)
-        errors += reconstruction_error(v, v_hat).tolist()
-        overlaps += [dice(a, b) for a, b in zip(v, v_hat)]
-        used.update(indices.unique().tolist())
+    errors, overlaps, used = of_each(model, skulls, device)
     return {
         "error": float(np.mean(errors)),
         "dice": float(np.mean(overlaps)),

@@ -25,8 +25,14 @@ class Settings:
         return replace(self, **given)
 
     def as_dict(self) -> dict[str, object]:
-        """The settings as plain values, for records and fingerprints."""
-        return asdict(self)
+        """The settings as plain values, for records and fingerprints.
+
+        What is at its default goes without saying: a switch that came later, and is
+        off, leaves them as they always were.
+        """
+        plain = asdict(self)
+        said = [f.name for f in fields(self) if getattr(self, f.name) != f.default]
+        return {name: plain[name] for name in said}
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,9 @@ class VQVAE(Training):
     commitment: float  # weight of the commitment loss
     code_decay: float  # of the codebook's moving averages
     output_shape: Shape
+    adversarial: float = 0.0  # weight of a discriminator's verdict; 0: there is none
+    perceptual: float = 0.0  # weight of the perceptual distance; 0: there is none
+    lpips_weights: str | None = None  # folder of LPIPS's files; None: study features
 
     @property
     def input_shape(self) -> Shape:

@@ -29,19 +29,22 @@ from torch import Tensor, nn
 
 from skfm_lib import distributed
 from skfm_lib.data.files import replacing
+from skfm_lib.descent import Companion, adam, descend, learning_rate
 from skfm_lib.device import Device
 from skfm_lib.errors import SkfmError
 from skfm_lib.interruption import Interrupted, noting_warnings
 from skfm_lib.presets import Training
 from skfm_lib.progress import Progress
 
-CLIP = 1.0  # norm of the gradient
 SAVE_SECONDS = 60.0
 CONTENTS = {"fingerprint", "step", "model", "average", "optimiser", "history"}
 
 
 class Trainer:
-    """A network, its optimiser, its averaged weights and the history of its losses."""
+    """A network, its optimiser, its averaged weights and the history of its losses.
+
+    A `companion` is saved with them and resumes with them, at the same step.
+    """
 
     def __init__(
         self,
@@ -52,16 +55,16 @@ class Trainer:
         fingerprint: str,
         ema_decay: float | None = None,
         save_seconds: float = SAVE_SECONDS,
+        companion: Companion | None = None,
     ) -> None:
         self.model = device.place(model)
         self.settings, self.fingerprint = settings, fingerprint
         self.checkpoint, self.save_seconds = folder / "checkpoint.pt", save_seconds
         self.ema_decay = ema_decay
-        weights = list(model.parameters())
-        self.optimiser = torch.optim.Adam(
-            weights, settings.learning_rate, betas=settings.betas, fused=True
-        )
-        self.average = [w.detach().clone() for w in weights] if ema_decay else []
+        self.companion = companion
+        self.optimiser = adam(model, settings)
+        weights = model.parameters() if ema_decay else ()
+        self.average = [w.detach().clone() for w in weights]
         self.step, self.history = 0, {}
         self._warnings, self._warned = [], False
         if self.checkpoint.is_file():
@@ -101,22 +104,23 @@ class Trainer:
 
     def descend(self, loss: Tensor, **record: Tensor | float) -> None:
         """One step of Adam down `loss`; `record` joins the history beside it."""
-        values = self._agree({"loss": loss, **record})
+        self.record(loss=loss, **record)
+        rate = learning_rate(self.settings, self.step)
+        descend(self.model, self.optimiser, loss, rate)
+        self._update_average()
+
+    def record(self, **values: Tensor | float) -> None:
+        """Add a step's values, averaged over the devices, to the history.
+
+        Raises SkfmError where one is not finite.
+        """
+        values = self._agree(values)
         if not all(math.isfinite(value) for value in values.values()):
             raise SkfmError(
                 f"step {self.step}: {values}",
                 "finite losses",
                 "lower learning_rate; the last checkpoint is kept",
             )
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        gradients = [w.grad for w in self.model.parameters() if w.grad is not None]
-        distributed.average(gradients)
-        nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
-        for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.settings, self.step)
-        self.optimiser.step()
-        self._update_average()
         for name, value in values.items():
             self.history.setdefault(name, []).append(value)
 
@@ -141,6 +145,8 @@ class Trainer:
                 k: torch.tensor(v, dtype=torch.float64) for k, v in self.history.items()
             },
         }
+        if self.companion:
+            state["companion"] = self.companion.state_dict()
         with replacing(self.checkpoint) as temporary:
             torch.save(state, temporary)
 
@@ -174,6 +180,8 @@ class Trainer:
         self.history = {k: v.tolist() for k, v in state["history"].items()}
         for mean, saved in zip(self.average, state["average"]):
             mean.copy_(saved)
+        if self.companion:
+            self.companion.load_state_dict(state["companion"])
 
     def _update_average(self) -> None:
         if self.ema_decay:
@@ -186,14 +194,6 @@ class Trainer:
             f"{k} {sum(v[-20:]) / len(v[-20:]):.4g}" for k, v in self.history.items()
         ]
         return ", ".join(recent)
-
-
-def learning_rate(settings: Training, step: int) -> float:
-    """Linear warm-up, then a cosine from the full rate to `final_rate` of it."""
-    warm = min(1.0, (step + 1) / max(1, settings.warmup))
-    cosine = (1 + math.cos(math.pi * step / settings.steps)) / 2
-    share = settings.final_rate + (1 - settings.final_rate) * cosine
-    return settings.learning_rate * warm * share
 
 
 def read_checkpoint(path: Path) -> dict:

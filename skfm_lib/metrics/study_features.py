@@ -4,7 +4,7 @@ MedicalNet's weights need a download; this network needs none.  It learns what t
 study looks at: the quality score, where bone and bone surface are, and damage.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -63,13 +63,16 @@ class StudyFeatures(nn.Module):
         self.register_buffer("mean", torch.zeros(WIDTH))
         self.register_buffer("spread", torch.ones(WIDTH))
 
-    def pooled(self, v: Tensor) -> Tensor:
-        """(n, 1, D, H, W) → (n, 224): global averages, not yet standardised."""
-        x, averages = F.silu(self.stem(v)), []
+    def maps(self, v: Tensor) -> Iterator[Tensor]:
+        """(n, 1, D, H, W) → the maps of the three stages, at 1/4 and twice at 1/8."""
+        x = F.silu(self.stem(v))
         for stage in self.stages:
             x = stage(x)
-            averages.append(x.float().mean(dim=(2, 3, 4)))
-        return torch.cat(averages, dim=1)
+            yield x
+
+    def pooled(self, v: Tensor) -> Tensor:
+        """(n, 1, D, H, W) → (n, 224): global averages, not yet standardised."""
+        return torch.cat([x.float().mean(dim=(2, 3, 4)) for x in self.maps(v)], dim=1)
 
     def features(self, v: Tensor) -> Tensor:
         """(n, 1, D, H, W) → (n, 224), standardised on the training skulls."""
