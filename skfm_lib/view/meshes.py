@@ -18,7 +18,9 @@ VIEWS = {  # camera direction from the skull, and what is up, in RAS
     "oblique": ((-0.75, 1, 0.2), (0, 0, 1)),
     "side": ((-1, 0, 0), (0, 0, 1)),
     "below": ((0, 0, -1), (0, 1, 0)),
+    "above": ((0, 0, 1), (0, 1, 0)),
 }
+ROUND = ("front", "oblique", "side", "below")  # of one skull, in `view_rows`
 
 
 def skull_surface(volume: np.ndarray, grid: Grid, level: float = 0.5) -> pv.PolyData:
@@ -36,10 +38,23 @@ def picture(
     mesh: pv.PolyData, grid: Grid, view: str = "front", pixels: int = 420
 ) -> np.ndarray:
     """A rendering (pixels, pixels, 3) uint8; the same scale for every skull."""
+    return scene([(mesh, IVORY)], grid, view, pixels)
+
+
+def scene(
+    parts: Sequence[tuple[pv.PolyData, str]],
+    grid: Grid,
+    view: str = "front",
+    pixels: int = 420,
+) -> np.ndarray:
+    """A rendering of surfaces and clouds of points, each in a colour of its own."""
     direction, up = VIEWS[view]
     plotter = pv.Plotter(off_screen=True, window_size=(pixels, pixels), lighting=None)
     plotter.set_background("white")
-    plotter.add_mesh(mesh, color=IVORY, smooth_shading=True, specular=0.15, ambient=0.1)
+    look = {"smooth_shading": True, "specular": 0.15, "ambient": 0.1}
+    dots = {"point_size": 5, "render_points_as_spheres": True}
+    for mesh, colour in parts:
+        plotter.add_mesh(mesh, color=colour, **look, **dots)
     _light(plotter)
     centre = grid.to_mm((np.array([grid.shape]) - 1) / 2)[0]
     plotter.camera.focal_point = centre
@@ -64,20 +79,23 @@ def mesh_rows(
     figure, axes = panels(list(rows), titles, 1.9, 2.0)
     for line, volumes in zip(axes, rows.values()):
         for axis, volume in zip(line, volumes):
-            _draw(axis, volume, grid, view, level)
+            draw(axis, volume, grid, view, level)
     return figure
 
 
 def view_rows(rows: dict[str, np.ndarray], grid: Grid, level: float = 0.5) -> Figure:
     """One skull a row, from the front, obliquely, from the side and from below."""
-    figure, axes = panels(list(rows), list(VIEWS), 2.2, 2.2)
+    figure, axes = panels(list(rows), ROUND, 2.2, 2.2)
     for line, volume in zip(axes, rows.values()):
-        for axis, view in zip(line, VIEWS):
-            _draw(axis, volume, grid, view, level)
+        for axis, view in zip(line, ROUND):
+            draw(axis, volume, grid, view, level)
     return figure
 
 
-def _draw(axis: Axes, volume: np.ndarray, grid: Grid, view: str, level: float) -> None:
+def draw(
+    axis: Axes, volume: np.ndarray, grid: Grid, view: str, level: float = 0.5
+) -> None:
+    """A rendering on an axis of a figure, or the words that there is no bone."""
     axis.spines[:].set_visible(False)
     if volume.max() > level:
         axis.imshow(picture(skull_surface(volume, grid, level), grid, view))

@@ -8,10 +8,10 @@ from skfm_lib.tasks.screening.limits import Limits, Measure, folds, set_limits
 
 COUNTS = {2: 167, 3: 212, 4: 154, 5: 155, 6: 38}  # the paper's training set
 MEASURES = (
-    Measure("a", "mm", "high"),
-    Measure("b", "mm", "low"),
-    Measure("c", "mm", "both"),
-    Measure("d", "mm", "high", scores=(5, 6)),
+    Measure("a", "mm", "high", least=0.1),
+    Measure("b", "mm", "low", least=0.1),
+    Measure("c", "mm", "both", least=0.1),
+    Measure("d", "mm", "high", least=0.1, scores=(5, 6)),
 )
 CENTRES = np.array([[0, 0, 10, np.nan]] * 3 + [[5, -3, 20, 1]] * 2)
 SPREADS = np.array([1.0, 2.0, 3.0, 3.0, 0.5])
@@ -77,6 +77,16 @@ def test_units_do_not_matter():
     ten = set_limits(10 * values + 3, scores, MEASURES, 0.01, 0)
     assert np.allclose(ten.high, 10 * one.high + 3, equal_nan=True)
     assert np.allclose(ten.low, 10 * one.low + 3, equal_nan=True)
+
+
+def test_one_hole_among_skulls_without_sets_the_limit_at_its_size():
+    """Folds without it have no spread: the limit must not be counted in those."""
+    values, scores = np.zeros((100, 1)), np.repeat([2, 5], 50)
+    values[7] = 40.0
+    found = set_limits(values, scores, MEASURES[:1], 0.01, 0)
+    assert found.high[0] == pytest.approx(40, rel=0.1) and 0 < found.high[1] < 40
+    whole = set_limits(np.zeros((100, 1)), scores, MEASURES[:1], 0.01, 0)
+    assert (whole.high == 0).all() and (whole.spread == MEASURES[0].least).all()
 
 
 def test_few_skulls_give_wide_limits_and_say_so():

@@ -71,9 +71,10 @@ def test_rays_that_leave_the_grid_meet_nothing():
 def test_single_rays_between_voxels_are_no_openings():
     first = np.ones((9, 9))
     first[4, 4] = first[2, 5] = np.nan
-    assert not openings(first).any()
+    assert not openings(first, 2).any()
     first[5:7, 2:4] = np.nan
-    assert openings(first).sum() == 4
+    assert openings(first, 2).sum() == 4 and not openings(first, 3).any()
+    assert openings(np.full((9, 9), np.nan), 4).all()  # also at the map's ends
 
 
 def test_cuts_are_learned_where_training_skulls_are_cut(norm):

@@ -8,11 +8,13 @@ cross-fitting, and tried on held-out ones.
 from skfm_lib.tasks.screening.examine import MEASURES, Findings, Skulls, examine
 from skfm_lib.tasks.screening.judge import ScoreNet, shown_scores, train_judge
 from skfm_lib.tasks.screening.norm import NAMES, SkullNorm, Verdicts, fit_norm
+from skfm_lib.tasks.screening.reconstructed import Reconstructed
 
 __all__ = [
     "MEASURES",
     "NAMES",
     "Findings",
+    "Reconstructed",
     "ScoreNet",
     "SkullNorm",
     "Skulls",

@@ -17,21 +17,22 @@ from skfm_lib.tasks.screening.limits import Measure
 from skfm_lib.tasks.screening.symmetry import asymmetry
 from skfm_lib.tasks.screening.vault import vault_map
 
+CROWNS = (5, 6)  # the scores whose scans hold the crowns of the teeth (§3.3)
 MEASURES = (
-    Measure("parts", "", "high"),
-    Measure("loose bone", "%", "high"),
-    Measure("tunnels", "", "both"),
-    Measure("cavities", "", "both"),
-    Measure("bone volume", "cm³", "both"),
-    Measure("length", "mm", "both"),
-    Measure("breadth", "mm", "both"),
-    Measure("height", "mm", "both"),
-    Measure("tooth relief", "", "low", scores=(5, 6)),  # crowns are scanned (§3.3)
-    Measure("jaw holes", "cm²", "high", scores=(5, 6)),
-    Measure("asymmetry", "cm³", "high"),
-    Measure("vault holes", "cm²", "high"),
-    Measure("to nearest", "", "high"),
-    Measure("misfit", "", "high"),
+    Measure("parts", "", "high", least=1),
+    Measure("loose bone", "%", "high", least=0.1),
+    Measure("tunnels", "", "both", least=1),
+    Measure("cavities", "", "both", least=1),
+    Measure("bone volume", "cm³", "both", least=1),
+    Measure("length", "mm", "both", least=1),
+    Measure("breadth", "mm", "both", least=1),
+    Measure("height", "mm", "both", least=1),
+    Measure("tooth relief", "", "low", least=0.001, scores=CROWNS),
+    Measure("jaw holes", "cm²", "high", least=1, scores=CROWNS),
+    Measure("asymmetry", "cm³", "high", least=1),
+    Measure("vault holes", "cm²", "high", least=1),
+    Measure("to nearest", "", "high", least=0.001),
+    Measure("misfit", "", "high", least=0.01),
 )
 PLAIN = 11  # the first of them need one skull only
 

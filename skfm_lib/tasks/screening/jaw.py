@@ -12,6 +12,7 @@ TURNS = np.deg2rad(np.arange(-125.0, 126.0, 3.0))  # from the front; right is po
 LEVELS = np.arange(-112.0, -16.0, 3.0)  # z, mm: below any chin to above the palate
 NEAREST, FARTHEST = 8.0, 75.0  # mm from the axis
 WALL = 45.0  # mm, distance of the arches, for the area of a pixel
+GAP = 4  # rays, 9 mm wide and 12 mm high; single lost teeth leave no more
 PIXEL = WALL * np.deg2rad(3.0) * 3.0 / 100  # cm²
 
 
@@ -21,9 +22,9 @@ def jaw_holes(bone: np.ndarray, grid: Grid) -> float:
     Rays leave the axis of the mouth horizontally.  The skull, or the scan, ends below
     at a border that sinks towards its lowest place and rises beyond; of all such
     borders the one that explains the map best counts: open pixels above it, and
-    closed ones below.  Gaps of single teeth are narrower than what counts.
+    closed ones below.  Gaps of single teeth do not count.
     """
-    gaps = openings(_rays(grid).first(bone))
+    gaps = openings(_rays(grid).first(bone), GAP)
     none = np.zeros((len(gaps), 1))
     closed_below = np.hstack([none, np.cumsum(~gaps, axis=1)])
     open_above = np.hstack([np.cumsum(gaps[:, ::-1], axis=1)[:, ::-1], none])

@@ -16,12 +16,15 @@ class Measure:
     """One measure of a skull, and in which tail it is wrong.
 
     tail    "high", "low" or "both"
+    least   its spread is never taken for smaller: less is the grid's doing, or
+            nobody's concern; and skulls that all have 0 have no spread of their own
     scores  the quality scores that it can be taken of; None for all
     """
 
     name: str
     unit: str
     tail: str
+    least: float
     scores: tuple[int, ...] | None = None
 
     @property
@@ -79,8 +82,9 @@ def set_limits(
 
     values  (n, m) of skulls of known scores (n,); NaN where a measure does not apply
 
-    A value counts in spreads from the mean of its score.  Means and spreads come from
-    the other folds, so that every skull is judged as a new one would be; a score's
+    A value counts in spreads from the mean of its score.  Means come from the other
+    folds, so that every skull is judged as a new one would be; spreads come from all,
+    or one hole among skulls without any would count in spreads of nothing.  A score's
     own spread is drawn towards the common one (PRIOR), since QS 6 is rare.  Beyond
     the k-th largest of n such values lies one more skull with chance k / (n + 1):
     k is the largest that `share` allows, half of it in each tail where both are
@@ -93,34 +97,37 @@ def set_limits(
             "two skulls of every score and a share between 0 and 1",
             "screen with a larger training set",
         )
+    centre = _means(values, qualities, scores)
+    spread = _spreads(values, qualities, centre, [m.least for m in measures])
     standard = np.empty_like(values)
     for out in folds(qualities, seed):
-        centre, spread = _normal(values[~out], qualities[~out], scores)
+        others = _means(values[~out], qualities[~out], scores)
         rows = np.searchsorted(scores, qualities[out])
-        standard[out] = (values[out] - centre[rows]) / spread[rows]
-    centre, spread = _normal(values, qualities, scores)
+        standard[out] = (values[out] - others[rows]) / spread[rows]
     ends = [_ends(z, m, share) for z, m in zip(standard.T, measures)]
     low, high, shares = (np.array(column) for column in zip(*ends))
     return Limits(scores, centre + low * spread, centre + high * spread, spread, shares)
 
 
-def _normal(
-    values: np.ndarray, qualities: np.ndarray, scores: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Means and spreads (scores, m) of the measures; NaN where none was taken."""
-    rest, centre, freedom = values.copy(), [], []
-    for quality in scores:
-        mine = values[qualities == quality]
-        taken = np.isfinite(mine).sum(axis=0)
-        mean = np.where(taken, np.nansum(mine, axis=0) / np.maximum(taken, 1), np.nan)
-        rest[qualities == quality] -= mean
-        centre.append(mean)
-        freedom.append(np.maximum(taken - 1, 0))
-    own = [np.nansum(rest[qualities == q] ** 2, axis=0) for q in scores]
-    common = np.sum(own, axis=0) / np.maximum(np.sum(freedom, axis=0), 1)
-    weight = np.array(freedom)
-    spread = np.sqrt((np.array(own) + PRIOR * common) / (weight + PRIOR))
-    return np.array(centre), np.maximum(spread, 1e-9)
+def _means(values: np.ndarray, qualities: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """(scores, m) of the measures; NaN where none was taken."""
+    taken = np.isfinite(values)
+    sums = np.stack([np.nansum(values[qualities == q], axis=0) for q in scores])
+    counts = np.stack([taken[qualities == q].sum(axis=0) for q in scores])
+    return np.where(counts, sums / np.maximum(counts, 1), np.nan)
+
+
+def _spreads(
+    values: np.ndarray, qualities: np.ndarray, centre: np.ndarray, least: list[float]
+) -> np.ndarray:
+    """Standard deviations (scores, m), each between its own and the common one."""
+    scores, rows = np.unique(qualities, return_inverse=True)
+    squares = (values - centre[rows]) ** 2
+    own = np.stack([np.nansum(squares[qualities == q], axis=0) for q in scores])
+    taken = np.stack([np.isfinite(values[qualities == q]).sum(0) for q in scores])
+    freedom = np.maximum(taken - 1, 0)
+    common = own.sum(axis=0) / np.maximum(freedom.sum(axis=0), 1)
+    return np.maximum(np.sqrt((own + PRIOR * common) / (freedom + PRIOR)), least)
 
 
 def _ends(

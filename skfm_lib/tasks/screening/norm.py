@@ -45,14 +45,22 @@ class Verdicts:
         order = np.argsort(-self.excess.max(axis=1), kind="stable")
         return order[self.failed[order]]
 
+    def farthest(self, measure: str) -> int | None:
+        """The skull that goes farthest by one measure; None where none has it taken."""
+        beyond = self.excess[:, NAMES.index(measure)]
+        item = int(beyond.argmax())
+        return item if np.isfinite(beyond[item]) else None
+
+    def told(self, item: int, measure: str) -> str:
+        """What was measured of a skull, such as ``vault holes 12 cm²``."""
+        column = NAMES.index(measure)
+        value = self.values[item, column]
+        return f"{measure} {value:.3g} {MEASURES[column].unit}".rstrip()
+
     def reasons(self, item: int) -> list[str]:
-        """Why a skull failed, the worst first, such as ``vault holes 12 cm²``."""
+        """The measures by which a skull failed, the worst first."""
         order = np.argsort(-self.excess[item], kind="stable")
-        return [
-            f"{MEASURES[m].name} {self.values[item, m]:.3g} {MEASURES[m].unit}".rstrip()
-            for m in order
-            if self.excess[item, m] > 0
-        ]
+        return [NAMES[m] for m in order if self.excess[item, m] > 0]
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,6 @@ from scipy import ndimage
 
 from skfm_lib.data.voxels import Grid
 
-GAP = np.ones((2, 2), bool)  # rays; narrower gaps between them are noise of the grid
-
 
 @dataclass(frozen=True)
 class Rays:
@@ -42,7 +40,8 @@ class Rays:
         return np.where(hits.any(axis=-1), first, np.float32(np.nan))
 
 
-def openings(first: np.ndarray) -> np.ndarray:
-    """Rays (a, b) that meet no bone, in gaps of 2×2 rays or more."""
-    gaps = np.pad(np.isnan(first), 1, mode="edge")
-    return ndimage.binary_opening(gaps, GAP)[1:-1, 1:-1]
+def openings(first: np.ndarray, width: int) -> np.ndarray:
+    """Rays (a, b) that meet no bone, in gaps at least `width` rays wide and high."""
+    gaps = np.pad(np.isnan(first), width, mode="edge")
+    wide = ndimage.binary_opening(gaps, np.ones((width, width)))
+    return wide[width:-width, width:-width]

@@ -50,6 +50,37 @@ def table_9(sets: Sets, held_out: Verdicts) -> dict[str, dict[str, Interval]]:
     return rows
 
 
+def as_text(rows: Mapping[str, Mapping[str, Interval]]) -> Rows:
+    """Rows of `table_9` with their values as `percent`."""
+    return {
+        name: {column: percent(value) for column, value in row.items()}
+        for name, row in rows.items()
+    }
+
+
+def thresholds(limits: Limits) -> Rows:
+    """The limits of each measure, by the quality score that a skull shows.
+
+    Such as ``≤ 1.47`` or ``124 to 157``; without those it cannot be taken of.
+    """
+    rows = {}
+    for m, measure in enumerate(MEASURES):
+        ends = zip(limits.scores, limits.low[:, m], limits.high[:, m])
+        taken = [end for end in ends if not measure.scores or end[0] in measure.scores]
+        rows[measure.name] = {"unit": measure.unit} | {
+            f"QS {q}": _within(low, high) for q, low, high in taken
+        }
+    return rows
+
+
+def _within(low: float, high: float) -> str:
+    """The range between two limits; no measure is below 0."""
+    ends = [f"{end:.0f}" if abs(end) >= 100 else f"{end:.3g}" for end in (low, high)]
+    if low <= 0:
+        return f"≤ {ends[1]}"
+    return f"{ends[0]} to {ends[1]}" if np.isfinite(high) else f"≥ {ends[0]}"
+
+
 def by_measure(sets: Sets, limits: Limits) -> Rows:
     """How many skulls each measure fails alone; the share of real ones it was set to.
 
@@ -76,15 +107,3 @@ def by_score(sets: Sets) -> Rows:
                 for q, mine in asked.items()
             }
     return rows
-
-
-def confusion(verdicts: Verdicts) -> dict[str, dict[str, int]]:
-    """Score asked for (row) against score shown (column), numbers of skulls."""
-    scores = np.union1d(verdicts.asked, verdicts.shown)
-    return {
-        f"QS {a}": {
-            f"shows QS {s}": int(((verdicts.asked == a) & (verdicts.shown == s)).sum())
-            for s in scores
-        }
-        for a in scores
-    }

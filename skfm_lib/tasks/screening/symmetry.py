@@ -8,17 +8,17 @@ from skfm_lib.tasks.screening.cells import (
     COARSE,
     CORNERS,
     FINE,
-    PIECE,
     block,
     blocks,
     check_bone,
 )
 
+UNEVEN = 1.0  # cm³ in one piece: what the eye notices on one side only
 NEAR = 6.0  # mm; a face that is even to the eye differs by less between its sides
 
 
 def asymmetry(bone: np.ndarray, grid: Grid) -> float:
-    """Bone (cm³) without a counterpart on the other side, in pieces of PIECE or more.
+    """Bone (cm³) without a counterpart on the other side, in pieces of 1 cm³ or more.
 
     The skull is mirrored in the plane near x = 0 that lays it best upon itself
     (least squares over shift, yaw and roll).  Bone counts whose mirror image is
@@ -38,7 +38,7 @@ def asymmetry(bone: np.ndarray, grid: Grid) -> float:
     alone[tuple(where[inside][near[tuple(image[inside].astype(int).T)]].T)] = 0
     labels, n = ndimage.label(alone > 0, CORNERS)
     pieces = ndimage.sum_labels(alone, labels, np.arange(1, n + 1))
-    return float(pieces[pieces >= PIECE].sum())
+    return float(pieces[pieces >= UNEVEN].sum())
 
 
 def _mirror_plane(bone: np.ndarray, grid: Grid) -> np.ndarray:

@@ -15,6 +15,7 @@ NEAREST, FARTHEST = 20.0, 135.0  # mm from the centre: all vaults lie between
 TILTS = np.tan(np.deg2rad(np.arange(-16.0, 17.0, 4.0)))  # of a scan's upper border
 LEAST_CUT = 40.0  # cm²; a border cuts off more, a hole is less
 RIM = 5.0  # mm beside the border that are not judged: people's vaults differ so much
+GAP = 2  # rays, 8 mm; narrower gaps are noise of the grid
 OFTEN = 0.05  # share of a score's training skulls that must be cut
 
 
@@ -77,7 +78,7 @@ class VaultNorm:
         """From the vault maps (n, 61, 61) of training skulls of known scores (n,)."""
         units, on_map, angle = directions()
         met = np.isfinite(maps).any(axis=0)
-        middle = np.full(met.shape, np.nanmedian(maps))
+        middle = np.full(met.shape, np.nanmedian(maps), float)
         middle[met] = np.nanmedian(maps[:, met], axis=0)
         area = np.where(on_map, angle * middle**2 / 100, 0.0).ravel()
         planes = _planes((middle[..., None] * units).reshape(-1, 3))
@@ -94,10 +95,10 @@ class VaultNorm:
         """
         opened = self._open(vault)
         explained = self._cut_off(opened) if quality in self.cut else 0.0
-        return float(opened.sum() - explained)
+        return max(0.0, float(opened.sum() - explained))  # round-off
 
     def _open(self, vault: np.ndarray) -> np.ndarray:
-        return np.where(openings(vault).ravel(), self.area, 0.0)
+        return np.where(openings(vault, GAP).ravel(), self.area, 0.0)
 
     def _cut_off(self, opened: np.ndarray) -> float:
         """cm² that the best plane explains, less what it leaves closed above it."""
