@@ -34,7 +34,7 @@ class LPIPS(nn.Module):
     here.  Weights are `load`ed.
     """
 
-    description = "LPIPS (VGG-16) of random slices"
+    short, description = "LPIPS", "LPIPS (VGG-16) of random slices"
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,7 +88,8 @@ class StudyDistance(nn.Module):
     between unit feature vectors.  The network is one of volumes, so whole ones it is.
     """
 
-    description = "study features of whole volumes, not LPIPS"
+    short = "study features"
+    description = "the study's own features of whole volumes, in place of LPIPS"
 
     def __init__(self, network: StudyFeatures) -> None:
         super().__init__()
