@@ -12,7 +12,7 @@ from skfm_lib.data.bone import EVERYWHERE, bone_mesh, bone_voxels, touched_borde
 from skfm_lib.data.files import replacing
 from skfm_lib.data.guard import patience, time_limit
 from skfm_lib.data.meshes import MESH_SUFFIXES, in_millimetres, read_mesh
-from skfm_lib.data.place import place
+from skfm_lib.data.place import SURE, Placement, place
 from skfm_lib.data.scans import read_scan, write_volume
 from skfm_lib.data.series import NOTE
 from skfm_lib.data.sources import Source, on_disk, without
@@ -33,25 +33,27 @@ def extract_skull(
     """Write ``target.nii.gz`` and its record ``target.json``; return the checks.
 
     Made to run in a Guard's child.  The record holds the stamp of the source, the
-    checks, the 4×4 TRANSFORM, and the SCAN's own grid (`describe`), which `export`
-    needs to put a result back.  SkfmError, which says `target`'s name in place of the
-    files', for all that makes a scan no skull.
+    checks, the 4×4 TRANSFORM with its fit and doubt, and the SCAN's own grid
+    (`describe`), which `export` needs to put a result back.  SkfmError, which says
+    `target`'s name in place of the files', for all that makes a scan no skull.
     """
     try:
         mesh, notes, scan = read_surface(source, threshold)
         with time_limit(LONGEST):
-            placed, matrix = place(mesh)
+            placement = place(mesh)
             grid = skull_grid(shape)
-            bone = bone_voxels(placed, grid)
+            bone = bone_voxels(placement.mesh, grid)
             if not bone.any():
                 raise SkfmError("no voxel is bone", "a closed surface", "mend the mesh")
-            checks = ", ".join(notes + _checks(placed, matrix, bone, grid)) or "ok"
+            checks = ", ".join(notes + _checks(placement, bone, grid)) or "ok"
     except SkfmError as problem:
         files = [item.path for item in source.items]
         raise SkfmError(without(str(problem), files, target.name)) from None
     write_volume(target.with_name(f"{target.name}.nii.gz"), bone, grid)
     entry = {"stamp": stamp, "checks": checks, "series": source.note}
-    entry |= {TRANSFORM: matrix.tolist(), SCAN: scan}
+    entry |= {TRANSFORM: placement.matrix.tolist(), SCAN: scan}
+    entry |= {"distance from reference, mm": round(placement.distance, 2)}
+    entry |= {"doubt of the pose, mm": round(placement.doubt, 2)}
     with replacing(target.with_name(f"{target.name}.json")) as temporary:
         temporary.write_text(json.dumps(entry, indent=1), encoding="utf-8")
     return checks
@@ -100,18 +102,18 @@ def describe(image: sitk.Image) -> dict[str, object]:
     }
 
 
-def _checks(
-    placed: pv.PolyData, matrix: np.ndarray, bone: np.ndarray, grid: Grid
-) -> list[str]:
+def _checks(placement: Placement, bone: np.ndarray, grid: Grid) -> list[str]:
     """What is unusual about a placed skull, in words."""
     notes = []
-    if matrix[0, 0] < 0:
+    if placement.matrix[0, 0] < 0:
         notes.append("turned by half a turn (it was in LPS)")
-    index = grid.to_index(placed.points)
+    if placement.doubt > SURE:
+        notes.append(f"its pose is uncertain by {placement.doubt:.0f} mm")
+    index = grid.to_index(placement.mesh.points)
     outside = ((index < -0.5) | (index > np.array(grid.shape) - 0.5)).any(axis=1).mean()
     if outside > ALLOWED_OUTSIDE:
         notes.append(f"{100 * outside:.0f} % outside the grid")
-    volume = placed.volume / 1000
+    volume = placement.mesh.volume / 1000
     if not USUAL_BONE[0] <= volume <= USUAL_BONE[1]:
         notes.append(f"{volume:.0f} ml of bone")
     sizes = np.bincount(ndimage.label(bone, EVERYWHERE)[0].ravel())[1:]

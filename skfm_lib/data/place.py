@@ -1,99 +1,135 @@
 """Into the skull frame: a scan's surface laid onto a reference phantom."""
 
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import pyvista as pv
+from scipy.spatial import QhullError
 from scipy.spatial.transform import Rotation
 
-from skfm_lib.data.phantom import phantom_skull
-from skfm_lib.data.register import apply, rigid_icp
-from skfm_lib.data.voxels import skull_grid, surface
+from skfm_lib.data.laid import Laid, Scan, lay, mean_shift, uncertainty
+from skfm_lib.data.reference import MODES, reference
+from skfm_lib.data.register import apply
 from skfm_lib.errors import SkfmError
 
-VERTEX_Z = 118.0  # mm: top, front and back of an adult skull in the skull frame
 MIDDLE_Y = 8.0  # mm, halfway between glabella (98) and occiput (−82)
-REFERENCE = (114, 88, 128)  # 2.04 mm voxels: finer than skulls differ from each other
-AVERAGE = 579  # of the first 1000 phantoms, the one of the most average measures
-KEEP = 0.8  # share of the points that must fit; with 0.9 a real CT came out nodding
-POINTS, SKETCH, TARGETS = 8000, 600, 20000  # of the scan, for a start, of the reference
-TILTS = (-20.0, 0.0, 20.0)  # degrees of nodding to start from; ICP bridges the rest
-TILT_COST = 60.0  # degrees of tilt that a fit twice as close may cost; see `place`
-POOR_FIT = 5.0  # mm; see `place`
+ANGLES = (-30.0, 0.0, 30.0)  # degrees about each axis to start from
+LIFT = 40.0  # mm, at most, between heights to start from
 HALF_TURN = np.diag([-1.0, -1.0, 1.0, 1.0])  # a mesh saved in LPS, as 3D Slicer does
+# Points of the scan and of the reference, and a reach (mm) for every step.
+SKETCH = 200, 800, (25, 21, 17, 15, 15)
+DRAFT = 800, 3000, (15, 12, 10, 10, 8, 8, 8, 8)
+FINAL = 2500, 8000, (8, 8, 8, 8, 6, 6, 6, 6, 6, 6)
+DRAFTS, FINALISTS = 10, 3  # poses that go on to the next stage
+APART = 15.0, 5.0  # mm between them
+POOR_FIT = 5.0  # mm; see `place`
+SURE = 4.0  # mm of doubt; a pose with more is to be looked at
 
 
-def place(mesh: pv.PolyData) -> tuple[pv.PolyData, np.ndarray]:
-    """The skull in the skull frame, and the rigid 4×4 that took it there (RAS mm).
+@dataclass(frozen=True)
+class Placement:
+    """A skull in the skull frame.
 
-    Coarse first: middle of the breadth to x = 0, of the length to MIDDLE_Y, and the
-    top to VERTEX_Z or the bottom to the reference's.  Then trimmed ICP onto a complete
-    phantom, in place of the experts' alignment of the paper: pose is removed, size
-    is kept.  It starts from TILTS, as it is and after a half turn about z (LPS
-    meshes).  The closest counts, but less tilt is preferred among fits nearly as
-    close: scans are taken about upright, and one person's vault lies on another's
-    nearly as well nodded by some degrees.
-
-    Measured: 30 phantoms tilted by 7° came within 2.8 mm (root mean square) of the
-    reference, and within 3.9 mm of their own pose in the mean over points and phantoms
-    (QS 2, mere vaults: 5.0 mm, worst 7.1 mm).
-
-    Raises SkfmError if the skull stays farther than POOR_FIT from the reference.
+    mesh      RAS mm in the skull frame
+    matrix    the rigid 4×4 that took it there
+    distance  mean distance from the reference in the skull's own shape, mm
+    doubt     expected error of the pose, mm: see `place`
+    b         the shape: standard deviations of the reference's modes
     """
-    points = np.asarray(mesh.points, dtype=float)
-    points = np.random.default_rng(0).permutation(points)[:POINTS]
-    turns = [_pitch(tilt) @ turn for tilt in TILTS for turn in (np.eye(4), HALF_TURN)]
-    starts = [start for turn in turns for start in _coarse(points, turn)]
-    fits = (_fit(points[:SKETCH], start, 20) for start in starts)
-    sketch, _ = min(fits, key=lambda fit: fit[1] * (1 + _tilt(fit[0]) / TILT_COST))
-    matrix, distance = _fit(points, sketch, 100)
-    if distance > POOR_FIT:
+
+    mesh: pv.PolyData
+    matrix: np.ndarray
+    distance: float
+    doubt: float
+    b: np.ndarray
+
+
+def place(mesh: pv.PolyData) -> Placement:
+    """Lay a skull upon the reference, instead of the paper's alignment by experts.
+
+    Pose is removed, size is kept.  Starts have ANGLES about each axis, with and without
+    a half turn about z (LPS meshes), at heights from the reference's bottom to its top
+    (a scan may lack either).  The best fits of a few points go on to more points and,
+    with the shape fitted too (see `laid.lay`), to all.
+
+    The doubt is the root mean square error of the surface's points that the fit's
+    curvature tells, and the distance to other finalists, each by its probability.
+
+    Raises SkfmError if the surface is flat, or if it stays farther than POOR_FIT from
+    the reference.
+    """
+    whole = reference()
+    scans = _scans(mesh)
+    rigid, draft = whole.thinned(SKETCH[1], 0), whole.thinned(DRAFT[1], MODES)
+    laid = (lay(scans[0], rigid, s, SKETCH[2]) for s in _starts(scans[0], rigid.points))
+    some = _distinct(scans[0], laid, DRAFTS, APART[0])
+    some = [replace(one, b=np.zeros(MODES)) for one in some]
+    some = (lay(scans[1], draft, one, DRAFT[2]) for one in some)
+    some = _distinct(scans[1], some, FINALISTS, APART[1])
+    some = [lay(scans[2], whole, one, FINAL[2]) for one in some]
+    best = min(some, key=lambda one: one.energy)
+    if best.distance > POOR_FIT:
         raise SkfmError(
-            f"the surface lies {distance:.1f} mm from a skull after registration",
+            f"the surface lies {best.distance:.1f} mm from a skull after registration",
             f"a skull, roughly upright, within {POOR_FIT:g} mm",
             "look at it; mend its orientation, its unit or the bone threshold",
         )
-    return mesh.transform(matrix, inplace=False), matrix
+    placed = mesh.transform(best.matrix, inplace=False)
+    doubt = _doubt(scans[2], best, some)
+    return Placement(placed, best.matrix, best.distance, doubt, best.b)
 
 
-def _coarse(points: np.ndarray, turn: np.ndarray) -> Iterator[np.ndarray]:
-    """`turn`, then the shift to a skull's middle, by its top and by its bottom."""
-    low, high = (f(apply(turn, points), axis=0) for f in (np.min, np.max))
-    middle = (low + high) / 2
-    for rise in (VERTEX_Z - high[2], _reference()[0][:, 2].min() - low[2]):
-        start = turn.copy()
-        start[:3, 3] = -middle[0], MIDDLE_Y - middle[1], rise
-        yield start
+def _scans(mesh: pv.PolyData) -> list[Scan]:
+    """The surface as points, for the three stages."""
+    try:
+        points = scattered(mesh, FINAL[0])
+        return [Scan(points[:count]) for count, *_ in (SKETCH, DRAFT, FINAL)]
+    except (ValueError, QhullError) as reason:
+        remedy = "look at it; mend the mesh"
+        raise SkfmError("the surface is flat", "a skull", remedy) from reason
 
 
-def _fit(
-    points: np.ndarray, start: np.ndarray, iterations: int
-) -> tuple[np.ndarray, float]:
-    target, normals = _reference()
-    step, distance = rigid_icp(apply(start, points), target, KEEP, normals, iterations)
-    return step @ start, distance
+def scattered(mesh: pv.PolyData, count: int) -> np.ndarray:
+    """Points (count, 3) strewn evenly over a surface; the same at every call."""
+    corners = np.asarray(mesh.points, dtype=float)[mesh.regular_faces]
+    sides = corners[:, 1:] - corners[:, :1]
+    area = np.linalg.norm(np.cross(sides[:, 0], sides[:, 1]), axis=1)
+    random = np.random.default_rng(0)
+    some = random.choice(len(area), count, p=area / area.sum())
+    u, v = np.sort(random.random((2, count)), axis=0)
+    along = np.stack([u, v - u], axis=1)  # uniform in the triangle
+    return corners[some, 0] + np.einsum("nk,nkc->nc", along, sides[some])
 
 
-def _tilt(matrix: np.ndarray) -> float:
-    """Degrees between the scan's upward axis and the skull frame's."""
-    return float(np.rad2deg(np.arccos(np.clip(matrix[2, 2], -1, 1))))
+def _starts(scan: Scan, target: np.ndarray) -> Iterator[Laid]:
+    """Every turn, shifted to a skull's middle, between its bottom and its top."""
+    for angles, half in product(product(ANGLES, repeat=3), (np.eye(4), HALF_TURN)):
+        turn = np.eye(4)
+        turn[:3, :3] = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
+        turn = turn @ half
+        low, high = (f(apply(turn, scan.points), axis=0) for f in (np.min, np.max))
+        middle = (low + high) / 2
+        top, bottom = target[:, 2].max() - high[2], target[:, 2].min() - low[2]
+        for rise in np.linspace(bottom, top, 2 + int(abs(top - bottom) / LIFT)):
+            start = turn.copy()
+            start[:3, 3] = -middle[0], MIDDLE_Y - middle[1], rise
+            yield Laid(start, np.zeros(0))
 
 
-def _pitch(degrees: float) -> np.ndarray:
-    matrix = np.eye(4)
-    matrix[:3, :3] = Rotation.from_euler("x", degrees, degrees=True).as_matrix()
-    return matrix
+def _distinct(scan: Scan, laid: Iterable[Laid], count: int, apart: float) -> list[Laid]:
+    """The most probable poses, no two of them nearer than `apart`, mm."""
+    best = []
+    for one in sorted(laid, key=lambda one: one.energy):
+        if all(mean_shift(scan, one, other) > apart for other in best):
+            best.append(one)
+        if len(best) == count:
+            break
+    return best
 
 
-@cache
-def _reference() -> tuple[np.ndarray, np.ndarray]:
-    """Surface points and outward unit normals (m, 3) of a complete phantom."""
-    # QS 5 ends above the neck, QS 6 below the vertex: together they are complete.
-    bone = phantom_skull(AVERAGE, 5, REFERENCE) | phantom_skull(AVERAGE, 6, REFERENCE)
-    mesh = surface(bone, skull_grid(REFERENCE), 0.5).compute_normals(
-        cell_normals=False, split_vertices=False, consistent_normals=False
-    )
-    some = np.random.default_rng(0).permutation(mesh.n_points)[:TARGETS]
-    points, normals = mesh.points[some], mesh.point_data["Normals"][some]
-    return points.astype(float), normals.astype(float)
+def _doubt(scan: Scan, best: Laid, others: list[Laid]) -> float:
+    odds = np.exp([best.energy - one.energy for one in others])
+    away = [mean_shift(scan, best, one) for one in others]
+    return uncertainty(scan, best) + float(odds @ away / odds.sum())

@@ -203,9 +203,10 @@ def test_a_full_disk_is_said_and_leaves_no_half_file(scans, tmp_path):
 def test_a_mesh_in_lps_is_turned():
     truth = skull(3, 4)
     turned = truth.rotate_z(180)
-    placed, matrix = place(turned)
-    assert matrix[0, 0] < 0
-    assert np.linalg.norm(placed.points - truth.points, axis=1).mean() < 5
+    placement = place(turned)
+    assert placement.matrix[0, 0] < 0
+    away = np.linalg.norm(placement.mesh.points - truth.points, axis=1)
+    assert away.mean() < 5
 
 
 def test_what_is_no_skull_is_refused():

@@ -25,15 +25,23 @@ def rotation(degrees: np.ndarray) -> np.ndarray:
     return about_z @ about_y @ about_x
 
 
-def upright(seed: int, axes: Coordinates) -> Coordinates:
-    """Lattice coordinates relative to the head: the scan's residual pose undone.
+def pose(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The residual pose of a scan: its rotation (3, 3) and shift (3,), mm.
 
     Expert alignment leaves a rotation of about 1° and a shift of about 1 mm.
-    axes: x (W), y (D), z (H) values; returns 3-D arrays (D, W, H).
     """
     rng = np.random.default_rng([seed, 1])
     matrix = rotation(rng.normal(0, 1.0, 3).clip(-2, 2)).astype(np.float32)
     shift = rng.normal(0, 0.8, 3).clip(-1.6, 1.6).astype(np.float32)
+    return matrix, shift
+
+
+def upright(seed: int, axes: Coordinates) -> Coordinates:
+    """Lattice coordinates relative to the head: the scan's residual pose undone.
+
+    axes: x (W), y (D), z (H) values; returns 3-D arrays (D, W, H).
+    """
+    matrix, shift = pose(seed)
     x, y, z = (c - s for c, s in zip(axes, shift))
     x, y, z = x[None, :, None], y[:, None, None], z[None, None, :]
     return tuple(x * m[0] + (y * m[1] + z * m[2]) for m in matrix.T)

@@ -1,0 +1,127 @@
+"""Skulls of every score come back from any pose, and doubt is said where it is due."""
+
+import numpy as np
+import pytest
+import pyvista as pv
+from scipy.spatial.transform import Rotation
+
+from skfm_lib.data.laid import Laid, Scan, lay, mean_shift, uncertainty
+from skfm_lib.data.phantom import phantom_skull
+from skfm_lib.data.place import place, scattered
+from skfm_lib.data.reference import MODES, Reference, reference
+from skfm_lib.data.register import apply
+from skfm_lib.data.voxels import skull_grid, surface
+from skfm_lib.errors import SkfmError
+from skfm_lib.scales import scaled_shape
+
+SHAPE = scaled_shape(1 / 8)
+
+
+def phantom(seed: int, quality: int, above: float = -np.inf) -> pv.PolyData:
+    """A phantom's surface, or its part higher than `above`, mm."""
+    grid = skull_grid(SHAPE)
+    bone = phantom_skull(seed, quality, SHAPE) & (grid.axes()[2] > above)
+    return surface(bone, grid, 0.5)
+
+
+def any_pose(seed: int) -> np.ndarray:
+    random, matrix = np.random.default_rng(seed), np.eye(4)
+    angles = random.uniform(-30, 30, 3)
+    matrix[:3, :3] = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
+    matrix[:3, 3] = random.uniform(-40, 40, 3)
+    return matrix
+
+
+def surface_error(placed: pv.PolyData, truth: pv.PolyData) -> float:
+    some = pv.PolyData(scattered(placed, 800))
+    return np.abs(some.compute_implicit_distance(truth)["implicit_distance"]).mean()
+
+
+@pytest.mark.parametrize("quality", [2, 3, 4, 5, 6])
+def test_a_phantom_of_any_score_comes_back(quality):
+    truth = phantom(8000 + quality, quality)
+    moved = truth.transform(any_pose(quality), inplace=False)
+    placement = place(moved)
+    assert surface_error(placement.mesh, truth) <= 2
+    assert placement.doubt < 4
+    again = apply(placement.matrix, moved.points)
+    np.testing.assert_allclose(placement.mesh.points, again, atol=1e-2)
+    turn = placement.matrix[:3, :3]
+    np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-9)
+    assert np.linalg.det(turn) > 0
+
+
+def test_less_of_a_skull_leaves_more_doubt():
+    doubts = [place(phantom(8001, 2, above)).doubt for above in (-np.inf, 60)]
+    assert doubts[1] > 1.5 * doubts[0]
+
+
+def test_a_flat_surface_is_refused():
+    with pytest.raises(SkfmError, match="the surface is flat"):
+        place(pv.Plane(i_size=150, j_size=150).triangulate())
+
+
+@pytest.fixture(scope="module")
+def small() -> Reference:
+    return reference().thinned(2000, MODES)
+
+
+def test_pose_and_shape_are_found_together(small):
+    """Of another's upper skull; a rigid fit of the mean one is farther off."""
+    b, truth = np.zeros(MODES), np.eye(4)
+    b[:2] = 2, -2
+    truth[:3, :3] = Rotation.from_rotvec([0.05, -0.04, 0.06]).as_matrix()
+    truth[:3, 3] = 3, -2, 4
+    seen = small.shaped(b)[small.points[:, 2] > 10]
+    scan = Scan(apply(np.linalg.inv(truth), seen))
+    reaches, off = [15] * 5 + [5] * 25, []
+    for modes in (MODES, 0):
+        start = Laid(np.eye(4), np.zeros(modes))
+        found = lay(scan, small.thinned(2000, modes), start, reaches)
+        off.append(mean_shift(scan, found, Laid(truth, b)))
+    assert off[0] < 1.0 < off[1]
+
+
+def test_bone_that_a_scan_would_show_counts(small):
+    """The cap laid over the face fits as a surface; that no face is in it tells."""
+    cap = small.points[small.points[:, 2] > 40]
+    scan = Scan(np.random.default_rng(0).permutation(cap))
+    right = lay(scan, small.thinned(2000, 0), Laid(np.eye(4), np.zeros(0)), [])
+    low = np.eye(4)
+    low[2, 3] = -70
+    wrong = lay(scan, small.thinned(2000, 0), Laid(low, np.zeros(0)), [])
+    assert wrong.energy > right.energy + 50
+    assert not scan.shows(np.array([[0.0, 60.0, -30.0]]))[0]
+    assert scan.shows(np.array([[0.0, 0.0, 70.0]]))[0]
+
+
+def test_the_spread_tells_how_far_points_may_be_off(small):
+    """Against the spread of points moved by poses that are drawn from it."""
+    scan, spread = Scan(small.points), np.diag([1e-4, 4e-4, 1e-4, 0.5, 1.0, 2.0])
+    laid = Laid(np.eye(4), np.zeros(0), spread=spread)
+    draws = np.random.default_rng(0).multivariate_normal(np.zeros(6), spread, 400)
+    moves = [np.cross(d[:3], scan.points) + d[3:] for d in draws]
+    measured = np.sqrt(np.mean(np.sum(np.square(moves), axis=2)))
+    assert uncertainty(scan, laid) == pytest.approx(measured, rel=0.1)
+
+
+def test_points_are_strewn_by_area():
+    """A box whose one face is cut into many triangles gets no more points there."""
+    box = pv.Box((0, 100, 0, 100, 0, 100)).triangulate()
+    fine = pv.Plane(center=(50, 50, 0), i_size=100, j_size=100, i_resolution=40)
+    box = box.merge(fine.triangulate(), merge_points=False)
+    points = scattered(box.extract_surface(algorithm=None), 7000)
+    low = (points[:, 2] < 1e-6).mean()
+    assert low == pytest.approx(2 / 7, abs=0.02)
+
+
+def test_the_modes_are_how_phantoms_differ():
+    """Deviations along the modes are independent, of unit size, and hold most of it."""
+    whole = reference()
+    flat = whole.modes.reshape(MODES, -1)
+    lengths = np.linalg.norm(flat, axis=1)
+    cosines = (flat / lengths[:, None]) @ (flat / lengths[:, None]).T
+    np.testing.assert_allclose(cosines, np.eye(MODES), atol=1e-6)
+    assert (np.diff(lengths) < 0).all()
+    assert 15 < np.ptp(whole.shaped(np.eye(MODES)[0] * 6) - whole.points) < 80
+    np.testing.assert_allclose(np.linalg.norm(whole.normals, axis=1), 1, atol=1e-3)
