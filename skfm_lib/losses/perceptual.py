@@ -84,8 +84,9 @@ class LPIPS(nn.Module):
 class StudyDistance(nn.Module):
     """Distance of volumes in the maps of the study's own feature network.
 
-    As LPIPS without its learnt heads: Σ over layers of the mean squared distance
-    between unit feature vectors.  The network is one of volumes, so whole ones it is.
+    The mean over layers and positions of 1 − cos(a, b), half the squared distance of
+    unit feature vectors: LPIPS without its learnt heads, and from 0 to about 1 as it
+    is.  The network is one of volumes, so whole ones it is.
     """
 
     short = "study features"
@@ -98,7 +99,7 @@ class StudyDistance(nn.Module):
     def forward(self, v: Tensor, v_hat: Tensor, items: Tensor) -> Tensor:
         """Mean distance of volumes (b, 1, D, H, W); `items` are for LPIPS only."""
         pairs = zip(self.network.maps(v), self.network.maps(v_hat))
-        return torch.stack([apart(a, b) for a, b in pairs]).sum()
+        return torch.stack([apart(a, b) / 2 for a, b in pairs]).mean()
 
 
 def apart(a: Tensor, b: Tensor, head: Tensor | float = 1.0) -> Tensor:
