@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from skfm_lib.cli_data import add_data_commands
+from skfm_lib.cli_tools import add_tool_commands
 from skfm_lib.errors import SkfmError
 from skfm_lib.presets import NAMES, QUALITY_SCORES
 from skfm_lib.study import open_study, project_root, read_json
@@ -28,6 +29,8 @@ EPILOG = """examples:
   skfm plan --preset paper --memory 24       memory and time of every stage
   skfm generate --qs 5 --count 8 --out skulls
   skfm export SKULL --out a.stl --like SCAN  back into the patient's own frame
+  skfm align SCAN --out placed               into the canonical pose, by a network
+  skfm complete SCAN --out filled            what is missing, as points and implant
 """
 
 
@@ -154,6 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     _train_command(commands)
     add_data_commands(commands, _add)
     _generate_command(commands)
+    add_tool_commands(commands, _add)
     command = _add(commands, "plan", plan)
     command.add_argument("--preset", default="quick", help=f"{', '.join(NAMES)}")
     command.add_argument("--memory", type=float, help="GiB that there are")

@@ -9,7 +9,7 @@ from skfm_lib.study import open_study
 
 SOURCES = Path(__file__).parents[1] / "notebooks"
 COMMANDS = ("study", "run", "train", "prepare", "export", "sample", "generate")
-COMMANDS += ("status", "book")
+COMMANDS += ("status", "book", "align", "complete")
 
 
 @pytest.fixture

@@ -1,0 +1,136 @@
+"""A scan through the networks of a run: files that fit together, errors in words."""
+
+import json
+
+import numpy as np
+import pytest
+import trimesh
+
+from skfm_lib.cli import main
+from skfm_lib.data.meshes import read_mesh, write_mesh
+from skfm_lib.data.register import apply
+from skfm_lib.data.scans import read_volume, write_volume
+from skfm_lib.data.voxels import surface
+from skfm_lib.models import Aligner, PointAttN
+from skfm_lib.study import open_study
+from skfm_lib.tasks import patient, tools
+from skfm_lib.training import save_weights
+
+
+def chapter(study, name, group, network):
+    """A finished chapter with an untrained network in its cell."""
+    settings = getattr(study.settings, group)
+    chosen = {"set": "100% real", "seed": 0, group: settings.as_dict()}
+    cell = study.cell(f"{name[:2]}_cells", "100-real-0", chosen, ())
+    save_weights(network(settings), cell.folder / f"{group}.safetensors", {})
+    cell.finish(skulls=40)
+    errors = {patient.TEST: {"mean": 9.0, "95 % below": 14.0}}
+    study.stage(name, {}).finish(**{patient.CELL: cell.name}, **errors)
+
+
+@pytest.fixture
+def study(project):
+    made = open_study("ward", "tiny")
+    made.stage("01_preprocess", {}).finish(made_from="phantoms")
+    chapter(made, "08_alignment", "aligner", Aligner)
+    chapter(made, "09_completion", "completer", PointAttN)
+    return made
+
+
+@pytest.fixture
+def scan(phantoms, tmp_path):
+    """A mesh of a phantom (QS 5), 70 mm off its place."""
+    bone = phantoms.occupancy(4)
+    mesh = surface(bone, phantoms.grid, 0.5)
+    path = tmp_path / "scan.ply"
+    write_mesh(path, mesh.translate((70.0, 0.0, 0.0)))
+    return path
+
+
+def said(capsys, *words):
+    """What a failing command says on stderr."""
+    assert main([*map(str, words)]) == 1
+    return capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_an_aligned_skull_is_the_scan_moved_by_the_matrix(
+    study, scan, tmp_path, capsys
+):
+    out = tmp_path / "out"
+    assert main(["align", str(scan), "--out", str(out), "--run", "ward"]) == 0
+    told = capsys.readouterr().out
+    assert "40 phantom skulls" in told and "no medical device" in told
+    matrix = np.loadtxt(out / "matrix.txt")
+    moved, aligned = (
+        apply(matrix, read_mesh(scan).points),
+        read_mesh(out / "aligned.ply"),
+    )
+    assert np.allclose(np.sort(moved, 0), np.sort(aligned.points, 0), atol=1e-2)
+    record = json.loads((out / "aligned.json").read_text(encoding="utf-8"))
+    assert np.allclose(record["scan to skull frame"], matrix, atol=1e-5)
+    assert "spread" in json.dumps(record) and "phantom" in record["trained on"]
+    bone, grid = read_volume(out / "aligned.nii.gz")
+    assert bone.shape == study.settings.vqvae.output_shape and bone.any()
+    inside = grid.to_mm(np.argwhere(bone))  # an untrained aligner centres the skull
+    assert np.abs(inside.mean(0)).max() < 12
+    back = tmp_path / "back.ply"
+    words = [out / "aligned.nii.gz", "--out", back, "--like", scan]
+    assert main(["export", *map(str, words)]) == 0
+    assert abs(read_mesh(back).points[:, 0].mean() - 70.0) < 8
+
+
+def test_what_is_missing_comes_as_points_and_a_closed_mesh(
+    study, scan, tmp_path, capsys, monkeypatch
+):
+    whole = trimesh.load(scan).vertices - [70.0, 0.0, 0.0]
+    missing = whole[whole[:, 0] > 30][::4] + [25.0, 0.0, 0.0]  # as if a side were lost
+    cloud = np.vstack([whole[::4], missing])
+    monkeypatch.setattr(
+        tools, "complete", lambda *_: __import__("torch").tensor(cloud)[None]
+    )
+    placed = tmp_path / "placed.ply"
+    write_mesh(placed, read_mesh(scan).translate((-70.0, 0.0, 0.0)))
+    out = tmp_path / "filled"
+    words = ["complete", str(placed), "--out", str(out), "--run", "ward", "--aligned"]
+    assert main(words) == 0
+    told = capsys.readouterr().out
+    assert "points are missing" in told and "no medical device" in told
+    assert np.allclose(trimesh.load(out / "completed.ply").vertices, cloud, atol=1e-3)
+    made = trimesh.load(out / "implant.ply")
+    assert made.is_watertight and made.volume > 0
+    record = json.loads((out / "implant.json").read_text(encoding="utf-8"))
+    assert np.allclose(record["scan to skull frame"], np.eye(4))
+
+
+def test_a_skull_is_aligned_before_it_is_completed(study, scan, tmp_path, capsys):
+    out = tmp_path / "filled"
+    assert main(["complete", str(scan), "--out", str(out), "--run", "ward"]) == 0
+    record = json.loads((out / "implant.json").read_text(encoding="utf-8"))
+    shift = np.array(record["scan to skull frame"])[:3, 3]
+    assert shift[0] == pytest.approx(-70, abs=5)
+    assert len(trimesh.load(out / "completed.ply").vertices) == 512
+
+
+def test_what_is_wrong_is_said_in_one_line(study, scan, tmp_path, capsys):
+    out = tmp_path / "out"
+    line = said(capsys, "align", scan, "--out", out, "--run", "gone")
+    assert "no run 'gone'; expected ward" in line
+    line = said(capsys, "align", tmp_path / "none.stl", "--out", out, "--run", "ward")
+    assert "none.stl does not exist" in line
+    (tmp_path / "two").mkdir()
+    for name in ("a.ply", "b.ply"):
+        (tmp_path / "two" / name).write_bytes(scan.read_bytes())
+    line = said(capsys, "complete", tmp_path / "two", "--out", out, "--run", "ward")
+    assert "2 scans; expected one scan" in line
+    open_study("young", "tiny")
+    line = said(capsys, "complete", scan, "--out", out, "--run", "young")
+    assert "no finished 09_completion" in line and "skfm run 09 --run young" in line
+    assert not out.exists()
+
+
+def test_a_volume_is_read_like_a_mesh(study, phantoms, tmp_path):
+    path = tmp_path / "mask.nii.gz"
+    write_volume(path, phantoms.occupancy(4), phantoms.grid)
+    mesh = patient.read_one(path, 200.0).mesh
+    middle = surface(phantoms.occupancy(4), phantoms.grid, 0.5).points.mean(0)
+    assert np.abs(mesh.points.mean(0) - middle).max() < 8
