@@ -15,7 +15,7 @@ from skfm_lib.errors import SkfmError
 from skfm_lib.presets import NAMES, QUALITY_SCORES
 from skfm_lib.study import open_study, project_root, read_json
 
-CORE = ("01", "02", "03", "04", "05", "06")
+CORE = ("01", "02", "03", "04", "05", "06", "07")
 LONGER = ("13", "12")
 REAL_SCAN = "11"
 MODELS = ("otfm", "ddpm", "shortcut")

@@ -21,8 +21,9 @@ STAGES = {
     "04": "04_train_ddpm",
     "05": "05_generate",
     "06": "06_metrics",
+    "07": "07_failures",
 }
-FIGURES = {"01": 2, "02": 3, "03": 3, "04": 3, "05": 3, "06": 1}
+FIGURES = {"01": 2, "02": 3, "03": 3, "04": 3, "05": 3, "06": 1, "07": 3}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def project(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def study(project):
-    """The notebooks 01–06 run once, in order."""
+    """The notebooks 01–07 run once, in order."""
     assert main(["run", "01", "--preset", "tiny"]) == 0
     for number in list(STAGES)[1:]:
         assert main(["run", number, "--preset", "tiny"]) == 0
@@ -126,6 +127,10 @@ def test_results_are_possible_values(study):
     assert set(rows) == {"ref", "DDPM", "OTFM"}
     fid = {name: row["FID ↓"]["value"] for name, row in rows.items()}
     assert fid["ref"] < min(fid["DDPM"], fid["OTFM"])
+    rows = results["07_failures"]
+    assert set(rows) == {"held out", "autoencoder", "DDPM", "OTFM"}
+    shares = [row["failed generations"]["value"] for row in rows.values()]
+    assert shares[0] < min(shares[2:]) <= 1  # networks that hardly learned
 
 
 def test_a_second_run_skips_training_and_gives_the_same(study):

@@ -206,8 +206,10 @@ def test_table_9_counts_and_takes_false_alarms_off():
     assert (low, high) == pytest.approx((centre - half, centre + half), abs=1e-5)
     text = report.as_text(rows)["OTFM"]["failed generations"]
     assert text == "30 % (24–37)"
+    every = report.percent(report.share(np.ones(40, bool)))
+    assert every == "100 % (91–100)"
     scores = report.by_score({"OTFM": fake})
-    assert scores["OTFM, misled"]["QS 2"] == "40 of 200"
+    assert scores["OTFM, mis-conditioned"]["QS 2"] == "40 of 200"
 
 
 def test_worst_come_first():

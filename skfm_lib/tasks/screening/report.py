@@ -24,8 +24,9 @@ def percent(part: Interval | float) -> str:
     """A share as text: ``4.3 % (2.1–8.5)`` with its interval, or ``4.3 %``."""
     if not isinstance(part, Interval):
         return f"{100 * part:.3g} %"
-    value, low, high = (100 * x for x in part)
-    return f"{value:.3g} % ({low:.2g}–{high:.2g})"
+    value, *ends = (100 * x for x in part)
+    low, high = (f"{x:.0f}" if abs(x) >= 10 else f"{x:.2g}" for x in ends)
+    return f"{value:.3g} % ({low}–{high})"
 
 
 def table_9(sets: Sets, held_out: Verdicts) -> dict[str, dict[str, Interval]]:
@@ -100,8 +101,9 @@ def by_score(sets: Sets) -> Rows:
     """Failed and mis-conditioned skulls among those asked for, by quality score."""
     rows = {}
     for name, verdicts in sets.items():
-        for label, flags in (("failed", verdicts.failed), ("misled", verdicts.misled)):
-            asked = {q: verdicts.asked == q for q in np.unique(verdicts.asked)}
+        asked = {q: verdicts.asked == q for q in np.unique(verdicts.asked)}
+        both = {"failed": verdicts.failed, "mis-conditioned": verdicts.misled}
+        for label, flags in both.items():
             rows[f"{name}, {label}"] = {
                 f"QS {q}": f"{int(flags[mine].sum())} of {int(mine.sum())}"
                 for q, mine in asked.items()
