@@ -11,7 +11,7 @@ from skfm_lib.data.skulls import SkullSet
 from skfm_lib.device import pick_device
 from skfm_lib.losses.adversarial import VERDICT
 from skfm_lib.losses.perceptual import LPIPS, StudyDistance
-from skfm_lib.metrics import bootstrap
+from skfm_lib.metrics import Interval, bootstrap
 from skfm_lib.paper import TABLE_8
 from skfm_lib.study import Stage, Study
 
@@ -45,7 +45,7 @@ def variants(lpips_weights: str | None = None) -> list[Variant]:
     gan = {"adversarial": VERDICT}
     return [
         Variant("VQ-VAE, s=0.82, up", "vqvae", {}, TABLE_8["VQ-VAE"]),
-        Variant("the same, other seed", "vqvae-again", {}, None, seed=1),
+        Variant("VQ-VAE, other seed", "vqvae-again", {}, None, seed=1),
         Variant("VQ-GAN", "vqgan", gan, TABLE_8["VQ-GAN"]),
         Variant(f"VQ-VAE + {name}", "perceptual", looks, TABLE_8["VQ-VAE + LPIPS"]),
         *[_of_size(s, up) for s, up in SIZES],
@@ -85,13 +85,27 @@ def table_8(
     first, found = np.array(stages[0].results["error"]), {}
     for variant, stage in zip(rows, stages):
         errors = np.array(stage.results["error"])
+        more = errors - first
         found[variant.name] = {
             "error ↓": bootstrap(np.mean, errors, seed=seed),
-            "minus the first row": bootstrap(np.mean, errors - first, seed=seed),
+            "minus the first row": bootstrap(np.mean, more, seed=seed)
+            if more.any()
+            else 0.0,
             "Dice ↑": float(np.mean(stage.results["dice"])),
             **({"paper's error ↓": variant.paper} if variant.paper else {}),
         }
     return found
+
+
+def results(table: Mapping[str, Mapping[str, object]]) -> dict[str, dict]:
+    """What `table_8` found, for the record of a stage: intervals by name."""
+    return {
+        name: {
+            column: value._asdict() if isinstance(value, Interval) else value
+            for column, value in row.items()
+        }
+        for name, row in table.items()
+    }
 
 
 def reconstructions(
