@@ -31,6 +31,8 @@ def prepare(options: argparse.Namespace) -> int:
         strict=options.strict,
         seed=options.seed,
         keep_names=options.keep_names,
+        accept=options.accept,
+        workers=options.workers,
     )
     print(report)
     if report.problems and not options.keep_names:
@@ -64,6 +66,10 @@ def add_data_commands(commands: argparse._SubParsersAction, add: Add) -> None:
     command.add_argument("--threshold", type=float, default=200.0, help="of bone, HU")
     command.add_argument("--labels", type=Path, help="CSV: name,quality")
     command.add_argument("--seed", type=int, default=0, help="of the split")
+    command.add_argument(
+        "--accept", action="store_true", help="take proposed scores that nobody gave"
+    )
+    command.add_argument("--workers", type=int, default=2, help="scans at a time")
     command.add_argument("--strict", action="store_true", help="stop at a bad scan")
     command.add_argument(
         "--keep-names",

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyvista as pv
@@ -13,6 +14,7 @@ from skfm_lib.data.files import replacing
 from skfm_lib.data.guard import patience, time_limit
 from skfm_lib.data.meshes import MESH_SUFFIXES, in_millimetres, read_mesh
 from skfm_lib.data.place import SURE, Placement, place
+from skfm_lib.data.quality import propose
 from skfm_lib.data.scans import read_scan, write_volume
 from skfm_lib.data.series import NOTE
 from skfm_lib.data.sources import Source, on_disk, without
@@ -25,47 +27,53 @@ ALLOWED_LOOSE = 0.15  # share of the bone in parts other than the largest: a man
 ALLOWED_OUTSIDE = 0.01  # share of a surface's points
 LONGEST = 900.0  # s for one skull, reading not counted; 20 are usual at full size
 TRANSFORM, SCAN = "scan to skull frame", "scan"  # keys of a skull's record
+FIT, DOUBT = "distance from reference, mm", "doubt of the pose, mm"
+PROPOSED, REASON = "proposed quality", "what it shows"
+Record = dict[str, Any]
 
 
 def extract_skull(
     source: Source, target: Path, shape: Shape, threshold: float, stamp: str
-) -> str:
-    """Write ``target.nii.gz`` and its record ``target.json``; return the checks.
+) -> Record:
+    """Write ``target.nii.gz`` and its record ``target.json``; return the record.
 
     Made to run in a Guard's child.  The record holds the stamp of the source, the
-    checks, the 4×4 TRANSFORM with its fit and doubt, and the SCAN's own grid
-    (`describe`), which `export` needs to put a result back.  SkfmError, which says
-    `target`'s name in place of the files', for all that makes a scan no skull.
+    checks, the 4×4 TRANSFORM with its FIT and DOUBT, the PROPOSED score with its
+    REASON, and the SCAN's own grid (`describe`), which `export` needs to put a result
+    back.  SkfmError, which says `target`'s name in place of the files', for all that
+    makes a scan no skull.
     """
     try:
         mesh, notes, scan = read_surface(source, threshold)
+        notes += [source.said] if source.said else []
         with time_limit(LONGEST):
             placement = place(mesh)
             grid = skull_grid(shape)
             bone = bone_voxels(placement.mesh, grid)
             if not bone.any():
                 raise SkfmError("no voxel is bone", "a closed surface", "mend the mesh")
-            checks = ", ".join(notes + _checks(placement, bone, grid)) or "ok"
+            notes += _checks(placement, bone, grid)
+            score = propose(placement)
     except SkfmError as problem:
         files = [item.path for item in source.items]
         raise SkfmError(without(str(problem), files, target.name)) from None
     write_volume(target.with_name(f"{target.name}.nii.gz"), bone, grid)
-    entry = {"stamp": stamp, "checks": checks, "series": source.note}
-    entry |= {TRANSFORM: placement.matrix.tolist(), SCAN: scan}
-    entry |= {"distance from reference, mm": round(placement.distance, 2)}
-    entry |= {"doubt of the pose, mm": round(placement.doubt, 2)}
+    record = {"stamp": stamp, "checks": ", ".join(notes) or "ok"}
+    record |= {"series": source.note, PROPOSED: score.quality, REASON: score.reason}
+    record |= {FIT: round(placement.distance, 2), DOUBT: round(placement.doubt, 2)}
+    record |= {TRANSFORM: placement.matrix.tolist(), SCAN: scan}
     with replacing(target.with_name(f"{target.name}.json")) as temporary:
-        temporary.write_text(json.dumps(entry, indent=1), encoding="utf-8")
-    return checks
+        temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    return record
 
 
-def finished(target: Path, stamp: str) -> str:
-    """The checks of a skull made from the same files before, or ""."""
-    record = target.with_name(f"{target.name}.json")
-    if not (record.exists() and target.with_name(f"{target.name}.nii.gz").exists()):
-        return ""
-    entry = json.loads(record.read_text(encoding="utf-8"))
-    return entry["checks"] if entry.get("stamp") == stamp else ""
+def finished(target: Path, stamp: str) -> Record | None:
+    """The record of a skull made from the same files before, or None."""
+    path = target.with_name(f"{target.name}.json")
+    if not (path.exists() and target.with_name(f"{target.name}.nii.gz").exists()):
+        return None
+    record = json.loads(path.read_text(encoding="utf-8"))
+    return record if record.get("stamp") == stamp else None
 
 
 def read_surface(

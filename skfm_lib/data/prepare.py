@@ -1,48 +1,25 @@
 """A user's scans and meshes made into a data set."""
 
 from collections import Counter
-from dataclasses import dataclass
+from contextlib import closing
 from pathlib import Path
 
 from skfm_lib.data.bone import THRESHOLD
-from skfm_lib.data.extract import extract_skull, finished
+from skfm_lib.data.extract import PROPOSED, REASON
 from skfm_lib.data.guard import Guard
 from skfm_lib.data.labels import Label, read_labels
 from skfm_lib.data.manifest import Skull, claim, stratified_split, write_manifest
 from skfm_lib.data.names import code, read_salt
+from skfm_lib.data.report import Report, write_report
+from skfm_lib.data.scores import DISCARD, read_scores, write_scores
+from skfm_lib.data.source import Source
 from skfm_lib.data.sources import Found, find_sources, without
 from skfm_lib.data.voxels import skull_grid
+from skfm_lib.data.working import Job, Outcome, outcomes
 from skfm_lib.errors import SkfmError
-from skfm_lib.progress import track
 from skfm_lib.scales import Shape, scaled_shape
 
 QUICK_SHAPE = scaled_shape(1 / 8)
-
-
-@dataclass(frozen=True)
-class Report:
-    """What `prepare` did: the data set's folder, its skulls, and what was skipped.
-
-    problems  name in the data set → what is wrong, and the remedy
-    """
-
-    folder: Path
-    skulls: list[Skull]
-    problems: dict[str, str]
-
-    def __str__(self) -> str:
-        unlabelled = sum(skull.quality is None for skull in self.skulls)
-        unusual = [f"  {s.name}: {s.checks}" for s in self.skulls if s.checks != "ok"]
-        skipped = [f"  {why}" for why in self.problems.values()]
-        lines = [f"{len(self.skulls)} skulls in {self.folder}"]
-        if unlabelled:
-            lines.append(
-                f"{unlabelled} without a quality score: they can be reconstructed, but "
-                "not trained on or generated (write labels.csv with name,quality)"
-            )
-        lines += ["Unusual:", *unusual] if unusual else []
-        lines += ["Skipped:", *skipped] if skipped else []
-        return "\n".join(lines)
 
 
 def prepare(
@@ -55,6 +32,8 @@ def prepare(
     test_fraction: float = 0.2,
     seed: int = 0,
     keep_names: bool = False,
+    accept: bool = False,
+    workers: int = 2,
 ) -> Report:
     """Make every scan (CT or mask volume, DICOM series) and mesh a skull of `out`.
 
@@ -67,10 +46,15 @@ def prepare(
                    ``labels.csv`` in `folder`.  Scans without a quality go to the split
                    "unlabelled"
     strict         raise at the first scan that fails, instead of reporting it
-    test_fraction  of the labelled scans, stratified by quality, drawn from `seed`
+    test_fraction  of the labelled scans, stratified by quality, drawn from `seed`; all
+                   of a patient are on one side
     keep_names     call scans by their files' names, not by codes (see `names`): for
                    public data, whose names are nobody's
+    accept         where nobody has given a score, take the one that is proposed
+    workers        scans worked at a time, 3.5 GiB each at most
 
+    A score is proposed for each skull and written to ``labels.csv`` in `out`, where an
+    expert corrects it (see `scores`); ``report.html`` and ``report.csv`` tell the rest.
     Scans prepared before are kept, so that an interrupted run goes on.  SkfmError
     before any work for: no scans, two files of one name, wrong labels, an `out` of
     other settings; after it, if no scan could be used.
@@ -78,49 +62,78 @@ def prepare(
     folder, out = Path(folder), Path(out)
     with Guard() as guard:
         found = find_sources(folder, out, guard)
-        table = read_labels(folder, labels, found.sources)
-        salt = read_salt(out)
-        names = _names(found, salt, keep_names)
-        settings = {"made from": code(salt, str(folder.resolve()))}
-        settings |= {"shape": list(shape), "threshold": threshold}
-        settings |= {"test fraction": test_fraction, "seed": seed}
-        claim(out, settings)
-        problems = {
-            names[key]: _named(names[key], without(why, [folder / key], names[key]))
-            for key, why in found.problems.items()
-        }
-        checks = {}
-        for source in track(found.sources, "Preparing scans"):
-            if strict and problems:
-                break
-            own = table.get(source.key, Label()).threshold or threshold
-            target = out / "volumes" / names[source.key]
-            stamp = code(salt, f"{source.stamp} {own}")
-            try:
-                checks[source.key] = finished(target, stamp) or guard(
-                    extract_skull, source, target, shape, own, stamp
-                )
-            except SkfmError as problem:
-                problems[target.name] = _named(target.name, str(problem))
-    if problems and (strict or not checks):
-        raise SkfmError(_first(problems, len(found.sources), folder, strict))
-    qualities = {key: label.quality for key, label in table.items() if label.quality}
-    splits = _splits(list(checks), qualities, test_fraction, seed)
+    table = read_labels(folder, labels, found.sources)
+    corrected = read_scores(out)
+    salt = read_salt(out)
+    names = _names(found, salt, keep_names)
+    settings = {"made from": code(salt, str(folder.resolve()))}
+    settings |= {"shape": list(shape), "threshold": threshold}
+    settings |= {"test fraction": test_fraction, "seed": seed}
+    claim(out, settings)
+    problems = {
+        names[key]: _named(names[key], without(why, [folder / key], names[key]))
+        for key, why in found.problems.items()
+    }
+    jobs = []
+    for source in found.sources:
+        own = table.get(source.key, Label()).threshold or threshold
+        stamp = code(salt, f"{source.stamp} {own}")
+        jobs.append(Job(source, out / "volumes" / names[source.key], shape, own, stamp))
+    done = _done(jobs, problems, workers, strict)
+    if problems and (strict or not done):
+        raise SkfmError(_first(problems, len(jobs), folder, strict))
+    records = {name: outcome.record for name, outcome in done.items()}
+    write_scores(out, {n: (r[PROPOSED], r[REASON]) for n, r in records.items()})
+    qualities = {
+        name: corrected.get(name)
+        or table.get(outcome.job.source.key, Label()).quality
+        or (records[name][PROPOSED] if accept else None)
+        for name, outcome in done.items()
+        if corrected.get(name) != DISCARD
+    }
+    owners = {name: names[done[name].job.source.patient] for name in qualities}
+    splits = patient_split(owners, qualities, test_fraction, seed)
+    spacing = skull_grid(shape).spacing
     skulls = [
         Skull(
-            name=names[source.key],
-            split=splits[source.key],
-            quality=qualities.get(source.key),
-            file=f"volumes/{names[source.key]}.nii.gz",
-            source=f"scan of {names[source.patient]}",
-            spacing=skull_grid(shape).spacing,
-            checks=checks[source.key],
+            name=name,
+            split=splits[name],
+            quality=quality,
+            file=f"volumes/{name}.nii.gz",
+            source=f"scan of {owners[name]}",
+            spacing=spacing,
+            checks=records[name]["checks"],
         )
-        for source in found.sources
-        if source.key in checks
+        for name, quality in qualities.items()
     ]
     write_manifest(out, skulls)
-    return Report(out, skulls, problems)
+    new = frozenset(name for name, outcome in done.items() if outcome.new)
+    report = Report(out, skulls, problems, found.left_out, records, new)
+    write_report(report)
+    return report
+
+
+def patient_split(
+    owners: dict[str, str],
+    qualities: dict[str, int | None],
+    test_fraction: float,
+    seed: int,
+) -> dict[str, str]:
+    """Name → split, with all scans of a patient on one side.
+
+    owners     name → patient
+    qualities  name → score, or None: split "unlabelled"
+
+    Patients are drawn stratified by the score of their first scan.
+    """
+    labelled = [name for name, quality in qualities.items() if quality]
+    first = {owners[name]: qualities[name] for name in reversed(labelled)}
+    patients = [owner for owner in dict.fromkeys(owners.values()) if owner in first]
+    scores = [first[owner] for owner in patients]
+    drawn = stratified_split(scores, test_fraction, seed)
+    sides = dict(zip(patients, drawn, strict=True))
+    unlabelled = dict.fromkeys(owners, "unlabelled")
+    return unlabelled | {name: sides[owners[name]] for name in labelled}
 
 
 def who_is_who(folder: Path, out: Path) -> dict[str, str]:
@@ -142,7 +155,7 @@ def _names(found: Found, salt: bytes, keep_names: bool) -> dict[str, str]:
     patients = [source.patient for source in found.sources]
     if not keep_names:
         return {text: code(salt, text) for text in keys + patients}
-    own = {source.key: source.name for source in found.sources}
+    own = {source.key: _public_name(source) for source in found.sources}
     twice = [name for name, n in Counter(own.values()).items() if n > 1]
     if twice:
         raise SkfmError(
@@ -151,6 +164,13 @@ def _names(found: Found, salt: bytes, keep_names: bool) -> dict[str, str]:
             "rename them, or let codes be their names",
         )
     return {text: text for text in patients + list(found.problems)} | own
+
+
+def _public_name(source: Source) -> str:
+    """A file's name; of a DICOM series, whose folder many share, with the patient's."""
+    if source.suffix != "dicom":
+        return source.name
+    return f"{source.patient} {source.name}".replace("/", "-")
 
 
 def _named(name: str, problem: str) -> str:
@@ -165,9 +185,18 @@ def _first(problems: dict[str, str], number: int, folder: Path, strict: bool) ->
     return f"none of the {number} scans in {folder} could be used, the first: {why}"
 
 
-def _splits(
-    names: list[str], qualities: dict[str, int], test_fraction: float, seed: int
-) -> dict[str, str]:
-    labelled = [name for name in names if name in qualities]
-    drawn = stratified_split([qualities[n] for n in labelled], test_fraction, seed)
-    return dict.fromkeys(names, "unlabelled") | dict(zip(labelled, drawn, strict=True))
+def _done(
+    jobs: list[Job], problems: dict[str, str], workers: int, strict: bool
+) -> dict[str, Outcome]:
+    """Name → outcome of the scans that became skulls; the others join the problems."""
+    done = {}
+    with closing(outcomes(jobs, workers)) as ended:
+        for outcome in ended if not (strict and problems) else ():
+            name = outcome.job.target.name
+            if outcome.record:
+                done[name] = outcome
+                continue
+            problems[name] = _named(name, outcome.problem)
+            if strict:
+                break
+    return {job.target.name: done[n] for job in jobs if (n := job.target.name) in done}

@@ -1,7 +1,7 @@
 """A user's folder: which files are scans, and which belong to one patient."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,82 +9,30 @@ from pathlib import Path, PurePosixPath
 
 from skfm_lib.data.archives import ARCHIVE_SUFFIXES, beginnings, members, unpacked
 from skfm_lib.data.dicom import Slice, choose, read_slice
-from skfm_lib.data.files import stem, suffix
+from skfm_lib.data.files import suffix
 from skfm_lib.data.guard import Guard, patience, time_limit
-from skfm_lib.data.scans import MESH_SUFFIXES, VOLUME_SUFFIXES
+from skfm_lib.data.layouts import Layout, read_fractures
+from skfm_lib.data.source import SCAN_SUFFIXES, Item
+from skfm_lib.data.source import Source as Source
 from skfm_lib.errors import SkfmError
 from skfm_lib.progress import track
 
-SCAN_SUFFIXES = VOLUME_SUFFIXES + MESH_SUFFIXES
 HEADER_ONLY = (".nhdr", ".mhd")  # their voxels are in a file beside them
 HEADER = 200_000  # bytes of a file that its header takes, at most
 NO_DICOM = re.compile(r"\.(csv|txt|json|xml|html?|pdf|png|jpe?g|raw|zraw|gz|md|py)$")
 
 
-@dataclass(frozen=True)
-class Item:
-    """A file: `key` is its place below the user's folder, archives being folders."""
-
-    key: str
-    path: Path  # on the disk: the file, or the archive with it
-    member: str = ""
-
-
-@dataclass(frozen=True)
-class Source:
-    """What becomes one skull: a volume, a mesh, or the slices of one DICOM series.
-
-    key      a file's place below the user's folder; for DICOM, the identifiers
-    patient  whose scan it is; no two patients have the same.  Both may name a person
-    note     why this series of several, without identifiers
-    """
-
-    key: str
-    items: tuple[Item, ...]
-    patient: str
-    note: str = ""
-
-    @property
-    def suffix(self) -> str:
-        """The suffix that names the format, or ``dicom``."""
-        kind = suffix(Path(self.items[0].key))
-        return kind if kind in SCAN_SUFFIXES else "dicom"
-
-    @property
-    def place(self) -> str:
-        """Below the user's folder: a file, or the folder of a series' first slice."""
-        first = PurePosixPath(self.items[0].key)
-        return str(first if self.suffix != "dicom" else first.parent)
-
-    @property
-    def name(self) -> str:
-        """The last part of its place, without suffix."""
-        return stem(Path(self.place))
-
-    @property
-    def names(self) -> set[str]:
-        """What a table may call it: with and without folders and suffix."""
-        return {self.place, Path(self.place).name, self.name}
-
-    @property
-    def stamp(self) -> str:
-        """Changes when a file does: sizes and times of all."""
-        files = {item.path: item.path.stat() for item in self.items}.values()
-        times = [(file.st_size, file.st_mtime_ns) for file in files]
-        return repr((self.key, times))
-
-    @property
-    def size(self) -> int:
-        """Bytes on the disk."""
-        return sum(path.stat().st_size for path in {item.path for item in self.items})
-
-
 @dataclass
 class Found:
-    """The scans of a folder, and what cannot be used: place → why."""
+    """The scans of a folder.
+
+    problems  what cannot be used: place → why
+    left_out  why files of public sets are none to prepare → how many
+    """
 
     sources: list[Source] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)
+    left_out: Counter = field(default_factory=Counter)
 
 
 def find_sources(folder: Path, out: Path, guard: Guard) -> Found:
@@ -102,10 +50,12 @@ def find_sources(folder: Path, out: Path, guard: Guard) -> Found:
         )
     found, slices = Found(), []
     groups = list(_groups(folder, Path(out).resolve(), found.problems))
+    layout = _layout(groups)
     for items in track(groups, "Looking for scans"):
-        for item in items:
-            if suffix(Path(item.key)) in SCAN_SUFFIXES:
-                found.sources.append(Source(item.key, (item,), item.key))
+        reasons = [layout.left_out(item.key) for item in items]
+        found.left_out.update(reason for reason in reasons if reason)
+        items = [item for item, reason in zip(items, reasons) if not reason]
+        found.sources += [_source(i, layout) for i in items if _is_scan(i)]
         maybe = [i for i in items if _maybe_dicom(i.key)]
         if not maybe:
             continue
@@ -118,7 +68,7 @@ def find_sources(folder: Path, out: Path, guard: Guard) -> Found:
         if damaged := sum(isinstance(header, str) for header in headers):
             place = str(PurePosixPath(maybe[0].key).parent)
             found.problems[place] = f"{damaged} damaged slices; export them again"
-    _add_studies(slices, found)
+    _add_studies(slices, found, layout)
     if not found.sources and not found.problems:
         kinds = " ".join(SCAN_SUFFIXES + ARCHIVE_SUFFIXES)
         raise SkfmError(
@@ -196,13 +146,34 @@ def _groups(folder: Path, out: Path, problems: dict[str, str]) -> Iterator[list[
     yield from by_folder.values()
 
 
+def _layout(groups: list[list[Item]]) -> Layout:
+    items = [item for group in groups for item in group]
+    scans = [item.key for item in items if _is_scan(item)]
+    layout = Layout((item.key for item in items), scans)
+    for item in items:
+        if layout.cq500 and item.path.name == "reads.csv" and not item.member:
+            layout.fractures |= read_fractures(item.path)
+    return layout
+
+
+def _source(item: Item, layout: Layout) -> Source:
+    patient = layout.patient(item.key) or item.key
+    return Source(item.key, (item,), patient, said=layout.note(item.key))
+
+
+def _is_scan(item: Item) -> bool:
+    return suffix(Path(item.key)) in SCAN_SUFFIXES
+
+
 def _maybe_dicom(key: str) -> bool:
     name = key.lower()
     known = suffix(Path(name)) in SCAN_SUFFIXES or NO_DICOM.search(name)
     return not known and not PurePosixPath(name).name.startswith((".", "dicomdir"))
 
 
-def _add_studies(slices: list[tuple[Slice, Item]], found: Found) -> None:
+def _add_studies(
+    slices: list[tuple[Slice, Item]], found: Found, layout: Layout
+) -> None:
     studies = defaultdict(list)
     for piece, item in slices:
         archive = item.path if item.member else None
@@ -218,4 +189,6 @@ def _add_studies(slices: list[tuple[Slice, Item]], found: Found) -> None:
         items = tuple(places[id(piece)] for piece in chosen)
         key += f" {chosen[0].series}"
         if all(source.key != key for source in found.sources):  # or it is a copy
-            found.sources.append(Source(key, items, patient or str(folder), note))
+            own = layout.patient(items[0].key) or patient or str(folder)
+            said = layout.note(items[0].key)
+            found.sources.append(Source(key, items, own, note, said))

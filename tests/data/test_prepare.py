@@ -1,5 +1,6 @@
 """A folder of scans made into a data set; bad scans reported, bad orders refused."""
 
+import csv
 import gzip
 import json
 import os
@@ -98,6 +99,39 @@ def test_finished_scans_are_kept_and_other_settings_refused(scans, prepared):
     assert before == {p: p.stat().st_mtime_ns for p in (out / "volumes").iterdir()}
     with pytest.raises(SkfmError, match="threshold is 200.0 there, 300.0 asked"):
         prepare(scans, out, shape=SHAPE, threshold=300.0)
+
+
+def test_the_report_shows_every_skull_and_what_was_skipped(scans, prepared):
+    out, report = prepared
+    page = (out / "report.html").read_text("utf-8")
+    for skull in report.skulls:
+        assert f'<img src="pictures/{skull.name}.png"' in page
+        content = (out / "pictures" / f"{skull.name}.png").read_bytes()
+        assert content.startswith(b"\x89PNG") and len(content) > 5000
+        assert report.records[skull.name]["what it shows"] in page
+    (why,) = report.problems.values()
+    assert f"<li>{why}" in page and "cut.nii.gz" not in page
+    with (out / "report.csv").open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["result"] for row in rows][-1] == "skipped"
+    assert {row["proposed"] for row in rows[:-1]} == {"5", "6"}
+
+
+def test_an_expert_corrects_the_proposed_scores(scans, prepared):
+    out, report = prepared
+    (mesh,) = [s.name for s in report.skulls if s.split == "unlabelled"]
+    table = (out / "labels.csv").read_text("utf-8")
+    assert f"{mesh},,5,cap whole, orbits whole" in table.replace('"', "")
+    accepted = prepare(scans, out, shape=SHAPE, accept=True)
+    assert {s.name: s.quality for s in accepted.skulls}[mesh] == 5
+    assert not accepted.new
+    (out / "labels.csv").write_text(f"name,quality\n{mesh},4\n", "utf-8")
+    again = prepare(scans, out, shape=SHAPE, accept=True)
+    assert {s.name: s.quality for s in again.skulls}[mesh] == 4
+    assert f"{mesh},4,5" in (out / "labels.csv").read_text("utf-8")
+    (out / "labels.csv").write_text(f"name,quality\n{mesh},0\n", "utf-8")
+    assert mesh not in [s.name for s in prepare(scans, out, shape=SHAPE).skulls]
+    (out / "labels.csv").write_text(table, "utf-8")
 
 
 def test_a_data_set_without_its_salt_is_not_gone_on_with(scans, prepared):

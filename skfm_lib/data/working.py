@@ -1,0 +1,81 @@
+"""Many scans at a time, each in a guarded process: new and changed ones only."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+
+from skfm_lib.data.extract import Record, extract_skull, finished
+from skfm_lib.data.guard import Guard
+from skfm_lib.data.picture import draw_skull, picture_path
+from skfm_lib.data.source import Source
+from skfm_lib.errors import SkfmError
+from skfm_lib.progress import Progress
+from skfm_lib.scales import Shape
+
+
+@dataclass(frozen=True)
+class Job:
+    """A scan to make a skull of: the arguments of `extract_skull`."""
+
+    source: Source
+    target: Path
+    shape: Shape
+    threshold: float
+    stamp: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a scan: its record, or why there is none.
+
+    new  whether work was done in this run
+    """
+
+    job: Job
+    record: Record | None
+    problem: str = ""
+    new: bool = True
+
+
+def outcomes(jobs: list[Job], workers: int) -> Iterator[Outcome]:
+    """Every job's outcome: those made before first, then the others as they end.
+
+    `workers` guarded processes at a time, 3.5 GiB each at most, with a progress line.
+    Left early, or interrupted, the processes are ended; what is whole stays.
+    """
+    waiting = []
+    with ExitStack() as stack:
+        bar = stack.enter_context(Progress("Preparing scans", len(jobs)))
+        for job in jobs:
+            record = finished(job.target, job.stamp)
+            if record and picture_path(job.target).exists():
+                bar.advance()
+                yield Outcome(job, record, new=False)
+            else:
+                waiting.append((job, record))
+        workers, guards = max(1, min(workers, len(waiting))), SimpleQueue()
+        for _ in range(workers):
+            guards.put(stack.enter_context(Guard()))
+        pool = ThreadPoolExecutor(workers)
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+        calls = [pool.submit(_worked, *made, guards) for made in waiting]
+        for call in as_completed(calls):
+            bar.advance()
+            yield call.result()
+
+
+def _worked(job: Job, record: Record | None, guards: SimpleQueue) -> Outcome:
+    guard = guards.get()
+    try:
+        arguments = (job.source, job.target, job.shape, job.threshold, job.stamp)
+        record = record or guard(extract_skull, *arguments)
+        with suppress(SkfmError):  # without a picture, a skull is a skull all the same
+            guard(draw_skull, job.target)
+        return Outcome(job, record)
+    except SkfmError as problem:
+        return Outcome(job, None, str(problem))
+    finally:
+        guards.put(guard)

@@ -1,0 +1,161 @@
+"""Public sets in miniature: the same folders, names and headers as they come in."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from scan_files import write_dicom
+
+from skfm_lib.data.guard import Guard
+from skfm_lib.data.layouts import Layout
+from skfm_lib.data.prepare import patient_split
+from skfm_lib.data.sources import Found, find_sources
+from skfm_lib.errors import SkfmError
+
+SLICES = np.zeros((110, 4, 4), np.int16)
+DEFECTS = ("bilateral", "frontoorbital", "parietotemporal", "random_1", "random_2")
+
+
+def found(folder: Path) -> Found:
+    with Guard() as guard:
+        return find_sources(folder, folder / "-", guard)
+
+
+def mask(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sitk.WriteImage(sitk.Image([4, 4, 4], sitk.sitkUInt8), str(path))
+
+
+def series(folder: Path, case: int, name: str, spacing: float, **tags: object) -> Path:
+    """A series as CQ500 has it; headers name nobody but the case."""
+    own = f"CQ500CT{case} CQ500CT{case}"
+    place = folder / own / "Unknown Study" / f"CT {name}"
+    values = SLICES[: round(100 / spacing) + 1]
+    tags |= {"PatientID": f"CQ500-CT-{case}", "SeriesDescription": name}
+    tags |= {"StudyInstanceUID": f"1.2.{case}"}
+    write_dicom(place, values, (0.5, 0.5, spacing), **tags)
+    return place
+
+
+def zipped(folder: Path, archive: Path) -> None:
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in sorted(folder.rglob("*.dcm")):
+            file.write(path, path.relative_to(folder))
+
+
+@pytest.fixture(scope="module")
+def cq500(tmp_path_factory) -> Path:
+    folder, unpacked = tmp_path_factory.mktemp("cq500"), tmp_path_factory.mktemp("x")
+    series(folder, 1, "PLAIN THIN", 1.0)
+    series(folder, 1, "PRE CONTRAST 5MM STD", 5.0)
+    series(folder, 172, "Thin Plain", 1.0)
+    series(folder, 172, "55mm Plain", 2.5)
+    series(folder, 241, "0.625mm", 1.0)
+    series(unpacked, 12, "Thin Plain", 1.0)
+    zipped(unpacked, folder / "CQ500-CT-12.zip")
+    rows = ["name,Category,R1:Fracture,R2:Fracture,R3:Fracture,R1:OtherFracture"]
+    rows += ["CQ500-CT-1,B1,0,0,0,1", "CQ500-CT-12,B2,1,0,1,0"]
+    (folder / "reads.csv").write_text("\n".join(rows), "utf-8")
+    return folder
+
+
+def test_cq500(cq500):
+    scans = found(cq500)
+    assert not scans.problems
+    by_patient = {source.patient: source for source in scans.sources}
+    assert set(by_patient) == {"CQ500CT1", "CQ500CT12", "CQ500CT172"}
+    assert len(scans.sources) == 3
+    assert by_patient["CQ500CT1"].place.endswith("Unknown Study/CT PLAIN THIN")
+    assert by_patient["CQ500CT172"].place.endswith("CT 55mm Plain")  # thin: a chest
+    assert by_patient["CQ500CT12"].said == "fracture (2 of 3 readers)"
+    assert by_patient["CQ500CT1"].said == ""
+    assert {why: n for why, n in scans.left_out.items()} == {
+        "CQ500: a chest, known to its users": 101,
+        "CQ500: a damaged scan, known to its users": 101,
+    }
+
+
+def test_a_damaged_table_of_readings_is_said(tmp_path):
+    series(tmp_path, 3, "Plain", 2.0)
+    (tmp_path / "reads.csv").write_text('name\n"' + "x" * 200_000, "utf-8")
+    with pytest.raises(SkfmError, match="reads.csv is damaged"):
+        found(tmp_path)
+
+
+def autoimplant(folder: Path) -> None:
+    for name in ("000", "001", "002"):
+        mask(folder / "SkullBreak" / "complete_skull" / f"{name}.nrrd")
+        for defect in DEFECTS:
+            mask(folder / "SkullBreak" / "defective_skull" / defect / f"{name}.nrrd")
+            mask(folder / "SkullBreak" / "implant" / defect / f"{name}.nrrd")
+        for part in ("complete_skull", "defective_skull", "implant"):
+            mask(folder / "SkullFix" / "training_set" / part / f"{name}.nrrd")
+
+
+def test_skullbreak_and_skullfix(tmp_path):
+    autoimplant(tmp_path)
+    scans = found(tmp_path)
+    assert sorted(source.key for source in scans.sources) == [
+        f"{place}/complete_skull/{name}.nrrd"
+        for place in ("SkullBreak", "SkullFix/training_set")
+        for name in ("000", "001", "002")
+    ]
+    assert len({source.patient for source in scans.sources}) == 6
+    why = "SkullBreak and SkullFix: defects and implants of whole skulls"
+    assert scans.left_out == {why: 3 * (10 + 2)}
+
+
+def test_beside_cq500_its_skulls_are_not_used_twice(tmp_path):
+    """Nobody has published which of CQ500's patients they are."""
+    autoimplant(tmp_path)
+    series(tmp_path / "cq500", 1, "Plain", 2.0)
+    scans = found(tmp_path)
+    assert [source.patient for source in scans.sources] == ["CQ500CT1"]
+    assert scans.left_out["SkullBreak and SkullFix: made of CQ500, which is here too"]
+
+
+def test_mug500(tmp_path):
+    for name in ("A0491", "A0492"):
+        for file in (".nrrd", ".stl", "_clear.stl", ".png"):
+            mask(tmp_path / "A0491-A0495" / name / f"{name}.nrrd")
+            (tmp_path / "A0491-A0495" / name / f"{name}{file}").touch()
+    (tmp_path / "A0491-A0495" / "A0492" / "A0492_clear.stl").unlink()
+    for file in (".nrrd", ".stl", "_implant.stl"):
+        mask(tmp_path / "craniotomy_skull" / "B0001" / "B0001.nrrd")
+        (tmp_path / "craniotomy_skull" / "B0001" / f"B0001{file}").touch()
+    scans = found(tmp_path)
+    assert {source.key: (source.patient, source.said) for source in scans.sources} == {
+        "A0491-A0495/A0491/A0491_clear.stl": ("MUG500+ A0491", ""),
+        "A0491-A0495/A0492/A0492.nrrd": ("MUG500+ A0492", ""),
+        "craniotomy_skull/B0001/B0001.nrrd": ("MUG500+ B0001", "craniotomy"),
+    }
+    assert sum(scans.left_out.values()) == 5
+
+
+def test_folders_are_patients_where_there_are_several_with_few_scans():
+    keys = [f"p{n}/{visit}/ct.nii.gz" for n in range(3) for visit in "ab"]
+    keys += [f"many/{n}.nrrd" for n in range(7)] + ["flat.stl"]
+    layout = Layout(keys, keys)
+    owners = [layout.patient(key) for key in keys]
+    assert owners[:6] == [f"folder p{n}" for n in range(3) for _ in "ab"]
+    assert set(owners[6:]) == {""}
+    alone = ["all/1.nii", "all/2.nii"]
+    assert [Layout(alone, alone).patient(key) for key in alone] == ["", ""]
+
+
+def test_a_patient_is_in_one_split():
+    random = np.random.default_rng(0)
+    owners = {f"s{n}": f"p{random.integers(40)}" for n in range(120)}
+    qualities = {name: int(random.integers(2, 7)) for name in owners}
+    qualities |= {"s7": None, "s9": None}
+    splits = patient_split(owners, qualities, 0.25, 0)
+    assert splits["s7"] == splits["s9"] == "unlabelled" and len(splits) == 120
+    sides = {}
+    for name, split in splits.items():
+        if split != "unlabelled":
+            sides.setdefault(owners[name], set()).add(split)
+    assert all(len(side) == 1 for side in sides.values())
+    in_test = sum(side == {"test"} for side in sides.values())
+    assert in_test == round(0.25 * len(sides))
