@@ -31,7 +31,7 @@ class LPIPS(nn.Module):
     """The perceptual distance of Zhang et al. (2018), version 0.1 with VGG-16.
 
     Between slices (b, 1, 1, H, W) in [−1, 1]; as volumes of depth 1, like all maps
-    here.  Weights are `load`ed.
+    here.  Its weights come by `load`.
     """
 
     short, description = "LPIPS", "LPIPS (VGG-16) of random slices"
