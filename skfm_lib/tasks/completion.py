@@ -136,36 +136,24 @@ def defective(
     return torch.stack(partial), whole, defects
 
 
-def states(
-    partial: Tensor, filled: Tensor, whole: Tensor, cuboid: Cuboid
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """A defect in three states: the bone that is left (n, 3), and what is put there.
+def filling_of(cloud: Tensor, cuboid: Cuboid) -> np.ndarray:
+    """The points (n, 3) of a completed cloud that count as the filling of a defect.
 
-    "defect": nothing; "completed": points of the filling; "true": those cut out
+    Those within MARGIN around the cuboid or, where there are none, the one that is
+    nearest to its centre.
     """
-    left, bone = partial.double().numpy(), whole.double().numpy()
-    filling = filled.double().numpy()
-    inside = filling[cuboid.holds(filling, MARGIN)]
-    return {
-        "defect": (left, left[:0]),
-        "completed": (left, inside),
-        "true": (left, bone[cuboid.holds(bone)]),
-    }
+    points = cloud.double().numpy()
+    inside = cuboid.holds(points, MARGIN)
+    if not inside.any():
+        inside = [np.linalg.norm(points - cuboid.centre, axis=1).argmin()]
+    return points[inside]
 
 
 def filling_errors(
     cloud: Tensor, whole: Tensor, cuboid: Cuboid, bone: pv.PolyData
 ) -> dict[str, float]:
-    """What `completion_errors` says of one filling: the part of `cloud` that counts.
-
-    Points within MARGIN around the cuboid count, or, where there are none, the one
-    that is nearest to its centre.
-    """
-    points, truth = cloud.double().numpy(), whole.double().numpy()
-    inside = cuboid.holds(points, MARGIN)
-    if not inside.any():
-        inside = [np.linalg.norm(points - cuboid.centre, axis=1).argmin()]
-    filling = points[inside]
+    """What `completion_errors` says of one filling, `filling_of` a cloud."""
+    filling, truth = filling_of(cloud, cuboid), whole.double().numpy()
     distances = chamfer(filling, truth[cuboid.holds(truth)])
     values = {name: float(value) for name, value in distances._asdict().items()}
     return {**values, "surface": float(distance_to_surface(filling, bone).mean())}

@@ -38,17 +38,20 @@ def picture(
     mesh: pv.PolyData, grid: Grid, view: str = "front", pixels: int = 420
 ) -> np.ndarray:
     """A rendering (pixels, pixels, 3) uint8; the same scale for every skull."""
-    return scene([(mesh, IVORY)], grid, view, pixels)
+    return scene([(mesh, IVORY)], grid, VIEWS[view], pixels)
 
 
 def scene(
     parts: Sequence[tuple[pv.PolyData, str]],
     grid: Grid,
-    view: str = "front",
+    view: tuple[Sequence[float], Sequence[float]],
     pixels: int = 420,
 ) -> np.ndarray:
-    """A rendering of surfaces and clouds of points, each in a colour of its own."""
-    direction, up = VIEWS[view]
+    """A rendering of surfaces and clouds of points, each in a colour of its own.
+
+    view  as in `VIEWS`; the direction has about the length 1
+    """
+    direction, up = view
     plotter = pv.Plotter(off_screen=True, window_size=(pixels, pixels), lighting=None)
     plotter.set_background("white")
     look = {"smooth_shading": True, "specular": 0.15, "ambient": 0.1}

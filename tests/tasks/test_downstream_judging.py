@@ -12,8 +12,10 @@ from skfm_lib.tasks.downstream import (
     MIXES,
     PAPER_ALIGNMENT,
     PAPER_COMPLETION,
+    against,
     answers,
     by_quality,
+    columns_by_quality,
     comparison,
     contrast,
     over_seeds,
@@ -122,17 +124,33 @@ def test_the_papers_numbers_agree_among_its_tables():
 def test_tables_have_the_papers_places():
     found = table({name: 5.0 for name in MIXES})
     rows = comparison(found, paper.TABLE_3, {"mm": "mm"})
-    assert rows["real only"] == {"100% real": "5 (5–5)", "50% real": "5 (5–5)"}
-    assert rows["paper: +25% OTFM"] == {"100% real": "6.48", "50% real": "9.17"}
-    rows = comparison(found, paper.TABLE_5, {"CD": "mm", "Acc": "mm"})
-    assert rows["OTFM"]["100% synth, Acc"] == "5 (5–5)"
-    assert rows["paper: DDPM"]["100% synth, CD"] == "3.5"
+    assert rows["50% real"] == {"mm": "5 (5–5)", "paper: mm": "30.8"}
+    assert rows["100% real + 25% OTFM"]["paper: mm"] == "6.48"
+    rows = comparison(found, paper.TABLE_5, {"CD": "mm", "Acc": "mm", "Comp": "mm"})
+    assert list(rows["100% OTFM"].values()) == 3 * ["5 (5–5)"] + [
+        "3.36",
+        "4.09",
+        "2.63",
+    ]
     few = table({"100% real": 5.0})
-    assert comparison(few, paper.TABLE_2, {"mm": "mm"})["OTFM"]["100% synth"] == ""
+    assert comparison(few, paper.TABLE_2, {"mm": "mm"})["100% OTFM"]["mm"] == ""
     rows = by_quality(few, paper.TABLE_4, "mm")
     assert rows["100% real"]["QS 6"] == "5 (5–5)" and rows["OTFM-b"]["QS 6"] == ""
     assert rows["paper: OTFM-b"]["QS 6"] == "8.12"
     assert over_seeds(few, "mm") == {"100% real": {f"seed {s}": "5" for s in range(3)}}
+
+
+def test_ways_of_filling_are_compared_on_their_own_set():
+    errors = noisy(0, 5.0)
+    one, other = (table({"100% real": e}).assign(way=w) for e, w in
+                  ((errors, "completer"), (errors + 2.0, "mirror")))  # fmt: skip
+    found = pd.concat([one, other, table({"OTFM-b": 9.0}).assign(way="completer")])
+    found = found.rename(columns={"mm": "cd"})
+    rows = against(found, "100% real", "completer", "mirror")
+    assert rows == {"completer against mirror": {"closer by, mm": "2 [2, 2]"}}
+    rows = columns_by_quality(one, "100% real", ["mm"])
+    assert rows["mm"]["overall"].split()[0] == f"{errors.mean():.3g}"
+    assert list(rows["mm"])[1:] == [f"QS {q}" for q in (2, 3, 4, 5, 6)]
 
 
 def test_the_papers_gaps_stand_beside_the_verdicts():

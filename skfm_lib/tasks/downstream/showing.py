@@ -30,22 +30,22 @@ def comparison(
     papers: Mapping[str, Mapping[str, float | tuple[float, ...]]],
     columns: Mapping[str, str],
 ) -> Rows:
-    """A table in the paper's places: its rows of this study, then the paper's.
+    """The sets of one of the paper's tables: this study's errors, and the paper's.
 
     papers   `paper.TABLE_2`, 3, 5 or 6
-    columns  what a value is called → its column of `table`; several go side by side
+    columns  what a value is called → its column of `table`, in the paper's order
 
     Means in mm, with 95 % intervals; a set that was not tried is left empty.
     """
-    rows: Rows = {row: {} for row in papers}
-    rows |= {f"paper: {row}": {} for row in papers}
+    rows: Rows = {}
     for row, places in papers.items():
         for place, told in places.items():
-            for i, (name, column) in enumerate(columns.items()):
-                title = f"{place}, {name}" if len(columns) > 1 else place
-                found = _cell(table, set_called(row, place), column)
-                rows[row][title] = found
-                rows[f"paper: {row}"][title] = f"{np.atleast_1d(told)[i]:g}"
+            name = set_called(row, place)
+            found = {key: _cell(table, name, column) for key, column in columns.items()}
+            values = zip(columns, np.atleast_1d(told))
+            rows[name] = found | {
+                f"paper: {key}": f"{value:g}" for key, value in values
+            }
     return rows
 
 
@@ -87,8 +87,8 @@ def ways(table: pd.DataFrame, name: str) -> Rows:
 
 def against(table: pd.DataFrame, name: str, way: str, other: str) -> Rows:
     """How much closer one way of filling comes than another, CD, paired; mm."""
-    sides = (table[table["way"] == each].assign(set=each) for each in (way, other))
-    both = pd.concat(sides)[table["set"] == name]
+    own = table[table["set"] == name]
+    both = pd.concat(own[own["way"] == w].assign(set=w) for w in (way, other))
     found = judging.contrast(both, judging.better(way, other), "cd")
     return {f"{way} against {other}": {"closer by, mm": str(found)}}
 

@@ -1,0 +1,118 @@
+"""The two tasks as pictures: skulls brought back, defects filled, claims weighed."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pyvista as pv
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from skfm_lib.data.voxels import Grid
+from skfm_lib.metrics import Interval
+from skfm_lib.tasks.defects import Cuboid
+from skfm_lib.tasks.downstream.judging import Claim
+from skfm_lib.view.meshes import IVORY, VIEWS, scene, skull_surface
+from skfm_lib.view.slices import panels
+
+FILLED, PLACE = "#c4622d", "#7fa6cc"  # what a network puts there, what belongs there
+CLEAR, OPEN = "#1f5a94", "#b9b4a7"  # intervals without and with 0
+STEEP = 0.9  # sine of an elevation from which up is no longer up
+
+View = tuple[Sequence[float], Sequence[float]]
+
+
+def pose_rows(
+    skulls: Mapping[str, np.ndarray],
+    poses: Mapping[str, Sequence[tuple[Tensor, Tensor]]],
+    grid: Grid,
+) -> Figure:
+    """One pose a row, one skull a column: occupancies (D, H, W), motions (R, t).
+
+    The skull's true place is drawn, too, in blue; one may reach out of the picture.
+    """
+    figure, axes = panels(list(poses), list(skulls), 1.9, 2.0)
+    meshes = [skull_surface(volume, grid) for volume in skulls.values()]
+    for line, motions in zip(axes, poses.values()):
+        for axis, mesh, motion in zip(line, meshes, motions):
+            moved = mesh.transform(_matrix(*motion), inplace=False)
+            _show(axis, [(mesh, PLACE), (moved, IVORY)], grid, VIEWS["oblique"])
+    return figure
+
+
+def filling_rows(
+    skulls: Mapping[str, np.ndarray],
+    cuboids: Sequence[Cuboid],
+    fillings: Sequence[np.ndarray],
+    grid: Grid,
+) -> Figure:
+    """One skull a column, with its defect, with the filling's points, and as it was.
+
+    Seen from the side on which the defect is.
+
+    skulls    occupancies (D, H, W); cuboids are in their order, and
+    fillings  points (n, 3), mm, that are to fill the cuboids
+    """
+    figure, axes = panels(["defect", "completed", "true"], list(skulls), 1.9, 2.0)
+    for column, volume in enumerate(skulls.values()):
+        cuboid = cuboids[column]
+        left, lost = _cut(skull_surface(volume, grid), cuboid)
+        points = pv.PolyData(fillings[column].astype(np.float32))
+        rows = ([], [(points, FILLED)], [(lost, PLACE)])
+        for axis, more in zip(axes[:, column], rows):
+            _show(axis, [(left, IVORY), *more], grid, _facing(cuboid, grid))
+    return figure
+
+
+def claim_plot(answers: Sequence[tuple[Claim, Interval]]) -> Figure:
+    """How much better, in mm, with 95 % intervals; right of 0 is what the paper says.
+
+    Nothing to draw (too few sets tried) is said in the picture.
+    """
+    figure, axis = plt.subplots(
+        figsize=(6.6, 0.8 + 0.34 * max(1, len(answers))), layout="constrained"
+    )
+    axis.axvline(0, color="black", linewidth=0.8)
+    for place, (_, found) in enumerate(answers):
+        clear = found.low > 0 or found.high < 0
+        colour = CLEAR if clear else OPEN
+        axis.plot([found.low, found.high], [place, place], color=colour, linewidth=2)
+        axis.plot(found.value, place, "o", color=colour, markersize=5)
+    if not answers:
+        axis.text(0.5, 0.5, "no two sets to compare", transform=axis.transAxes)
+    axis.set_yticks(range(len(answers)), [claim.text for claim, _ in answers])
+    axis.invert_yaxis()
+    axis.set_xlabel("better by, mm")
+    axis.grid(alpha=0.25, axis="x")
+    return figure
+
+
+def _show(
+    axis: Axes, parts: Sequence[tuple[pv.PolyData, str]], grid: Grid, view: View
+) -> None:
+    axis.spines[:].set_visible(False)
+    axis.imshow(scene(parts, grid, view))
+
+
+def _cut(mesh: pv.PolyData, cuboid: Cuboid) -> tuple[pv.PolyData, pv.PolyData]:
+    """The triangles outside a cuboid, and those that reach into it."""
+    faces = mesh.regular_faces
+    inside = cuboid.holds(np.asarray(mesh.points, float))[faces].any(axis=1)
+    return tuple(
+        pv.PolyData.from_regular_faces(mesh.points, faces[part])
+        for part in (~inside, inside)
+    )
+
+
+def _facing(cuboid: Cuboid, grid: Grid) -> View:
+    """The view of a skull from the side on which its defect is."""
+    middle = grid.to_mm((np.array([grid.shape]) - 1) / 2)[0]
+    x, y, z = (cuboid.centre - middle) / np.linalg.norm(cuboid.centre - middle)
+    return (x, y, z), ((0, 0, 1) if abs(z) < STEEP else (0, 1, 0))
+
+
+def _matrix(rotation: Tensor, translation: Tensor) -> np.ndarray:
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = rotation.numpy(), translation.numpy()
+    return matrix
