@@ -11,12 +11,13 @@ import yaml
 
 from skfm_lib.cli_data import add_data_commands
 from skfm_lib.cli_tools import add_tool_commands
-from skfm_lib.errors import SkfmError
+from skfm_lib.errors import Interrupted, SkfmError
 from skfm_lib.presets import NAMES, QUALITY_SCORES
 from skfm_lib.study import open_study, project_root, read_json
 
-CORE = ("01", "02", "03", "04", "05", "06", "07")
-LONGER = ("13", "12")
+MAKING = ("01", "02", "03", "04", "05")  # each needs the one before
+JUDGING = ("06", "07")
+LONGER = ("14", "10", "13", "12")
 REAL_SCAN = "11"
 MODELS = ("otfm", "ddpm", "shortcut")
 EPILOG = """examples:
@@ -44,14 +45,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return options.do(options) or 0
     except SkfmError as error:
         print(f"skfm: {error}", file=sys.stderr)
-        return getattr(error, "status", 1)
+        return error.status
     except KeyboardInterrupt:
         print("\nskfm: interrupted; the same command goes on", file=sys.stderr)
         return 130
 
 
-def study(options: argparse.Namespace) -> None:
-    """Run the core notebooks in order; finished stages are kept."""
+def study(options: argparse.Namespace) -> int:
+    """Run the core notebooks in order; finished stages are kept.
+
+    Chapters that judge do without each other: where one cannot be made of this
+    data, the others are, and the status is 1.
+    """
     from skfm_lib.book import show_run
     from skfm_lib.material import real_scans
 
@@ -59,13 +64,23 @@ def study(options: argparse.Namespace) -> None:
     scans = real_scans()
     if not scans.is_dir():
         print(f"chapter {REAL_SCAN} is skipped: no folder {scans} with a head CT")
-    chapters = [*CORE, *(LONGER if options.all else ())]
+    chapters = [*MAKING, *JUDGING, *(LONGER if options.all else ())]
+    status = 0
     for number in chapters + [REAL_SCAN] * scans.is_dir():
         options.notebook, options.parameters = number, []
-        if options.data and number == CORE[0]:
+        if options.data and number == MAKING[0]:
             options.parameters = [("data", str(options.data.resolve()))]
-        run(options)
+        try:
+            run(options)
+        except Interrupted:
+            raise
+        except SkfmError as error:
+            if number in MAKING:
+                raise
+            print(f"skfm: {error}", file=sys.stderr)
+            status = 1
         show_run(made.name)
+    return status
 
 
 def run(options: argparse.Namespace) -> None:

@@ -1,4 +1,6 @@
-"""The one error a user is meant to read."""
+"""The errors that a user is meant to read."""
+
+SAVED = 75  # exit status EX_TEMPFAIL of sysexits.h: not done yet, try again
 
 
 class SkfmError(Exception):
@@ -9,6 +11,8 @@ class SkfmError(Exception):
     remedy    the next thing to type or do
     """
 
+    status = 1  # of the command that it ends
+
     def __init__(self, found: str, expected: str = "", remedy: str = "") -> None:
         parts = [found]
         if expected:
@@ -16,3 +20,9 @@ class SkfmError(Exception):
         if remedy:
             parts.append(f"next: {remedy}")
         super().__init__("; ".join(parts))
+
+
+class Interrupted(SkfmError):
+    """Training ended before its time, and all is saved."""
+
+    status = SAVED

@@ -10,16 +10,8 @@ import threading
 from collections.abc import Iterator
 
 from skfm_lib import distributed
-from skfm_lib.errors import SkfmError
 
-SAVED = 75  # exit status EX_TEMPFAIL of sysexits.h: not done yet, try again
 WARNINGS = {signal.SIGTERM, getattr(signal, "SIGUSR1", signal.SIGTERM)}
-
-
-class Interrupted(SkfmError):
-    """Training ended before its time, and all is saved."""
-
-    status = SAVED
 
 
 class Notes(list):

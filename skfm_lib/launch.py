@@ -19,8 +19,8 @@ import torch
 from torch.distributed import TCPStore
 
 from skfm_lib.distributed import LOST
-from skfm_lib.errors import SkfmError
-from skfm_lib.interruption import SAVED, Interrupted, noting_warnings
+from skfm_lib.errors import SAVED, Interrupted, SkfmError
+from skfm_lib.interruption import noting_warnings
 from skfm_lib.progress import Progress
 from skfm_lib.study import project_root
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from skfm_lib.errors import SkfmError
+from skfm_lib.errors import Interrupted, SkfmError
 from skfm_lib.progress import clock
 from skfm_lib.study import project_root
 
@@ -29,7 +29,8 @@ def run_notebook(source: Path, target: Path, parameters: Mapping[str, object]) -
     """Execute `source` with `parameters` and keep the record at `target`; seconds.
 
     Raises SkfmError for a parameter that the notebook does not have and, in one
-    line, for whatever the notebook itself raised; the record is kept either way.
+    line, for whatever the notebook itself raised (Interrupted for that); the record
+    is kept either way.
     """
     import papermill
 
@@ -52,7 +53,8 @@ def run_notebook(source: Path, target: Path, parameters: Mapping[str, object]) -
                 extra_arguments=["--log-level=ERROR"],  # of the kernel
             )
         except papermill.PapermillExecutionError as error:
-            raise SkfmError(f"{source.stem}: {error.ename}: {error.evalue}") from error
+            kind = Interrupted if error.ename == Interrupted.__name__ else SkfmError
+            raise kind(f"{source.stem}: {error.ename}: {error.evalue}") from error
     seconds = time.monotonic() - started
     print(f"{source.stem} · {clock(seconds)} → {_relative(target)}", flush=True)
     return seconds

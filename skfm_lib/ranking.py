@@ -29,16 +29,30 @@ def rows_of_seeds(stage: Stage) -> dict[int, Rows]:
         about = read_json(folder / "run.json")
         study = Study(folder.name, preset(about["preset"]), about["seed"], folder)
         other = study.finished(stage.name)
-        if recipe(other) == recipe(stage):
+        if alike(other, stage):
             found[study.seed] = _rows(other.results)
     return dict(sorted(found.items()))
 
 
-def recipe(stage: Stage) -> list:
-    """The settings of a stage and of all that it rests on, but for the seed."""
-    own = {key: value for key, value in stage.settings.items() if key != "seed"}
-    inputs = {name: recipe(stage.study.finished(name)) for name in stage.inputs}
-    return [stage.study.settings.name, own, inputs]
+def alike(one: Stage, other: Stage) -> bool:
+    """Whether two stages and all that both rest on differ in nothing but the seed.
+
+    What only one rests on does not count: a run with a few-step model is compared
+    with one without, by the rows that they share.
+    """
+    return (
+        one.study.settings.name == other.study.settings.name
+        and _settings(one) == _settings(other)
+        and all(
+            alike(one.study.finished(name), other.study.finished(name))
+            for name in one.inputs
+            if name in other.inputs
+        )
+    )
+
+
+def _settings(stage: Stage) -> dict[str, object]:
+    return {key: value for key, value in stage.settings.items() if key != "seed"}
 
 
 def over_seeds(rows: Mapping[int, Rows]) -> Rows:

@@ -22,15 +22,6 @@ from skfm_lib.errors import SkfmError
 from skfm_lib.presets import Preset, preset
 from skfm_lib.provenance import provenance
 
-STAGES = (
-    "01_preprocess",
-    "02_train_vqvae",
-    "03_train_otfm",
-    "04_train_ddpm",
-    "05_generate",
-    "06_metrics",
-)
-
 
 def project_root() -> Path:
     """The folder with this project's pyproject.toml, above the working directory.

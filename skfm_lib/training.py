@@ -31,8 +31,8 @@ from skfm_lib import distributed
 from skfm_lib.data.files import replacing
 from skfm_lib.descent import Companion, adam, descend, learning_rate
 from skfm_lib.device import Device
-from skfm_lib.errors import SkfmError
-from skfm_lib.interruption import Interrupted, noting_warnings
+from skfm_lib.errors import Interrupted, SkfmError
+from skfm_lib.interruption import noting_warnings
 from skfm_lib.presets import Training
 from skfm_lib.progress import Progress
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from skfm_lib import cli
 from skfm_lib.cli import main
+from skfm_lib.errors import Interrupted, SkfmError
 from skfm_lib.study import open_study
 
 SOURCES = Path(__file__).parents[1] / "notebooks"
@@ -154,3 +156,36 @@ def test_an_interruption_says_how_to_go_on(project, capsys, monkeypatch):
     assert capsys.readouterr().err.strip() == (
         "skfm: interrupted; the same command goes on"
     )
+
+
+def chapters_run(monkeypatch, errors):
+    """What a study runs, given the errors of its chapters."""
+    tried = []
+
+    def run(options):
+        tried.append(options.notebook)
+        if options.notebook in errors:
+            raise errors[options.notebook]
+
+    monkeypatch.setattr(cli, "run", run)
+    return tried
+
+
+def test_a_chapter_that_cannot_judge_stops_no_other(project, capsys, monkeypatch):
+    tried = chapters_run(monkeypatch, {"06": SkfmError("one skull", "two")})
+    assert main(["study", "--preset", "tiny"]) == 1
+    assert tried[:7] == ["01", "02", "03", "04", "05", "06", "07"]
+    assert "skfm: one skull; expected two\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("number", "error", "status"),
+    [("03", SkfmError("no latents"), 1), ("07", Interrupted("told to stop"), 75)],
+)
+def test_what_others_need_and_being_told_to_stop_end_a_study(
+    number, error, status, project, capsys, monkeypatch
+):
+    tried = chapters_run(monkeypatch, {number: error})
+    assert main(["study", "--preset", "tiny"]) == status
+    assert tried[-1] == number
+    assert capsys.readouterr().err == f"skfm: {error}\n"

@@ -10,7 +10,8 @@ from torch import nn
 
 from skfm_lib import cli
 from skfm_lib.device import Device
-from skfm_lib.interruption import Interrupted, noting_warnings
+from skfm_lib.errors import Interrupted
+from skfm_lib.interruption import noting_warnings
 from skfm_lib.presets import Training
 from skfm_lib.seeds import generator
 from skfm_lib.training import Trainer

@@ -106,3 +106,15 @@ def test_runs_that_differ_upstream_are_left_out(project):
     stage.finish(OTFM={"FID ↓": Interval(9.0, 8.0, 10.0)._asdict()})
     assert list(ranking.rows_of_seeds(first)) == [0, 1]
     assert list(ranking.rows_of_seeds(stage)) == [2]
+
+
+def test_a_run_with_one_more_model_is_alike_in_what_both_have(project):
+    first = finished("mine", 0, 1.0)
+    richer = open_study("mine-seed1", "tiny", 1)
+    richer.stage("05_generate", {"steps": 4}).finish(skulls=1)
+    richer.stage("13_few_steps", {}, after=("05_generate",)).finish()
+    both = ("05_generate", "13_few_steps")
+    stage = richer.stage("06_metrics", {"pairs": 300}, after=both)
+    stage.finish(OTFM={"FID ↓": Interval(2.0, 1.0, 3.0)._asdict()})
+    assert list(ranking.rows_of_seeds(first)) == [0, 1]
+    assert list(ranking.rows_of_seeds(stage)) == [0, 1]
