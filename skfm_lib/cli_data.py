@@ -33,6 +33,7 @@ def prepare(options: argparse.Namespace) -> int:
         keep_names=options.keep_names,
         accept=options.accept,
         workers=options.workers,
+        population=options.population,
     )
     print(report)
     if report.problems and not options.keep_names:
@@ -68,6 +69,9 @@ def add_data_commands(commands: argparse._SubParsersAction, add: Add) -> None:
     command.add_argument("--seed", type=int, default=0, help="of the split")
     command.add_argument(
         "--accept", action="store_true", help="take proposed scores that nobody gave"
+    )
+    command.add_argument(
+        "--population", type=int, default=0, help="add so many derived variations"
     )
     command.add_argument("--workers", type=int, default=2, help="scans at a time")
     command.add_argument("--strict", action="store_true", help="stop at a bad scan")

@@ -29,6 +29,7 @@ LONGEST = 900.0  # s for one skull, reading not counted; 20 are usual at full si
 TRANSFORM, SCAN = "scan to skull frame", "scan"  # keys of a skull's record
 FIT, DOUBT = "distance from reference, mm", "doubt of the pose, mm"
 PROPOSED, REASON = "proposed quality", "what it shows"
+SHAPE = "shape, standard deviations"
 Record = dict[str, Any]
 
 
@@ -61,6 +62,7 @@ def extract_skull(
     record = {"stamp": stamp, "checks": ", ".join(notes) or "ok"}
     record |= {"series": source.note, PROPOSED: score.quality, REASON: score.reason}
     record |= {FIT: round(placement.distance, 2), DOUBT: round(placement.doubt, 2)}
+    record |= {SHAPE: placement.b.round(2).tolist()}
     record |= {TRANSFORM: placement.matrix.tolist(), SCAN: scan}
     with replacing(target.with_name(f"{target.name}.json")) as temporary:
         temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")

@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from skfm_lib.data.bone import THRESHOLD
+from skfm_lib.data.derive import derive
 from skfm_lib.data.extract import PROPOSED, REASON
 from skfm_lib.data.guard import Guard
 from skfm_lib.data.labels import Label, read_labels
@@ -34,6 +35,7 @@ def prepare(
     keep_names: bool = False,
     accept: bool = False,
     workers: int = 2,
+    population: int = 0,
 ) -> Report:
     """Make every scan (CT or mask volume, DICOM series) and mesh a skull of `out`.
 
@@ -52,6 +54,7 @@ def prepare(
                    public data, whose names are nobody's
     accept         where nobody has given a score, take the one that is proposed
     workers        scans worked at a time, 3.5 GiB each at most
+    population     variations to add, derived from the training skulls (see `derive`)
 
     A score is proposed for each skull and written to ``labels.csv`` in `out`, where an
     expert corrects it (see `scores`); ``report.html`` and ``report.csv`` tell the rest.
@@ -106,9 +109,10 @@ def prepare(
         )
         for name, quality in qualities.items()
     ]
-    write_manifest(out, skulls)
+    derived = derive(out, skulls, records, population, seed)
+    write_manifest(out, skulls + derived)
     new = frozenset(name for name, outcome in done.items() if outcome.new)
-    report = Report(out, skulls, problems, found.left_out, records, new)
+    report = Report(out, skulls, problems, found.left_out, records, new, derived)
     write_report(report)
     return report
 

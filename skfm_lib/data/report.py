@@ -52,6 +52,7 @@ class Report:
     left_out  why files of public sets were none to prepare → how many
     records   name → what was found out about the skull (see `extract_skull`)
     new       names of the skulls made in this run
+    derived   variations of the skulls, for training
     """
 
     folder: Path
@@ -60,12 +61,15 @@ class Report:
     left_out: Counter = field(default_factory=Counter)
     records: dict[str, Record] = field(default_factory=dict)
     new: frozenset[str] = frozenset()
+    derived: list[Skull] = field(default_factory=list)
 
     def __str__(self) -> str:
         unlabelled = sum(skull.quality is None for skull in self.skulls)
         unusual = [f"  {s.name}: {s.checks}" for s in self.skulls if s.checks != "ok"]
         skipped = [f"  {why}" for why in self.problems.values()]
         lines = [f"{len(self.skulls)} skulls in {self.folder}, {len(self.new)} new"]
+        if self.derived:
+            lines.append(f"{len(self.derived)} variations derived from them")
         if unlabelled:
             lines.append(
                 f"{unlabelled} without a quality score: they can be reconstructed, but "
@@ -113,6 +117,8 @@ def _page(report: Report) -> str:
     reasons = [*report.problems.values()]
     reasons += [f"{n} files left out: {why}" for why, n in report.left_out.items()]
     lines = "\n".join(f"<li>{escape(why)}</li>" for why in reasons)
+    if report.derived:
+        summary += f"; {len(report.derived)} variations derived from them"
     return PAGE.substitute(
         summary=summary + ".",
         skulls="\n".join(_figure(skull, report) for skull in report.skulls),

@@ -1,0 +1,127 @@
+"""Variations: maps that do not fold, parents' side of the split, scores' fields."""
+
+import json
+
+import numpy as np
+import pytest
+
+from skfm_lib.data import warp as warps
+from skfm_lib.data.derive import cropped, derive, shown_scores
+from skfm_lib.data.extract import REASON, SHAPE
+from skfm_lib.data.manifest import Skull
+from skfm_lib.data.phantom import phantom_skull
+from skfm_lib.data.quality import landmarks
+from skfm_lib.data.reference import MODES
+from skfm_lib.data.scans import read_volume, write_volume
+from skfm_lib.data.voxels import skull_grid
+from skfm_lib.data.warp import MOST, STEP, followed, random_warp
+from skfm_lib.errors import SkfmError
+from skfm_lib.scales import scaled_shape
+
+SHAPE_16 = scaled_shape(1 / 16)
+GRID = skull_grid(SHAPE_16)
+POINTS = np.random.default_rng(0).uniform(-90, 90, (3000, 3))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_random_map_does_not_fold(seed):
+    """Volumes of small tetrahedra, an independent measure, keep sign and bounds."""
+    warp = random_warp(np.random.default_rng(seed))
+    assert 1 / MOST <= warp.jacobian[0] < 1 < warp.jacobian[1] <= MOST
+    corners = [warp(POINTS)] + [warp(POINTS + axis) for axis in 0.5 * np.eye(3)]
+    edges = np.stack([corner - corners[0] for corner in corners[1:]], axis=1)
+    volumes = np.linalg.det(edges) / 0.5**3
+    assert volumes.min() > 0.5 and volumes.max() < 2
+    moved = np.linalg.norm(corners[0] - POINTS, axis=1)
+    assert 1 < moved.mean() < 12
+
+
+def test_a_flow_and_its_reverse_undo_each_other():
+    flow = warps._flow(np.random.default_rng(1))
+    back = followed(-flow)(followed(flow)(POINTS))
+    assert np.linalg.norm(back - POINTS, axis=1).mean() < 0.1
+
+
+def test_a_stretch_is_exact():
+    """The flow s·x has the map x·exp(s), whose determinant is its volume's growth."""
+    flow = 0.05 * warps._lattice() * np.array([1, 0, -1]).reshape(3, 1, 1, 1)
+    warp = followed(flow)
+    factors = np.exp([0.05, 0, -0.05])
+    np.testing.assert_allclose(warp(POINTS), POINTS * factors, atol=0.05)
+    assert warp.jacobian == pytest.approx((1, 1), abs=0.03)  # its border is clamped
+
+
+def test_a_flow_that_would_fold_is_calmed(monkeypatch):
+    monkeypatch.setattr(warps, "FLOW", 25.0)
+    wild = followed(warps._flow(np.random.default_rng(2)))
+    assert wild.jacobian[1] > MOST
+    calm = random_warp(np.random.default_rng(2))
+    assert 1 / MOST <= calm.jacobian[0] <= calm.jacobian[1] <= MOST
+    assert STEP < warps.LENGTH / 2  # the lattice resolves the flow
+
+
+@pytest.mark.parametrize("quality", [2, 3, 4])
+def test_crops_are_those_of_phantoms(quality):
+    whole = phantom_skull(4100, 5, SHAPE_16)
+    heights = landmarks(np.zeros(MODES))[:2]
+    crop = cropped(whole, GRID, quality, heights, np.random.default_rng(0))
+    assert crop.any() and (crop <= whole).all() and crop.sum() < whole.sum()
+    lower = {q: [] for q in (2, 3, 4)}
+    for q, seen in lower.items():
+        part = cropped(whole, GRID, q, heights, np.random.default_rng(0))
+        seen.append(np.flatnonzero(part.any(axis=(0, 1)))[0])
+    assert lower[2] >= lower[3] >= lower[4]
+
+
+def test_a_skull_is_cropped_to_what_it_shows():
+    def row(quality: int) -> Skull:
+        return Skull("a", "train", quality, "volumes/a.nii.gz", "x", 8.16)
+
+    assert shown_scores(row(5), {REASON: "cap whole, …"}) == [2, 3, 4, 5]
+    assert shown_scores(row(4), {REASON: "cap whole, …"}) == [2, 3, 4]
+    assert shown_scores(row(4), {REASON: "cap cut, …"}) == [4]
+    assert shown_scores(row(2), {REASON: ""}) == [2]
+    assert shown_scores(row(6), {REASON: "cap missing"}) == [6]
+
+
+@pytest.fixture
+def data(tmp_path):
+    rows = []
+    for name, split, quality in (
+        ("a", "train", 5),
+        ("b", "test", 5),
+        ("c", "train", 2),
+    ):
+        bone = phantom_skull(len(rows), quality, SHAPE_16)
+        write_volume(tmp_path / "volumes" / f"{name}.nii.gz", bone, GRID)
+        file = f"volumes/{name}.nii.gz"
+        rows.append(Skull(name, split, quality, file, f"scan of {name}", GRID.spacing))
+    record = {"stamp": "s", REASON: "cap whole", SHAPE: [0.0] * MODES}
+    return tmp_path, rows, dict.fromkeys("abc", record)
+
+
+def test_variations_stand_on_their_parents_side(data):
+    out, rows, records = data
+    derived = derive(out, rows, records, 6, seed=3)
+    assert len({skull.name for skull in derived}) == 6
+    for skull in derived:
+        parent = skull.source.removeprefix("derived from ").split(",")[0]
+        assert skull.split == {r.name: r.split for r in rows}[parent] == "train"
+        about = json.loads((out / skull.file.replace(".nii.gz", ".json")).read_text())
+        low, high = about["jacobian"]
+        assert 0 < low < high and f"{low:.2f} to {high:.2f} times" in skull.checks
+    assert {skull.quality for skull in derived} == {2, 3, 4, 5}
+    bone, grid = read_volume(out / derived[0].file)
+    parent, _ = read_volume(out / "volumes" / "a.nii.gz")
+    overlap = (bone & parent).sum() / parent.sum()
+    assert grid == GRID and 0.3 < overlap < 0.99
+    times = {p: p.stat().st_mtime_ns for p in (out / "volumes").iterdir()}
+    assert derive(out, rows, records, 6, seed=3) == derived
+    assert times == {p: p.stat().st_mtime_ns for p in (out / "volumes").iterdir()}
+
+
+def test_without_a_scored_parent_there_is_nothing_to_derive(data):
+    out, rows, records = data
+    with pytest.raises(SkfmError, match="no skull of the training set has a score"):
+        derive(out, rows[1:2], records, 1, seed=0)
+    assert derive(out, rows[1:2], records, 0, seed=0) == []
