@@ -51,7 +51,9 @@ def test_what_does_not_fit_is_said():
     assert "fits" not in as_text(found)
 
 
-def test_command(capsys):
+def test_command(capsys, monkeypatch):
+    found = plan.forecast(preset("tiny"))
+    monkeypatch.setattr(plan, "forecast", lambda settings: found)
     assert cli.main(["plan", "--preset", "tiny", "--memory", "1000"]) == 0
     assert "VQ-VAE" in capsys.readouterr().out
     assert cli.main(["plan", "--preset", "tiny", "--memory", "0.01"]) == 1
