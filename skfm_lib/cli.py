@@ -17,7 +17,9 @@ from skfm_lib.study import open_study, project_root, read_json
 
 MAKING = ("01", "02", "03", "04", "05")  # each needs the one before
 JUDGING = ("06", "07")
-LONGER = ("14", "10", "13", "12")
+LONGER = ("14", "10", "13", "08", "09", "12")
+GRIDS = ("08", "09")  # whose experiments are a grid: whole, three seeds
+WHOLE = [("sets", "all"), ("seeds", "[0, 1, 2]")]
 REAL_SCAN = "11"
 MODELS = ("otfm", "ddpm", "shortcut")
 EPILOG = """examples:
@@ -67,7 +69,8 @@ def study(options: argparse.Namespace) -> int:
     chapters = [*MAKING, *JUDGING, *(LONGER if options.all else ())]
     status = 0
     for number in chapters + [REAL_SCAN] * scans.is_dir():
-        options.notebook, options.parameters = number, []
+        options.notebook = number
+        options.parameters = WHOLE if number in GRIDS else []
         if options.data and number == MAKING[0]:
             options.parameters = [("data", str(options.data.resolve()))]
         try:

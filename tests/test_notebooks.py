@@ -200,6 +200,51 @@ def test_ablations_are_trained_and_judged(study):
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+@pytest.mark.parametrize("number", ["08", "09"])
+def test_the_tasks_compare_their_training_sets(study, number):
+    sets = ["100% real", "100% real + 25% OTFM"]
+    given = {"sets": json.dumps(sets), "seeds": "[0, 1]", "steps": "2"}
+    words = [word for name, value in given.items() for word in ("-p", name, value)]
+    assert main(["run", number, "--preset", "tiny", *words]) == 0
+    notebook = record(study, number)
+    assert "error" not in {output.output_type for output in outputs(notebook)}
+    found = pictures(notebook)
+    assert len(found) == 3 and all(len(picture) > 3000 for picture in found)
+    cells = list(study.folder.glob(f"{number}_cells/*/done.json"))
+    assert len(cells) == 4
+    skulls = {read_json(cell)["results"]["skulls"] for cell in cells}
+    assert min(skulls) == 40 < max(skulls) <= 50  # without generated fragments
+    text = json.dumps(notebook, ensure_ascii=False)
+    assert "25% OTFM helps 100% real" in text and "better by, mm" in text
+    (stage,) = study.folder.glob(f"{number}_*/done.json")
+    errors = read_json(stage)["results"]
+    assert set(errors["sets"]) == set(sets) and errors["error of the tools"]["mean"] > 0
+    scan = next((study.folder / "01_preprocess" / "skulls" / "volumes").glob("*qs5*"))
+    command = {"08": "align", "09": "complete"}[number]
+    words = [command, str(scan), "--out", f"tried-{number}", "--run", study.name]
+    assert main(words) == 0
+
+
+def test_ablations_are_trained_and_judged(study):
+    words = ["--preset", "tiny", "-p", "steps", "3"]
+    assert main(["run", "10", *words]) == 0
+    notebook = record(study, "10")
+    assert "error" not in {output.output_type for output in outputs(notebook)}
+    found = pictures(notebook)
+    assert len(found) == 2 and all(len(picture) > 3000 for picture in found)
+    rows = study.finished("10_ablations").results
+    assert len(rows) == 8 and "LPIPS" not in "".join(rows)  # no weights were given
+    assert "the study's own features" in json.dumps(outputs(notebook))
+    for row in rows.values():
+        assert 0 < row["error ↓"]["low"] < row["error ↓"]["high"] < 2
+    first, other, *_ = rows.values()
+    assert first["minus the first row"] == 0 != other["minus the first row"]["value"]
+    cells = study.folder / "10_cells"
+    before = {path: path.stat().st_mtime_ns for path in cells.glob("*/*.pt")}
+    assert len(before) == 8 and main(["run", "10", *words]) == 0  # kept, all eight
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
 def test_few_steps_are_trained_and_swept(study):
     given = {"evaluations": "[1, 2, 8]", "count": "12", "shift": "2.0"}
     words = [word for name, value in given.items() for word in ("-p", name, value)]
