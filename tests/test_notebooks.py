@@ -225,26 +225,6 @@ def test_the_tasks_compare_their_training_sets(study, number):
     assert main(words) == 0
 
 
-def test_ablations_are_trained_and_judged(study):
-    words = ["--preset", "tiny", "-p", "steps", "3"]
-    assert main(["run", "10", *words]) == 0
-    notebook = record(study, "10")
-    assert "error" not in {output.output_type for output in outputs(notebook)}
-    found = pictures(notebook)
-    assert len(found) == 2 and all(len(picture) > 3000 for picture in found)
-    rows = study.finished("10_ablations").results
-    assert len(rows) == 8 and "LPIPS" not in "".join(rows)  # no weights were given
-    assert "the study's own features" in json.dumps(outputs(notebook))
-    for row in rows.values():
-        assert 0 < row["error ↓"]["low"] < row["error ↓"]["high"] < 2
-    first, other, *_ = rows.values()
-    assert first["minus the first row"] == 0 != other["minus the first row"]["value"]
-    cells = study.folder / "10_cells"
-    before = {path: path.stat().st_mtime_ns for path in cells.glob("*/*.pt")}
-    assert len(before) == 8 and main(["run", "10", *words]) == 0  # kept, all eight
-    assert {path: path.stat().st_mtime_ns for path in before} == before
-
-
 def test_few_steps_are_trained_and_swept(study):
     given = {"evaluations": "[1, 2, 8]", "count": "12", "shift": "2.0"}
     words = [word for name, value in given.items() for word in ("-p", name, value)]
