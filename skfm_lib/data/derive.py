@@ -33,8 +33,10 @@ def derive(
     tests are on real skulls.  Those made before are kept.  SkfmError where no skull of
     the training set has a score.
     """
+    if not count:
+        return []
     parents = [skull for skull in skulls if skull.split == "train"]
-    if count and not parents:
+    if not parents:
         raise SkfmError(
             "no skull of the training set has a score to derive variations from",
             "quality scores, proposed in labels.csv",

@@ -7,7 +7,7 @@ import numpy as np
 import pyvista as pv
 import SimpleITK as sitk
 
-from skfm_lib.data.extract import SCAN, TRANSFORM, describe
+from skfm_lib.data.extract import SCAN, TRANSFORM, describe, read_source
 from skfm_lib.data.files import check_suffix, stem, suffix
 from skfm_lib.data.guard import Guard, patience, time_limit
 from skfm_lib.data.meshes import MESH_SUFFIXES, in_millimetres, read_mesh, write_mesh
@@ -59,6 +59,13 @@ def export(
         write_volume(out, *read_volume(skull))
 
 
+def read_like(like: Path, guard: Guard) -> sitk.Image:
+    """The one volume or DICOM series of a file or folder, its axes turned to RAS."""
+    source = _only(Path(like), guard)
+    with on_disk(source) as paths:
+        return read_source(source, paths)
+
+
 def grids(source: Source) -> tuple[dict, dict]:
     """A scan's grid as its file has it, and as its record describes it."""
     with on_disk(source) as paths, time_limit(patience(source.size)):
@@ -92,13 +99,18 @@ def _entry(skull: Path, record: str) -> dict:
     )
 
 
-def _grid_like(like: Path, described: dict, guard: Guard) -> sitk.Image | None:
-    """An empty image on the scan's own grid (None for a mesh), checked to be it."""
+def _only(like: Path, guard: Guard) -> Source:
+    """The one scan of a file or folder."""
     found = find_sources(like, like / "-", guard)
     if len(found.sources) != 1 or found.problems:
         why = next(iter(found.problems.values()), f"{len(found.sources)} scans")
         raise SkfmError(f"{like}: {why}", "one scan", "name its file or folder")
-    raw, own = guard(grids, found.sources[0])
+    return found.sources[0]
+
+
+def _grid_like(like: Path, described: dict, guard: Guard) -> sitk.Image | None:
+    """An empty image on the scan's own grid (None for a mesh), checked to be it."""
+    raw, own = guard(grids, _only(like, guard))
     same = own.keys() == described.keys() and all(
         np.shape(own[key]) == np.shape(described[key])
         and np.allclose(own[key], described[key], atol=SAME)
