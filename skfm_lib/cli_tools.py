@@ -30,7 +30,8 @@ def complete(options: argparse.Namespace) -> None:
 
     study = patient.named_run(options.run)
     scan = patient.read_one(options.scan, options.threshold)
-    print(patient.complete_scan(scan, options.out, study, options.aligned))
+    given = scan, options.out, study, options.aligned, options.near
+    print(patient.complete_scan(*given))
 
 
 def add_tool_commands(commands: argparse._SubParsersAction, add: Add) -> None:
@@ -41,6 +42,13 @@ def add_tool_commands(commands: argparse._SubParsersAction, add: Add) -> None:
         "--aligned",
         action="store_true",
         help="the skull is in its canonical pose, as skfm align or prepare wrote it",
+    )
+    command.add_argument(
+        "--near",
+        nargs=3,
+        type=float,
+        metavar=("X", "Y", "Z"),
+        help="a place in the defect, RAS mm of the scan: nothing else is filled",
     )
 
 

@@ -1,6 +1,7 @@
 """A scan through a run's aligner and completer: files in, files out."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from skfm_lib.data.bone import bone_voxels
 from skfm_lib.data.extract import SCAN, TRANSFORM, read_surface
 from skfm_lib.data.files import replacing
 from skfm_lib.data.guard import Guard
+from skfm_lib.data.register import apply
 from skfm_lib.data.scans import write_mesh, write_volume
 from skfm_lib.data.sources import find_sources
 from skfm_lib.data.voxels import skull_grid
@@ -126,10 +128,17 @@ def align_scan(scan: Scan, out: Path, study: Study) -> str:
     )
 
 
-def complete_scan(scan: Scan, out: Path, study: Study, aligned: bool) -> str:
+def complete_scan(
+    scan: Scan,
+    out: Path,
+    study: Study,
+    aligned: bool,
+    near: Sequence[float] | None = None,
+) -> str:
     """Write what a scan's skull lacks; what was found, in words.
 
     aligned  the skull is in its canonical pose; else the run's aligner brings it there
+    near     a place in the defect, in the scan's own RAS mm (see `complete_skull`)
     out      gets ``completed.ply`` (points), ``implant.ply`` (a closed surface, where
              anything is missing) in the canonical pose, and ``implant.json``, the
              record that `skfm export --like` takes the implant back by
@@ -142,10 +151,12 @@ def complete_scan(scan: Scan, out: Path, study: Study, aligned: bool) -> str:
     if not aligned:
         _, aligning = _trained(study, ALIGNMENT)
         own = study.settings.aligner.but(**aligning.settings["aligner"])
-        model = load_aligner(aligning, own, device)
-        matrix = align_skull(model, scan.mesh, device).matrix
+        aligner = load_aligner(aligning, own, device)
+        matrix = align_skull(aligner, scan.mesh, device).matrix
     mesh = scan.mesh.transform(matrix, inplace=False)
-    found = complete_skull(load_completer(cell, settings, device), mesh, device)
+    place = None if near is None else apply(matrix, np.array([near], float))[0]
+    model = load_completer(cell, settings, device)
+    found = complete_skull(model, mesh, device, place)
     with replacing(out / "completed.ply") as temporary:
         temporary.write_bytes(trimesh.PointCloud(found.cloud).export(file_type="ply"))
     about = {
@@ -156,6 +167,7 @@ def complete_scan(scan: Scan, out: Path, study: Study, aligned: bool) -> str:
     }
     _record(out / "implant.json", scan, matrix, about)
     told = f"{about['trained on']}\n{WARNING}"
+    (out / "implant.ply").unlink(missing_ok=True)  # of an earlier call
     if found.implant is None:
         return f"Nothing is missing: no implant is written.\n{told}"
     write_mesh(out / "implant.ply", found.implant)

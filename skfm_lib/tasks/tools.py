@@ -15,10 +15,14 @@ from skfm_lib.models import Aligner, PointAttN
 from skfm_lib.points import apply_pose, random_poses
 from skfm_lib.tasks.alignment import align, rigid
 from skfm_lib.tasks.completion import MARGIN, complete
+from skfm_lib.tasks.defects import SIDES
 
 TRIES = 8  # poses in which the aligner sees a skull
 TILT, SHIFT = 15.0, 15.0  # degrees and mm of these poses: about a third of its range
 FINEST = 1.0  # mm; voxels of an implant, at least
+NEAR = (
+    np.sqrt(3) * SIDES[1] / 2
+)  # mm; from the centre of the largest cuboid to a corner
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,17 @@ def align_skull(model: Aligner, mesh: pv.PolyData, device: Device) -> Alignment:
     return Alignment(matrix, float(apart.norm(dim=-1).mean()))
 
 
-def complete_skull(model: PointAttN, mesh: pv.PolyData, device: Device) -> Completion:
+def complete_skull(
+    model: PointAttN,
+    mesh: pv.PolyData,
+    device: Device,
+    near: np.ndarray | None = None,
+) -> Completion:
     """What a skull in its canonical pose (RAS mm) lacks.
+
+    near  a place (3,) in the defect, mm: what is farther from it than NEAR is not
+          missing.  Without it, a network that adds bone where a scan ends, or that
+          learned little, may be taken at its word in the wrong place.
 
     Points of the completed cloud count as missing where they are farther from the
     skull than MARGIN and than the cloud's points are from each other; of the parts
@@ -89,6 +102,8 @@ def complete_skull(model: PointAttN, mesh: pv.PolyData, device: Device) -> Compl
     cloud = complete(model, partial, device)[0].double().numpy()
     spacing = _spacing(cloud)
     missing = distance_to_surface(cloud, mesh) > max(MARGIN, spacing)
+    if near is not None:
+        missing &= np.linalg.norm(cloud - near, axis=1) <= NEAR
     filling = implant(cloud[missing], mesh, spacing) if missing.any() else None
     return Completion(cloud, missing, filling)
 

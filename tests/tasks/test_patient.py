@@ -92,6 +92,11 @@ def test_what_is_missing_comes_as_points_and_a_closed_mesh(
     write_mesh(placed, read_mesh(scan).translate((-70.0, 0.0, 0.0)))
     out = tmp_path / "filled"
     words = ["complete", str(placed), "--out", str(out), "--run", "ward", "--aligned"]
+    assert main([*words, "--near", "80", "0", "40"]) == 0
+    assert (out / "implant.ply").is_file()
+    assert main([*words, "--near", "-500", "0", "0"]) == 0  # all is there
+    assert "Nothing is missing" in capsys.readouterr().out
+    assert not (out / "implant.ply").exists()
     assert main(words) == 0
     told = capsys.readouterr().out
     assert "points are missing" in told and "no medical device" in told

@@ -128,6 +128,20 @@ def test_what_lacks_bone_is_found(monkeypatch):
     ).is_watertight
 
 
+def test_only_what_is_near_the_defect_is_filled(monkeypatch):
+    model = type("Model", (), {"settings": SETTINGS.completer.but(points=4000)})
+    whole = np.random.default_rng(1).normal(size=(4000, 3))
+    whole = 75 * whole / np.linalg.norm(whole, axis=1, keepdims=True)
+    cloud = torch.from_numpy(whole).float()[None]
+    monkeypatch.setattr(tools, "complete", lambda *_: cloud)
+    cut = skull().clip("x", origin=(60, 0, 0), invert=True)
+    cut = cut.clip("x", origin=(-20, 0, 0), invert=False).triangulate()
+    far = complete_skull(model, cut, CPU)  # the larger gap is on the left
+    found = complete_skull(model, cut, CPU, np.array([75.0, 0, 0]))
+    assert far.implant.bounds[1] < 0 < 55 < found.implant.bounds[0]
+    assert (found.cloud[found.missing][:, 0] > 55).all()
+
+
 def test_an_empty_mesh_is_refused():
     with pytest.raises(SkfmError, match="without area"):
         align_skull(Knowing(), pv.PolyData(), CPU)
