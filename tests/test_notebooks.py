@@ -159,7 +159,7 @@ def test_the_real_scan_is_prepared_and_reconstructed(study):
     assert main(["run", "11", *given]) == 0
     notebook = record(study, "11")
     assert "error" not in {output.output_type for output in outputs(notebook)}
-    assert len(pictures(notebook)) == 2
+    assert len(pictures(notebook)) == 3
     (measured,) = study.finished("11_real_scan").results.values()
     assert 0 < measured["Dice"] <= 1 and 0 < measured["reconstruction error"] < 2
 
