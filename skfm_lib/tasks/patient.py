@@ -10,6 +10,7 @@ import pandas as pd
 import pyvista as pv
 import trimesh
 
+from skfm_lib import presets
 from skfm_lib.data.bone import bone_voxels
 from skfm_lib.data.extract import SCAN, TRANSFORM, read_surface
 from skfm_lib.data.files import replacing
@@ -24,7 +25,12 @@ from skfm_lib.study import Stage, Study, open_study, project_root, read_json
 from skfm_lib.tasks.alignment import load_aligner
 from skfm_lib.tasks.completion import load_completer
 from skfm_lib.tasks.downstream.grid import Experiments
-from skfm_lib.tasks.tools import align_skull, complete_skull
+from skfm_lib.tasks.tools import (
+    Alignment,
+    Completion,
+    align_skull,
+    complete_skull,
+)
 
 ALIGNMENT, COMPLETION = "08_alignment", "09_completion"
 CELL, TEST = "cell of the tools", "error of the tools"  # in these stages' results
@@ -96,9 +102,7 @@ def align_scan(scan: Scan, out: Path, study: Study) -> str:
     SkfmError where the run's aligner is not trained.
     """
     stage, cell = _trained(study, ALIGNMENT)
-    settings = study.settings.aligner.but(**cell.settings["aligner"])
-    device = pick_device()
-    found = align_skull(load_aligner(cell, settings, device), scan.mesh, device)
+    found, settings = _aligned(study, cell, scan)
     mesh = scan.mesh.transform(found.matrix, inplace=False)
     grid = skull_grid(study.settings.vqvae.output_shape)
     bone = bone_voxels(mesh, grid)
@@ -145,20 +149,16 @@ def complete_scan(
 
     SkfmError where a network that is needed is not trained.
     """
-    device, matrix = pick_device(), np.eye(4)
     stage, cell = _trained(study, COMPLETION)
-    settings = study.settings.completer.but(**cell.settings["completer"])
+    matrix = np.eye(4)
     if not aligned:
-        _, aligning = _trained(study, ALIGNMENT)
-        own = study.settings.aligner.but(**aligning.settings["aligner"])
-        aligner = load_aligner(aligning, own, device)
-        matrix = align_skull(aligner, scan.mesh, device).matrix
+        matrix = _aligned(study, _trained(study, ALIGNMENT)[1], scan)[0].matrix
+    settings, device = study.settings.completer, pick_device()
+    settings = settings.but(**cell.settings["completer"])
+    model = load_completer(cell, settings, device)
     mesh = scan.mesh.transform(matrix, inplace=False)
     place = None if near is None else apply(matrix, np.array([near], float))[0]
-    model = load_completer(cell, settings, device)
     found = complete_skull(model, mesh, device, place)
-    with replacing(out / "completed.ply") as temporary:
-        temporary.write_bytes(trimesh.PointCloud(found.cloud).export(file_type="ply"))
     about = {
         "points that are missing": int(found.missing.sum()),
         "points in all": len(found.cloud),
@@ -166,17 +166,33 @@ def complete_scan(
         **_about(study, cell, settings.steps),
     }
     _record(out / "implant.json", scan, matrix, about)
-    told = f"{about['trained on']}\n{WARNING}"
+    told = _write(found, out, stage.results[TEST]["mean"])
+    return f"{told}\n{about['trained on']}\n{WARNING}"
+
+
+def _write(found: Completion, out: Path, error: float) -> str:
+    """Write cloud and implant; what there is of them, in words."""
+    with replacing(out / "completed.ply") as temporary:
+        temporary.write_bytes(trimesh.PointCloud(found.cloud).export(file_type="ply"))
     (out / "implant.ply").unlink(missing_ok=True)  # of an earlier call
     if found.implant is None:
-        return f"Nothing is missing: no implant is written.\n{told}"
+        return "Nothing is missing: no implant is written."
     write_mesh(out / "implant.ply", found.implant)
     return (
         f"{found.missing.sum()} of {len(found.cloud)} points are missing; the implant "
         f"has {found.implant.volume / 1000:.1f} ml.  In test defects the fillings are "
-        f"{stage.results[TEST]['mean']:.1f} mm from the bone (Chamfer distance).\n"
-        f"{told}"
+        f"{error:.1f} mm from the bone (Chamfer distance)."
     )
+
+
+def _aligned(
+    study: Study, cell: Stage, scan: Scan
+) -> tuple[Alignment, presets.Aligner]:
+    """A scan's motion by the aligner of a cell, and that aligner's settings."""
+    settings = study.settings.aligner.but(**cell.settings["aligner"])
+    device = pick_device()
+    model = load_aligner(cell, settings, device)
+    return align_skull(model, scan.mesh, device), settings
 
 
 def _trained(study: Study, name: str) -> tuple[Stage, Stage]:
