@@ -70,12 +70,15 @@ def extract_skull(
 
 
 def finished(target: Path, stamp: str) -> Record | None:
-    """The record of a skull made from the same files before, or None."""
+    """The record of a skull made from the same files before, or None.
+
+    One that an earlier version wrote, without the shape, is made anew.
+    """
     path = target.with_name(f"{target.name}.json")
     if not (path.exists() and target.with_name(f"{target.name}.nii.gz").exists()):
         return None
     record = json.loads(path.read_text(encoding="utf-8"))
-    return record if record.get("stamp") == stamp else None
+    return record if record.get("stamp") == stamp and SHAPE in record else None
 
 
 def read_surface(

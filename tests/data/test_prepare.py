@@ -15,6 +15,8 @@ import pytest
 import pyvista as pv
 import SimpleITK as sitk
 
+from skfm_lib.data.extract import SHAPE as SHAPE_KEY
+from skfm_lib.data.extract import finished
 from skfm_lib.data.meshes import read_mesh, write_mesh
 from skfm_lib.data.names import salt_path
 from skfm_lib.data.phantom import phantom_skull
@@ -153,6 +155,17 @@ def test_a_changed_scan_is_done_anew(tmp_path):
         stamps.add(json.loads(record.read_text("utf-8"))["stamp"])
         assert [s.name for s in report.skulls] == ["a"]
     assert len(stamps) == 2
+
+
+def test_what_an_earlier_version_made_is_made_anew(tmp_path):
+    record = {"stamp": "s", "checks": "ok"}
+    (tmp_path / "a.nii.gz").touch()
+    (tmp_path / "a.json").write_text(json.dumps(record))
+    assert finished(tmp_path / "a", "s") is None
+    record |= {SHAPE_KEY: []}
+    (tmp_path / "a.json").write_text(json.dumps(record))
+    assert finished(tmp_path / "a", "s") == record
+    assert finished(tmp_path / "a", "other") is None
 
 
 def test_a_threshold_of_its_own(scans, tmp_path):
