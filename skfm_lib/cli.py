@@ -1,26 +1,18 @@
 """The `skfm` command: thin words over the library's functions."""
 
 import argparse
-import json
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from skfm_lib.cli_data import add_data_commands
+from skfm_lib.cli_runs import add_run_commands, add_run_options
 from skfm_lib.cli_tools import add_tool_commands
-from skfm_lib.errors import Interrupted, SkfmError
+from skfm_lib.errors import SkfmError
 from skfm_lib.presets import NAMES, QUALITY_SCORES
 from skfm_lib.study import open_study, project_root, read_json
 
-MAKING = ("01", "02", "03", "04", "05")  # each needs the one before
-JUDGING = ("06", "07")
-LONGER = ("14", "10", "13", "08", "09", "12")
-GRIDS = ("08", "09")  # whose experiments are a grid: whole, three seeds
-WHOLE = [("sets", "all"), ("seeds", "[0, 1, 2]")]
-REAL_SCAN = "11"
 MODELS = ("otfm", "ddpm", "shortcut")
 EPILOG = """examples:
   skfm study                                 the whole study at preset quick
@@ -51,60 +43,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nskfm: interrupted; the same command goes on", file=sys.stderr)
         return 130
-
-
-def study(options: argparse.Namespace) -> int:
-    """Run the core notebooks in order; finished stages are kept.
-
-    Chapters that judge do without each other: where one cannot be made of this
-    data, the others are, and the status is 1.
-    """
-    from skfm_lib.book import show_run
-    from skfm_lib.material import real_scans
-
-    made = open_study(options.run, options.preset, options.seed)
-    scans = real_scans()
-    if not scans.is_dir():
-        print(f"chapter {REAL_SCAN} is skipped: no folder {scans} with a head CT")
-    chapters = [*MAKING, *JUDGING, *(LONGER if options.all else ())]
-    status = 0
-    for number in chapters + [REAL_SCAN] * scans.is_dir():
-        options.notebook = number
-        options.parameters = WHOLE if number in GRIDS else []
-        if options.data and number == MAKING[0]:
-            options.parameters = [("data", str(options.data.resolve()))]
-        try:
-            run(options)
-        except Interrupted:
-            raise
-        except SkfmError as error:
-            if number in MAKING:
-                raise
-            print(f"skfm: {error}", file=sys.stderr)
-            status = 1
-        show_run(made.name)
-    return status
-
-
-def run(options: argparse.Namespace) -> None:
-    """Run one notebook into the run's folder."""
-    from skfm_lib.notebooks import find_notebook, run_notebook
-
-    made = open_study(options.run, options.preset, options.seed)
-    source = find_notebook(options.notebook)
-    given = {name: _value(text) for name, text in options.parameters}
-    common = {"preset": options.preset, "run": made.name, "seed": options.seed}
-    target = made.folder / "notebooks" / source.name
-    run_notebook(source, target, {**common, **given})
-
-
-def train(options: argparse.Namespace) -> None:
-    """Train stage 02, 03 or 04 without its notebook, on one device or several."""
-    from skfm_lib.train import train as train_stage
-
-    given = {name: _value(text) for name, text in options.parameters}
-    study = (options.run, options.preset, options.seed)
-    train_stage(options.stage, options.devices, given, *study)
 
 
 def status(options: argparse.Namespace) -> None:
@@ -170,9 +108,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _study_command(commands)
-    _run_command(commands)
-    _train_command(commands)
+    add_run_commands(commands, _add)
     add_data_commands(commands, _add)
     _generate_command(commands)
     add_tool_commands(commands, _add)
@@ -198,56 +134,6 @@ def _add(
     return command
 
 
-def _add_run(command: argparse.ArgumentParser, seed: str = "--seed") -> None:
-    command.add_argument("--preset", default="quick", help=f"{', '.join(NAMES)}")
-    command.add_argument("--run", help="name of the run (default: the preset's)")
-    command.add_argument(seed, type=int, default=0, help="the study's seed")
-
-
-def _study_command(commands: argparse._SubParsersAction) -> None:
-    command = _add(commands, "study", study)
-    _add_run(command)
-    command.add_argument(
-        "--data", type=Path, help="a data set of `skfm prepare`; else phantoms"
-    )
-    command.add_argument("--all", action="store_true", help="longer chapters, too")
-
-
-def _run_command(commands: argparse._SubParsersAction) -> None:
-    command = _add(commands, "run", run)
-    command.add_argument("notebook", help="its number, such as 03")
-    _add_run(command)
-    _add_parameters(command, "a parameter of the notebook")
-
-
-def _train_command(commands: argparse._SubParsersAction) -> None:
-    command = _add(commands, "train", train)
-    command.add_argument("stage", choices=("02", "03", "04"))
-    command.add_argument("--devices", type=int, help="GPUs, or processes on a CPU")
-    _add_run(command)
-    _add_parameters(command, "a setting of the stage's network or training")
-
-
-def _add_parameters(command: argparse.ArgumentParser, what: str) -> None:
-    command.add_argument(
-        "-p",
-        dest="parameters",
-        nargs=2,
-        action="append",
-        default=[],
-        metavar=("NAME", "VALUE"),
-        help=what,
-    )
-
-
-def _value(text: str) -> object:
-    """What a parameter's words mean: JSON, in which 1e-4 is a number, or YAML."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return yaml.safe_load(text)
-
-
 def _generate_command(commands: argparse._SubParsersAction) -> None:
     command = _add(commands, "generate", generate)
     command.add_argument("--qs", type=int, choices=QUALITY_SCORES, required=True)
@@ -260,4 +146,4 @@ def _generate_command(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--shift", type=float, default=1.0, help="of OTFM's times")
     command.add_argument("--mesh", default="ply", choices=("ply", "stl"))
     command.add_argument("--seed", type=int, default=0, help="of the skulls")
-    _add_run(command, "--run-seed")
+    add_run_options(command, "--run-seed")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from skfm_lib import cli
+from skfm_lib import cli_runs
 from skfm_lib.cli import main
 from skfm_lib.errors import Interrupted, SkfmError
 from skfm_lib.study import open_study
@@ -151,7 +151,7 @@ def test_an_interruption_says_how_to_go_on(project, capsys, monkeypatch):
     def interrupted(*given):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("skfm_lib.cli.open_study", interrupted)
+    monkeypatch.setattr("skfm_lib.cli_runs.open_study", interrupted)
     assert main(["run", "01"]) == 130
     assert capsys.readouterr().err.strip() == (
         "skfm: interrupted; the same command goes on"
@@ -167,7 +167,7 @@ def chapters_run(monkeypatch, errors):
         if options.notebook in errors:
             raise errors[options.notebook]
 
-    monkeypatch.setattr(cli, "run", run)
+    monkeypatch.setattr(cli_runs, "run", run)
     return tried
 
 

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from skfm_lib import distributed, launch, stages
 from skfm_lib.autoencoding import assess, train_vqvae, vqvae_stage
-from skfm_lib.cli import _value, main
+from skfm_lib.cli import main
 from skfm_lib.denoising import denoiser_stage
 from skfm_lib.device import pick_device
 from skfm_lib.errors import SkfmError
@@ -166,5 +166,5 @@ def test_the_pace_names_one_device_and_does_not_rescale_the_rate():
     ],
 )
 def test_parameters_are_what_they_look_like(text, value):
-    found = _value(text)
+    found = value(text)
     assert found == value and type(found) is type(value)
