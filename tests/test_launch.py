@@ -166,5 +166,5 @@ def test_the_pace_names_one_device_and_does_not_rescale_the_rate():
     ],
 )
 def test_parameters_are_what_they_look_like(text, value):
-    found = value(text)
+    found = meaning(text)
     assert found == value and type(found) is type(value)
