@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from skfm_lib import distributed, launch, stages
 from skfm_lib.autoencoding import assess, train_vqvae, vqvae_stage
 from skfm_lib.cli import main
+from skfm_lib.cli_runs import value as meaning
 from skfm_lib.denoising import denoiser_stage
 from skfm_lib.device import pick_device
 from skfm_lib.errors import SkfmError
