@@ -26,8 +26,9 @@ study: setup
 	$(BIN)/skfm study
 	$(BIN)/skfm book
 
+# Two processes of one thread each are faster than one of two.
 test: setup
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 fuzz: setup
 	SKFM_FUZZ=2413 $(BIN)/python -m pytest -q -s tests/fuzz
