@@ -58,8 +58,9 @@ def train_vqvae(
             with torch.no_grad(), device.autocast():
                 model.codebook.seed(model.encode(v), random)
         with device.autocast():
-            reconstruction, commitment, z, indices = model.loss(v)
-            more = judges.losses(v, step)
+            reconstruction, commitment, z, indices, v_hat = model.loss(v)
+            more = judges.losses(v, v_hat, step)
+        del v_hat  # a whole map that the backward pass need not find
         parts = {"reconstruction": reconstruction, "commitment": commitment, **more}
         loss = reconstruction + settings.commitment * commitment
         trainer.descend(sum(more.values(), loss), **parts)

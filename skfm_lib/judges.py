@@ -8,7 +8,7 @@ still lack.
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from skfm_lib import distributed, evaluation
 from skfm_lib.data.skulls import SkullSet
@@ -52,11 +52,9 @@ class Judges:
             network = Discriminators(shape, WIDTH * settings.channels[0])
             self.rival = Companion(network, settings, device)
         self.start = round(adversarial.START * settings.steps)
-        if self.rival or self.distance:
-            model.register_forward_hook(self._see)
 
-    def losses(self, v: Tensor, step: int) -> dict[str, Tensor]:
-        """What joins the loss of the skulls `v` that `model` has just reconstructed.
+    def losses(self, v: Tensor, v_hat: Tensor, step: int) -> dict[str, Tensor]:
+        """What joins the loss of the skulls `v`, of which `model` made `v_hat`.
 
         Weighted, by name; the discriminators have no say in the first 1/15 of the
         steps.
@@ -65,12 +63,13 @@ class Judges:
             return {}
         v = v if self.settings.upsample else self.model.to_input(v)
         items = self._items(len(v), v.shape[2], step)
-        self._pair, found = (v, self._v_hat.detach(), items), {}
+        v_hat = v_hat.clamp(-1, 1)
+        self._pair, found = (v, v_hat.detach(), items), {}
         if self.distance:
             weight = self.settings.perceptual
-            found["perceptual"] = weight * self.distance(v, self._v_hat, items)
+            found["perceptual"] = weight * self.distance(v, v_hat, items)
         if self.rival and step >= self.start:
-            found |= self._verdicts(v, self._v_hat, items)
+            found |= self._verdicts(v, v_hat, items)
         return found
 
     def learn(self, trainer: Trainer) -> None:
@@ -100,9 +99,6 @@ class Judges:
 
     def _look(self, v: Tensor, items: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         return self.rival.network(v, some_slices(v, items))
-
-    def _see(self, model: nn.Module, given: tuple, made: tuple) -> None:
-        self._v_hat = made[0].clamp(-1, 1)
 
     def _items(self, count: int, depth: int, step: int) -> Tensor:
         """A slice of each volume; drawn for the global batch, a process has a share."""

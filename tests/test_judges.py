@@ -120,7 +120,7 @@ def skulls_at(settings):
 
 def test_nobody_judges_by_default(project, phantoms):
     model, nobody = judged(PLAIN)
-    assert nobody.rival is None and nobody.losses(skulls_at(PLAIN), 4) == {}
+    assert nobody.rival is None and nobody.losses(*2 * [skulls_at(PLAIN)], 4) == {}
     assert not model._forward_hooks
     stage, (_, history) = train("run", phantoms, PLAIN)
     assert set(history) == {"loss", "reconstruction", "commitment"}
@@ -131,9 +131,9 @@ def test_discriminators_wait_for_a_fifteenth_of_the_steps():
     settings = PLAIN.but(adversarial=0.25, steps=30)
     model, those = judged(settings)
     v = skulls_at(settings)
-    model.loss(v)
+    v_hat = model.loss(v)[-1]
     assert those.start == 2
-    found = [set(those.losses(v, step)) for step in (0, 1, 2, 29)]
+    found = [set(those.losses(v, v_hat, step)) for step in (0, 1, 2, 29)]
     assert found == [set(), set()] + 2 * [{"adversarial", "matching"}]
 
 
@@ -142,8 +142,8 @@ def test_verdicts_move_the_autoencoder_and_not_the_discriminators(upsample):
     settings = JUDGED.but(upsample=upsample)
     model, those = judged(settings, StudyDistance(StudyFeatures()))
     v = skulls_at(settings)
-    model.loss(v)
-    sum(those.losses(v, 3).values()).backward()
+    v_hat = model.loss(v)[-1]
+    sum(those.losses(v, v_hat, 3).values()).backward()
     assert all(w.grad is None for w in those.rival.network.parameters())
     assert all(w.requires_grad for w in those.rival.network.parameters())
     assert all(w.grad is None for w in those.distance.parameters())
@@ -156,8 +156,7 @@ def test_discriminators_learn_to_tell(tmp_path):
     trainer = Trainer(model, settings, CPU, tmp_path, "x", companion=those.rival)
     v = skulls_at(settings)
     for step in trainer.steps("test"):
-        model.loss(v)
-        those.losses(v, step)
+        those.losses(v, model.loss(v)[-1], step)
         those.learn(trainer)  # the autoencoder stays as it is
     losses = trainer.history["discriminators"]
     assert len(losses) == 11 and losses[-1] < 0.5 * losses[0]

@@ -47,7 +47,7 @@ def vqvae_step(output_shape: Shape) -> Callable[[], None]:
 
     def step() -> None:
         with device.autocast():
-            reconstruction, commitment, z, indices = model.loss(v)
+            reconstruction, commitment, z, indices = model.loss(v)[:4]
         trainer.descend(reconstruction + settings.commitment * commitment)
         model.codebook.update(z, indices, random)
 

@@ -121,15 +121,15 @@ class VQVAE(nn.Module):
         decode = self._head if self.settings.upsample else self.decode_input_size
         return decode(straight), z, q, indices
 
-    def loss(self, v: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(L_recon, L_commit, z, indices) of B.1, L_recon at full resolution.
+    def loss(self, v: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """(L_recon, L_commit, z, indices, v_hat) of B.1, L_recon at full resolution.
 
         With ``upsample`` off (Table 8) L_recon is taken at the input resolution.
         """
         v_hat, z, q, indices = self(v)
         target = v if self.settings.upsample else self.to_input(v)
         reconstruction = self._distance(v_hat, target)
-        return reconstruction, F.mse_loss(z.float(), q), z, indices
+        return reconstruction, F.mse_loss(z.float(), q), z, indices, v_hat
 
     def _distance(self, v_hat: Tensor, target: Tensor) -> Tensor:
         """Mean |v̂ − v|; beyond the data's range only where that is wrong.

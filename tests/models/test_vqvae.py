@@ -128,7 +128,7 @@ def test_the_gradient_passes_straight_through(monkeypatch):
 
 def test_losses_reach_encoder_and_decoder_but_no_code(model):
     model.zero_grad()
-    reconstruction, commitment, z, indices = model.loss(skulls())
+    reconstruction, commitment, z, indices, _ = model.loss(skulls())
     (reconstruction + 0.25 * commitment).backward()
     assert all(w.grad.abs().sum() > 0 for w in model.parameters())
     assert not model.codebook.vectors.requires_grad
