@@ -1,12 +1,13 @@
 """A user's scans and meshes made into a data set."""
 
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
 from skfm_lib.data.bone import THRESHOLD
 from skfm_lib.data.derive import derive
-from skfm_lib.data.extract import PROPOSED, REASON
+from skfm_lib.data.extract import PROPOSED, REASON, Record
 from skfm_lib.data.guard import Guard
 from skfm_lib.data.labels import Label, read_labels
 from skfm_lib.data.manifest import Skull, claim, stratified_split, write_manifest
@@ -77,38 +78,16 @@ def prepare(
         names[key]: _named(names[key], without(why, [folder / key], names[key]))
         for key, why in found.problems.items()
     }
-    jobs = []
-    for source in found.sources:
-        own = table.get(source.key, Label()).threshold or threshold
-        stamp = code(salt, f"{source.stamp} {own}")
-        jobs.append(Job(source, out / "volumes" / names[source.key], shape, own, stamp))
+    jobs = _jobs(found, names, table, salt, out / "volumes", shape, threshold)
     done = _done(jobs, problems, workers, strict)
     if problems and (strict or not done):
         raise SkfmError(_first(problems, len(jobs), folder, strict))
     records = {name: outcome.record for name, outcome in done.items()}
     write_scores(out, {n: (r[PROPOSED], r[REASON]) for n, r in records.items()})
-    qualities = {
-        name: corrected.get(name)
-        or table.get(outcome.job.source.key, Label()).quality
-        or (records[name][PROPOSED] if accept else None)
-        for name, outcome in done.items()
-        if corrected.get(name) != DISCARD
-    }
+    qualities = _qualities(done, table, corrected, accept)
     owners = {name: names[done[name].job.source.patient] for name in qualities}
     splits = patient_split(owners, qualities, test_fraction, seed)
-    spacing = skull_grid(shape).spacing
-    skulls = [
-        Skull(
-            name=name,
-            split=splits[name],
-            quality=quality,
-            file=f"volumes/{name}.nii.gz",
-            source=f"scan of {owners[name]}",
-            spacing=spacing,
-            checks=records[name]["checks"],
-        )
-        for name, quality in qualities.items()
-    ]
+    skulls = _skulls(records, qualities, owners, splits, shape)
     derived = derive(out, skulls, records, population, seed)
     write_manifest(out, skulls + derived)
     new = frozenset(name for name, outcome in done.items() if outcome.new)
@@ -151,6 +130,63 @@ def who_is_who(folder: Path, out: Path) -> dict[str, str]:
     places = {source.key: source.place for source in found.sources}
     places |= {key: key for key in found.problems}
     return {names[key]: place for key, place in places.items()}
+
+
+def _jobs(
+    found: Found,
+    names: Mapping[str, str],
+    table: Mapping[str, Label],
+    salt: bytes,
+    volumes: Path,
+    shape: Shape,
+    threshold: float,
+) -> list[Job]:
+    """What is to be made of every scan, at the threshold that its label may set."""
+    jobs = []
+    for source in found.sources:
+        own = table.get(source.key, Label()).threshold or threshold
+        stamp = code(salt, f"{source.stamp} {own}")
+        jobs.append(Job(source, volumes / names[source.key], shape, own, stamp))
+    return jobs
+
+
+def _qualities(
+    done: Mapping[str, Outcome],
+    table: Mapping[str, Label],
+    corrected: Mapping[str, int],
+    accept: bool,
+) -> dict[str, int | None]:
+    """Name → score: an expert's, the table's, else with `accept` the proposed one."""
+    return {
+        name: corrected.get(name)
+        or table.get(outcome.job.source.key, Label()).quality
+        or (outcome.record[PROPOSED] if accept else None)
+        for name, outcome in done.items()
+        if corrected.get(name) != DISCARD
+    }
+
+
+def _skulls(
+    records: Mapping[str, Record],
+    qualities: Mapping[str, int | None],
+    owners: Mapping[str, str],
+    splits: Mapping[str, str],
+    shape: Shape,
+) -> list[Skull]:
+    """The manifest's rows."""
+    spacing = skull_grid(shape).spacing
+    return [
+        Skull(
+            name=name,
+            split=splits[name],
+            quality=quality,
+            file=f"volumes/{name}.nii.gz",
+            source=f"scan of {owners[name]}",
+            spacing=spacing,
+            checks=records[name]["checks"],
+        )
+        for name, quality in qualities.items()
+    ]
 
 
 def _names(found: Found, salt: bytes, keep_names: bool) -> dict[str, str]:
