@@ -8,12 +8,13 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from skfm_lib.benchmarks import plain
 from skfm_lib.benchmarks.measuring import Case
 from skfm_lib.benchmarks.ours import NOWHERE, PAPER, QUALITY
+from skfm_lib.benchmarks.peers import bare_training
 from skfm_lib.device import pick_device
 from skfm_lib.models import Aligner, PointAttN
 from skfm_lib.models.places import SCALE
@@ -56,7 +57,7 @@ def plain_aligner_step(batch: int) -> Callable[[], None]:
     device, settings = pick_device(), PAPER.aligner
     network = plain.PlainAligner(settings).to(device.device)
     points = device.place(clouds(batch, settings.points))
-    return _descent(network, lambda: F.l1_loss(network(points), points) / SCALE)
+    return bare_training(network, lambda: F.l1_loss(network(points), points) / SCALE)
 
 
 def completer_step(batch: int) -> Callable[[], None]:
@@ -92,7 +93,7 @@ def plain_completer_step(batch: int) -> Callable[[], None]:
         pairs = zip(network(partial_), targets)
         return sum(plain.chamfer(output, target) for output, target in pairs) / SCALE
 
-    return _descent(network, loss)
+    return bare_training(network, loss)
 
 
 def clouds(batch: int, count: int) -> Tensor:
@@ -107,15 +108,3 @@ def clouds(batch: int, count: int) -> Tensor:
     jitter = torch.rand(batch, count, 3, generator=random) - 0.5
     index = (bone[chosen] + jitter).flatten(0, 1).double().numpy()
     return torch.from_numpy(grid.to_mm(index)).float().view(batch, count, 3)
-
-
-def _descent(network: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], None]:
-    """Loss, gradients and Adam, with nothing around them."""
-    optimiser = torch.optim.Adam(network.parameters(), fused=True)
-
-    def step() -> None:
-        optimiser.zero_grad(set_to_none=True)
-        loss().backward()
-        optimiser.step()
-
-    return step

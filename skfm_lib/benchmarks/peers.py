@@ -102,7 +102,7 @@ def monai_vqvae_step(
             v_hat, commitment = network(v)
         return F.l1_loss(v_hat.float(), v) + commitment
 
-    return _training(network, loss)
+    return bare_training(network, loss)
 
 
 def monai_unet_forward(latent_shape: Shape, favours: bool) -> Callable[[], Tensor]:
@@ -117,7 +117,7 @@ def monai_unet_step(latent_shape: Shape, favours: bool) -> Callable[[], None]:
     evaluate, network = _evaluation(latent_shape, favours)
     target = torch.randn(1, PAPER.denoiser.code_dim, *latent_shape)
     target = target.to(pick_device().device)
-    return _training(network, lambda: F.mse_loss(evaluate().float(), target))
+    return bare_training(network, lambda: F.mse_loss(evaluate().float(), target))
 
 
 def table_nearest(count: int) -> Callable[[], Tensor]:
@@ -161,7 +161,7 @@ def _evaluation(
     return evaluate, network
 
 
-def _training(network: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], None]:
+def bare_training(network: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], None]:
     """Loss, gradients and Adam, with nothing around them."""
     optimiser = torch.optim.Adam(network.parameters(), fused=True)
 

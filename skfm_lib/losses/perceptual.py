@@ -4,7 +4,6 @@ LPIPS (Zhang et al. 2018) looks at slices, and its weights need a download; offl
 the study's own feature network looks at the volumes.  Neither is trained here.
 """
 
-import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from torch.nn import functional as F
 from skfm_lib.errors import SkfmError
 from skfm_lib.losses.adversarial import some_slices
 from skfm_lib.metrics.study_features import StudyFeatures
+from skfm_lib.models.released import read_released
 
 VGG, HEADS = "vgg16-397923af.pth", "vgg.pth"  # the files' names where they are shared
 SOURCE = (
@@ -71,7 +71,10 @@ class LPIPS(nn.Module):
         ``vgg16-397923af.pth``, torchvision's VGG-16, and ``vgg.pth``, the heads.
         Raises SkfmError for a missing, damaged or other file.
         """
-        vgg, heads = (_read(Path(folder) / name) for name in (VGG, HEADS))
+        vgg, heads = (
+            read_released(Path(folder) / name, "LPIPS's weights", SOURCE)
+            for name in (VGG, HEADS)
+        )
         distance = cls()
         for place, layer in zip(_places(), distance.layers):
             for name, weight in layer.named_parameters():
@@ -114,20 +117,6 @@ def _places() -> Iterator[int]:
     for layers, _ in LEVELS:
         yield from range(place, place + 2 * layers, 2)
         place += 2 * layers + 1
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise SkfmError(f"no file {path}", "LPIPS's weights", SOURCE)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as problem:
-        raise SkfmError(
-            f"{path} cannot be read as weights", "a whole PyTorch file", SOURCE
-        ) from problem
-    if not isinstance(content, dict):
-        raise SkfmError(f"{path} holds no weights by name", "LPIPS's weights", SOURCE)
-    return content
 
 
 def _fill(weight: Tensor, content: dict, name: str, file: str) -> None:

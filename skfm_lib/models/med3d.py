@@ -1,6 +1,5 @@
 """Med3D: MedicalNet's ResNet-50 as the feature network of Table 1."""
 
-import pickle
 from pathlib import Path
 
 import torch
@@ -8,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skfm_lib.errors import SkfmError
+from skfm_lib.models.released import read_released
 from skfm_lib.scales import Shape
 
 INPUT_SHAPE = (192, 148, 216)  # 0.422 of the grid, in the code the paper grew from
@@ -129,14 +129,7 @@ def _stage(
 
 
 def _state_dict(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise SkfmError(f"no file {path}", "MedicalNet's ResNet-50 weights", SOURCE)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as problem:
-        raise SkfmError(
-            f"{path} cannot be read as weights", "a whole PyTorch file", SOURCE
-        ) from problem
-    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
+    content = read_released(path, "MedicalNet's ResNet-50 weights", SOURCE)
+    if not isinstance(content.get("state_dict"), dict):
         raise SkfmError(f"{path} holds no 'state_dict'", "MedicalNet's file", SOURCE)
     return content["state_dict"]

@@ -1,12 +1,11 @@
 """Alignment: the training learns and resumes, the errors are those of the motions."""
 
 import functools
-import itertools
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from cloud_training import stage, whole_and_resumed
 
 from skfm_lib.data.clouds import load_clouds
 from skfm_lib.device import Device, pick_device
@@ -43,25 +42,10 @@ def save_often(monkeypatch):
     )
 
 
-def stage(folder, seed=0):
-    folder.mkdir(exist_ok=True)
-    return SimpleNamespace(settings={"seed": seed}, folder=folder, fingerprint="abc")
-
-
 def test_a_killed_training_resumes_bit_for_bit(clouds, tmp_path, monkeypatch):
-    whole, history = train_aligner(stage(tmp_path / "a"), clouds, SETTINGS, CPU)
-    calls, descend = itertools.count(), Trainer.descend
-
-    def killed(self, loss, **record):
-        if next(calls) == 4:
-            raise KeyboardInterrupt
-        descend(self, loss, **record)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Trainer, "descend", killed)
-        train_aligner(stage(tmp_path / "b"), clouds, SETTINGS, CPU)
-    torch.manual_seed(99)  # nothing hangs on the global state
-    resumed, again = train_aligner(stage(tmp_path / "b"), clouds, SETTINGS, CPU)
+    (whole, history), (resumed, again) = whole_and_resumed(
+        train_aligner, clouds, SETTINGS, CPU, tmp_path, monkeypatch
+    )
     assert history == again and len(history["distance"]) == 6
     state = resumed.state_dict()
     assert all(torch.equal(w, state[n]) for n, w in whole.state_dict().items())

@@ -1,13 +1,12 @@
 """Completion: the training learns and resumes, fillings are judged in the defect."""
 
 import functools
-import itertools
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import pyvista as pv
 import torch
+from cloud_training import stage, whole_and_resumed
 
 from skfm_lib.data.clouds import KEPT, load_clouds
 from skfm_lib.device import Device
@@ -45,25 +44,10 @@ def save_often(monkeypatch):
     )
 
 
-def stage(folder, seed=0):
-    folder.mkdir(exist_ok=True)
-    return SimpleNamespace(settings={"seed": seed}, folder=folder, fingerprint="abc")
-
-
 def test_a_killed_training_resumes_bit_for_bit(clouds, tmp_path, monkeypatch):
-    whole, history = train_completer(stage(tmp_path / "a"), clouds, SETTINGS, CPU)
-    calls, descend = itertools.count(), Trainer.descend
-
-    def killed(self, loss, **record):
-        if next(calls) == 4:
-            raise KeyboardInterrupt
-        descend(self, loss, **record)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Trainer, "descend", killed)
-        train_completer(stage(tmp_path / "b"), clouds, SETTINGS, CPU)
-    torch.manual_seed(99)  # nothing hangs on the global state
-    resumed, again = train_completer(stage(tmp_path / "b"), clouds, SETTINGS, CPU)
+    (whole, history), (resumed, again) = whole_and_resumed(
+        train_completer, clouds, SETTINGS, CPU, tmp_path, monkeypatch
+    )
     assert history == again and len(history["chamfer"]) == 6
     state = resumed.state_dict()
     assert all(torch.equal(w, state[n]) for n, w in whole.state_dict().items())
