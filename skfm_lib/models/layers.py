@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skfm_lib.models.slabs import kernel_gradient, transposed
+from skfm_lib.models.convolve import convolve, kernel_gradient, transposed
 
 
 def precision(x: Tensor, kernel: int) -> torch.dtype:
@@ -35,6 +35,8 @@ class Conv3d(nn.Conv3d):
             pad = (0, 0, 0)
         kind = precision(x, longest)
         with torch.autocast(x.device.type, enabled=kind != torch.float32, dtype=kind):
+            if self.kernel_size == (3, 3, 3) and self.stride == (1, 1, 1):
+                return convolve(x.to(kind), self.weight, self.bias, pad)
             return F.conv3d(x.to(kind), self.weight, self.bias, self.stride, pad)
 
 
@@ -60,15 +62,16 @@ class _Readout(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, weight, bias):
         ctx.save_for_backward(x, weight)
-        return F.conv3d(x, weight, bias, padding=1)
+        return convolve(x, weight, bias, AROUND)
 
     @staticmethod
     def backward(ctx, grad):
         x, weight = ctx.saved_tensors
         kernel = transposed(weight)
-        of_x = F.conv3d(grad, kernel, padding=1)
+        of_x = convolve(grad, kernel, None, AROUND)
         of_weight = transposed(kernel_gradient(F.pad(grad, DEPTH), x, kernel))
         return of_x, of_weight, grad.sum((0, 2, 3, 4))
 
 
+AROUND = (1, 1, 1)
 DEPTH = (0, 0, 0, 0, 1, 1)  # one plane more at both ends of D

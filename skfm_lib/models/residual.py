@@ -9,17 +9,14 @@ written over what it was made from.  Small maps keep h, which saves a convolutio
 import torch
 from torch import Tensor, nn
 
+from skfm_lib.models.convolve import convolve, kernel_gradient, transposed
 from skfm_lib.models.layers import precision
 from skfm_lib.models.memory import large
 from skfm_lib.models.norm import Moments, Normalised, measured
-from skfm_lib.models.slabs import (
-    convolve,
-    kernel_gradient,
-    transposed,
-    with_halo,
-)
+from skfm_lib.models.slabs import with_halo
 
 EPS = 1e-6
+SLAB = (0, 1, 1)  # padding of a slab with its halo: two planes fewer come out
 
 
 class ResidualBlock(nn.Module):
@@ -55,7 +52,7 @@ class _Residual(torch.autograd.Function):
         h, norm2 = _first(x, norm1, w1, b1, groups, learned)
         out = torch.empty_like(h) if keep else h
         for part, block in with_halo(h, norm2.activate):
-            out[:, :, part] = convolve(block, w2, b2).add_(x[:, :, part])
+            out[:, :, part] = convolve(block, w2, b2, SLAB).add_(x[:, :, part])
         ctx.save_for_backward(x, h if keep else None, *learned)
         ctx.norms = norm1, norm2
         return out
@@ -80,7 +77,7 @@ def _first(
     """h = conv1(silu(norm1(x))) and its normalisation, measured on the way."""
     h, moments = torch.empty_like(x), Moments(groups, EPS)
     for part, block in with_halo(x, norm.activate):
-        slab = convolve(block, w, b)
+        slab = convolve(block, w, b, SLAB)
         moments.add(slab)
         h[:, :, part] = slab
     return h, moments.normalised(*learned[4:6])
@@ -102,13 +99,13 @@ def _back(
         slab = around[:, :, 1:-1]
         of_kernel = of_kernel + kernel_gradient(block, slab, w).to(norm.weight.dtype)
         of_bias = of_bias + slab.sum((0, 2, 3, 4), dtype=norm.weight.dtype)
-        inner, found = norm.back(convolve(around, kernel), x[:, :, part])
+        inner, found = norm.back(convolve(around, kernel, None, SLAB), x[:, :, part])
         sums = sums + found
         kept += [] if again else [inner]
     for i, (part, around) in enumerate(with_halo(grad)):
         inner = kept[i] if kept else None
         if inner is None:
-            inner, _ = norm.back(convolve(around, kernel), x[:, :, part])
+            inner, _ = norm.back(convolve(around, kernel, None, SLAB), x[:, :, part])
         into[:, :, part] = norm.finish(inner, x[:, :, part], sums, voxels)
     return into, (*sums, of_kernel, of_bias)
 

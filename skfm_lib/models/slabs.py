@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 SLAB = {"cpu": 1 << 24, "cuda": 1 << 29}  # bytes worked on at a time
 
@@ -46,31 +45,3 @@ def with_halo(
         block = torch.cat(planes, dim=2)
         carried = block[:, :, -2:].clone()
         yield part, block
-
-
-def convolve(block: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """3³ convolution of a slab with its halo: two planes fewer come out."""
-    return F.conv3d(block, weight, bias, padding=(0, 1, 1))
-
-
-def transposed(weight: Tensor) -> Tensor:
-    """The kernel with which the gradient goes back through a 3³ convolution."""
-    kernel = weight.flip(2, 3, 4).transpose(0, 1)
-    return kernel.contiguous(memory_format=torch.channels_last_3d)
-
-
-def kernel_gradient(block: Tensor, grad: Tensor, weight: Tensor) -> Tensor:
-    """What a slab's output gradient says about the kernel, in the weight's shape."""
-    return torch.ops.aten.convolution_backward(
-        grad,
-        block,
-        weight,
-        None,
-        [1, 1, 1],
-        [0, 1, 1],
-        [1, 1, 1],
-        False,
-        [0, 0, 0],
-        1,
-        [False, True, False],
-    )[1]
