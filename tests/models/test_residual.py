@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from hardware import needs_bf16
 from torch.nn import functional as F
 
 from skfm_lib.models import memory, slabs
@@ -43,6 +44,7 @@ def test_equals_the_plain_formula(kept, slab, depth, monkeypatch):
         assert torch.allclose(got, want, rtol=1e-8, atol=1e-9)
 
 
+@needs_bf16
 def test_slabs_change_nothing_but_rounding_in_bf16(monkeypatch):
     made, x = block(), volume(1, 24, torch.float32)
     weight = torch.randn_like(x)
