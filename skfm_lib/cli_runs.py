@@ -15,9 +15,9 @@ from skfm_lib.study import open_study
 Add = Callable[..., argparse.ArgumentParser]
 
 MAKING = ("01", "02", "03", "04", "05")  # each needs the one before
-JUDGING = ("06", "07")
-LONGER = ("14", "10", "13", "08", "09", "12")
-GRIDS = ("08", "09")  # whose experiments are a grid: whole, three seeds
+JUDGING = ("06", "07", "08", "09")
+LONGER = ("14", "10", "13", "12")
+GRIDS = ("08", "09")  # of experiments, of which the core study runs one each
 WHOLE = [("sets", "all"), ("seeds", "[0, 1, 2]")]
 REAL_SCAN = "11"
 
@@ -39,7 +39,7 @@ def study(options: argparse.Namespace) -> int:
     status = 0
     for number in chapters + [REAL_SCAN] * scans.is_dir():
         options.notebook = number
-        options.parameters = WHOLE if number in GRIDS else []
+        options.parameters = WHOLE if options.all and number in GRIDS else []
         if options.data and number == MAKING[0]:
             options.parameters = [("data", str(options.data.resolve()))]
         try:

@@ -13,7 +13,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import skfm_lib
@@ -53,6 +53,14 @@ class Study:
     settings: Preset
     seed: int
     folder: Path
+
+    def but(self, group: str, **changes: object) -> "Study":
+        """This study with `changes` in a group of its settings, such as "sampling".
+
+        A value of None leaves its setting alone; unknown ones raise SkfmError.
+        """
+        changed = getattr(self.settings, group).but(**changes)
+        return replace(self, settings=replace(self.settings, **{group: changed}))
 
     def stage(
         self, name: str, settings: Mapping[str, object], after: tuple[str, ...] = ()

@@ -158,12 +158,13 @@ def test_an_interruption_says_how_to_go_on(project, capsys, monkeypatch):
     )
 
 
-def chapters_run(monkeypatch, errors):
-    """What a study runs, given the errors of its chapters."""
-    tried = []
+def chapters_run(monkeypatch, errors, given=None):
+    """What a study runs, given the errors of its chapters; `given` gets parameters."""
+    tried, given = [], {} if given is None else given
 
     def run(options):
         tried.append(options.notebook)
+        given[options.notebook] = dict(options.parameters)
         if options.notebook in errors:
             raise errors[options.notebook]
 
@@ -174,8 +175,18 @@ def chapters_run(monkeypatch, errors):
 def test_a_chapter_that_cannot_judge_stops_no_other(project, capsys, monkeypatch):
     tried = chapters_run(monkeypatch, {"06": SkfmError("one skull", "two")})
     assert main(["study", "--preset", "tiny"]) == 1
-    assert tried[:7] == ["01", "02", "03", "04", "05", "06", "07"]
+    assert tried[:9] == [f"0{n}" for n in range(1, 10)]
     assert "skfm: one skull; expected two\n" in capsys.readouterr().err
+
+
+def test_a_whole_study_runs_the_whole_grids(project, monkeypatch):
+    part, whole = {}, {}
+    chapters_run(monkeypatch, {}, part)
+    assert main(["study", "--preset", "tiny"]) == 0
+    chapters_run(monkeypatch, {}, whole)
+    assert main(["study", "--preset", "tiny", "--all"]) == 0
+    assert part["08"] == part["09"] == {} and set(part) < set(whole)
+    assert whole["08"] == whole["09"] == {"sets": "all", "seeds": "[0, 1, 2]"}
 
 
 @pytest.mark.parametrize(

@@ -204,6 +204,7 @@ def test_ablations_are_trained_and_judged(study):
 def test_the_tasks_compare_their_training_sets(study, number):
     sets = ["100% real", "100% real + 25% OTFM"]
     given = {"sets": json.dumps(sets), "seeds": "[0, 1]", "steps": "2"}
+    given["evaluations"] = "3"
     words = [word for name, value in given.items() for word in ("-p", name, value)]
     assert main(["run", number, "--preset", "tiny", *words]) == 0
     notebook = record(study, number)
@@ -214,6 +215,7 @@ def test_the_tasks_compare_their_training_sets(study, number):
     assert len(cells) == 4
     skulls = {read_json(cell)["results"]["skulls"] for cell in cells}
     assert min(skulls) == 40 < max(skulls) <= 50  # without generated fragments
+    assert list(study.folder.glob("08_skulls/*/otfm-3/qs2/manifest.csv"))
     text = json.dumps(notebook, ensure_ascii=False)
     assert "25% OTFM helps 100% real" in text and "better by, mm" in text
     (stage,) = study.folder.glob(f"{number}_*/done.json")

@@ -36,6 +36,27 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def clear_leftovers(folder: Path) -> None:
+    """Remove temporary files of `replacing` in a folder whose process was killed."""
+    for path in folder.glob(".*-*"):
+        process = path.name[1:].partition("-")[0]
+        if process.isdigit() and not _lives(int(process)):
+            path.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    """Whether there is a process of that number; True where one cannot ask."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True
+
+
 def suffix(path: Path) -> str:
     """The suffix that names the format, in lower case: ``.nii.gz``, ``.stl`` …"""
     name = Path(path).name.lower()

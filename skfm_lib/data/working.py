@@ -8,6 +8,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from skfm_lib.data.extract import Record, extract_skull, finished
+from skfm_lib.data.files import clear_leftovers
 from skfm_lib.data.guard import Guard
 from skfm_lib.data.picture import draw_skull, picture_path
 from skfm_lib.data.source import Source
@@ -44,9 +45,12 @@ def outcomes(jobs: list[Job], workers: int) -> Iterator[Outcome]:
     """Every job's outcome: those made before first, then the others as they end.
 
     `workers` guarded processes at a time, 3.5 GiB each at most, with a progress line.
-    Left early, or interrupted, the processes are ended; what is whole stays.
+    Left early, or interrupted, the processes are ended; what is whole stays, and
+    what is not is removed by the next run.
     """
     waiting = []
+    for folder in {place for j in jobs for place in _folders(j)}:
+        clear_leftovers(folder)
     with ExitStack() as stack:
         bar = stack.enter_context(Progress("Preparing scans", len(jobs)))
         for job in jobs:
@@ -65,6 +69,11 @@ def outcomes(jobs: list[Job], workers: int) -> Iterator[Outcome]:
         for call in as_completed(calls):
             bar.advance()
             yield call.result()
+
+
+def _folders(job: Job) -> tuple[Path, Path]:
+    """Where files of a job are written."""
+    return job.target.parent, picture_path(job.target).parent
 
 
 def _worked(job: Job, record: Record | None, guards: SimpleQueue) -> Outcome:

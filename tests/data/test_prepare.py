@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 import pyvista as pv
 import SimpleITK as sitk
 
+from skfm_lib import cli
 from skfm_lib.data.extract import SHAPE as SHAPE_KEY
 from skfm_lib.data.extract import finished
 from skfm_lib.data.meshes import read_mesh, write_mesh
@@ -245,6 +247,48 @@ def test_a_full_disk_is_said_and_leaves_no_half_file(scans, tmp_path):
     assert done.returncode == 1 and "Traceback" not in done.stderr
     for path in (tmp_path / "out").rglob("*.gz"):  # small enough, and whole
         gzip.decompress(path.read_bytes())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="other signals there")
+def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
+    scans, out = tmp_path / "scans", tmp_path / "set"
+    scans.mkdir()
+    for i in range(3):
+        write_mesh(scans / f"{i}.stl", skull(i, 5))
+    words = ["prepare", str(scans), "--out", str(out), "--preset", "tiny"]
+    command = [sys.executable, "-m", "skfm_lib", *words]
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    running = subprocess.Popen(command, start_new_session=True, **pipes)
+    deadline = time.monotonic() + 120
+    while not list(out.glob("pictures/[!.]*.png")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    running.send_signal(signal.SIGINT)
+    _, told = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert told.strip().endswith("skfm: interrupted; the same command goes on")
+    assert all_ended(running.pid)
+    whole = {p: p.stat().st_mtime_ns for p in out.glob("pictures/[!.]*.png")}
+    assert 1 <= len(whole) < 3 and not (out / "manifest.csv").exists()
+    killed = out / "volumes" / f".{running.pid}-half.nii.gz"
+    killed.write_bytes(b"half")  # as if a process had been killed while writing
+    alive = out / "volumes" / f".{os.getpid()}-half.nii.gz"
+    alive.write_bytes(b"half")
+    assert cli.main(words) == 0
+    assert len(read_manifest(out)) == 3
+    assert {path: path.stat().st_mtime_ns for path in whole} == whole
+    assert list(out.glob("*/.[0-9]*-*")) == [alive]
+
+
+def all_ended(group: int, seconds: float = 10.0) -> bool:
+    """Whether no process of a group is left, soon."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def test_a_mesh_in_lps_is_turned():
