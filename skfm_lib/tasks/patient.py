@@ -25,12 +25,8 @@ from skfm_lib.study import Stage, Study, open_study, project_root, read_json
 from skfm_lib.tasks.alignment import load_aligner
 from skfm_lib.tasks.completion import load_completer
 from skfm_lib.tasks.downstream.grid import Experiments
-from skfm_lib.tasks.tools import (
-    Alignment,
-    Completion,
-    align_skull,
-    complete_skull,
-)
+from skfm_lib.tasks.implants import Completion, complete_skull
+from skfm_lib.tasks.posing import Alignment, align_skull
 
 ALIGNMENT, COMPLETION = "08_alignment", "09_completion"
 CELL, TEST = "cell of the tools", "error of the tools"  # in these stages' results
@@ -161,6 +157,7 @@ def complete_scan(
     found = complete_skull(model, mesh, device, place)
     about = {
         "points that are missing": int(found.missing.sum()),
+        "points of the next largest place": found.rival,
         "points in all": len(found.cloud),
         "Chamfer distance in test defects, mm": stage.results[TEST],
         **_about(study, cell, settings.steps),
@@ -178,9 +175,12 @@ def _write(found: Completion, out: Path, error: float) -> str:
     if found.implant is None:
         return "Nothing is missing: no implant is written."
     write_mesh(out / "implant.ply", found.implant)
+    x, y, z = found.cloud[found.missing].mean(axis=0)
     return (
-        f"{found.missing.sum()} of {len(found.cloud)} points are missing; the implant "
-        f"has {found.implant.volume / 1000:.1f} ml.  In test defects the fillings are "
+        f"{found.missing.sum()} of {len(found.cloud)} points are missing, around "
+        f"({x:.0f}, {y:.0f}, {z:.0f}) mm; at the next largest place "
+        f"{found.rival or 'none'}.  The implant has "
+        f"{found.implant.volume / 1000:.1f} ml.  In test defects the fillings are "
         f"{error:.1f} mm from the bone (Chamfer distance)."
     )
 

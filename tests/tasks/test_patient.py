@@ -4,16 +4,18 @@ import json
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 
 from skfm_lib.cli import main
+from skfm_lib.data.clouds import sample_surface
 from skfm_lib.data.meshes import read_mesh, write_mesh
 from skfm_lib.data.register import apply
 from skfm_lib.data.scans import read_volume, write_volume
 from skfm_lib.data.voxels import surface
 from skfm_lib.models import Aligner, PointAttN
 from skfm_lib.study import open_study
-from skfm_lib.tasks import patient, tools
+from skfm_lib.tasks import implants, patient
 from skfm_lib.training import save_weights
 
 
@@ -82,17 +84,14 @@ def test_an_aligned_skull_is_the_scan_moved_by_the_matrix(
 def test_what_is_missing_comes_as_points_and_a_closed_mesh(
     study, scan, tmp_path, capsys, monkeypatch
 ):
-    whole = trimesh.load(scan).vertices - [70.0, 0.0, 0.0]
-    missing = whole[whole[:, 0] > 30][::4] + [25.0, 0.0, 0.0]  # as if a side were lost
-    cloud = np.vstack([whole[::4], missing])
-    monkeypatch.setattr(
-        tools, "complete", lambda *_: __import__("torch").tensor(cloud)[None]
-    )
+    whole = read_mesh(scan).translate((-70.0, 0.0, 0.0))
+    cloud = sample_surface(whole, 60_000, seed=0)
+    monkeypatch.setattr(implants, "complete", lambda *_: torch.tensor(cloud)[None])
     placed = tmp_path / "placed.ply"
-    write_mesh(placed, read_mesh(scan).translate((-70.0, 0.0, 0.0)))
+    write_mesh(placed, whole.clip("x", origin=(45, 0, 0), invert=True).triangulate())
     out = tmp_path / "filled"
     words = ["complete", str(placed), "--out", str(out), "--run", "ward", "--aligned"]
-    assert main([*words, "--near", "80", "0", "40"]) == 0
+    assert main([*words, "--near", "60", "0", "40"]) == 0
     assert (out / "implant.ply").is_file()
     assert main([*words, "--near", "-500", "0", "0"]) == 0  # all is there
     assert "Nothing is missing" in capsys.readouterr().out
@@ -113,7 +112,7 @@ def test_a_skull_is_aligned_before_it_is_completed(study, scan, tmp_path, capsys
     record = json.loads((out / "implant.json").read_text(encoding="utf-8"))
     shift = np.array(record["scan to skull frame"])[:3, 3]
     assert shift[0] == pytest.approx(-70, abs=5)
-    assert len(trimesh.load(out / "completed.ply").vertices) == 512
+    assert len(trimesh.load(out / "completed.ply").vertices) == implants.CLOUD
 
 
 def test_what_is_wrong_is_said_in_one_line(study, scan, tmp_path, capsys):
