@@ -19,7 +19,7 @@ JUDGING = ("06", "07", "08", "09")
 LONGER = ("14", "10", "13", "12")
 GRIDS = ("08", "09")  # of experiments, of which the core study runs one each
 WHOLE = [("sets", "all"), ("seeds", "[0, 1, 2]")]
-REAL_SCAN = "11"
+REAL_SCAN = ("11", "15")
 
 
 def study(options: argparse.Namespace) -> int:
@@ -34,10 +34,11 @@ def study(options: argparse.Namespace) -> int:
     made = open_study(options.run, options.preset, options.seed)
     scans = real_scans()
     if not scans.is_dir():
-        print(f"chapter {REAL_SCAN} is skipped: no folder {scans} with a head CT")
+        numbers = " and ".join(REAL_SCAN)
+        print(f"chapters {numbers} are skipped: no folder {scans} with a head CT")
     chapters = [*MAKING, *JUDGING, *(LONGER if options.all else ())]
     status = 0
-    for number in chapters + [REAL_SCAN] * scans.is_dir():
+    for number in chapters + list(REAL_SCAN) * scans.is_dir():
         options.notebook = number
         options.parameters = WHOLE if options.all and number in GRIDS else []
         if options.data and number == MAKING[0]:

@@ -21,10 +21,11 @@ def align(options: argparse.Namespace) -> None:
 
 
 def complete(options: argparse.Namespace) -> None:
-    """Fill in what a skull lacks, by the network of a run's chapter 9.
+    """Fill in what a skull lacks on one side, by the network of a run's chapter 9.
 
     Writes completed.ply (points), implant.ply (a closed mesh) and implant.json; all in
-    the canonical pose, into which the skull is brought first.  No medical device.
+    the canonical pose, into which the skull is brought first, as by skfm prepare.  No
+    medical device.
     """
     from skfm_lib.tasks import patient
 
@@ -48,7 +49,7 @@ def add_tool_commands(commands: argparse._SubParsersAction, add: Add) -> None:
         nargs=3,
         type=float,
         metavar=("X", "Y", "Z"),
-        help="a place in the defect, RAS mm of the scan: nothing else is filled",
+        help="a place in the defect, RAS mm of the scan, on whatever side the bone is",
     )
 
 

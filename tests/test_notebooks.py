@@ -227,6 +227,23 @@ def test_the_tasks_compare_their_training_sets(study, number):
     assert main(words) == 0
 
 
+@pytest.mark.skipif(not CT.is_file(), reason=f"needs the head CT {CT.name}")
+def test_the_tools_are_put_to_a_real_scan(study):
+    for number in ("08", "09"):
+        words = ["--preset", "tiny", "-p", "steps", "2"]
+        assert main(["run", number, *words]) == 0
+    given = ["-p", "scans", str(CT.parent), "-p", "trials", "1"]
+    assert main(["run", "15", "--preset", "tiny", *given]) == 0
+    notebook = record(study, "15")
+    assert "error" not in {output.output_type for output in outputs(notebook)}
+    assert len(pictures(notebook)) == 2
+    results = study.finished("15_patient").results
+    assert results["apart"] > 0 and results["trial"]["all"]["found"].endswith("of 5")
+    text = json.dumps(notebook)
+    assert "phantom skulls" in text and "no medical device" in text
+    assert "CQ500" not in text and str(CT.parent) not in text
+
+
 def test_few_steps_are_trained_and_swept(study):
     given = {"evaluations": "[1, 2, 8]", "count": "12", "shift": "2.0"}
     words = [word for name, value in given.items() for word in ("-p", name, value)]

@@ -12,15 +12,17 @@ import trimesh
 
 from skfm_lib import presets
 from skfm_lib.data.bone import bone_voxels
-from skfm_lib.data.extract import SCAN, TRANSFORM, read_surface
+from skfm_lib.data.extract import DOUBT, SCAN, TRANSFORM, read_surface
 from skfm_lib.data.files import replacing
 from skfm_lib.data.guard import Guard
+from skfm_lib.data.place import place
 from skfm_lib.data.register import apply
 from skfm_lib.data.scans import write_mesh, write_volume
 from skfm_lib.data.sources import find_sources
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.device import pick_device
 from skfm_lib.errors import SkfmError
+from skfm_lib.models import PointAttN
 from skfm_lib.study import Stage, Study, open_study, project_root, read_json
 from skfm_lib.tasks.alignment import load_aligner
 from skfm_lib.tasks.completion import load_completer
@@ -137,34 +139,43 @@ def complete_scan(
 ) -> str:
     """Write what a scan's skull lacks; what was found, in words.
 
-    aligned  the skull is in its canonical pose; else the run's aligner brings it there
+    aligned  the skull is in its canonical pose; else it is laid upon the reference, as
+             `skfm prepare` does (`data.place`), which errs less than the aligner
     near     a place in the defect, in the scan's own RAS mm (see `complete_skull`)
     out      gets ``completed.ply`` (points), ``implant.ply`` (a closed surface, where
              anything is missing) in the canonical pose, and ``implant.json``, the
              record that `skfm export --like` takes the implant back by
 
-    SkfmError where a network that is needed is not trained.
+    SkfmError where the run's completer is not trained, and for a skull that does not
+    fit upon the reference.
     """
     stage, cell = _trained(study, COMPLETION)
-    matrix = np.eye(4)
+    matrix, doubt = np.eye(4), {}
     if not aligned:
-        matrix = _aligned(study, _trained(study, ALIGNMENT)[1], scan)[0].matrix
-    settings, device = study.settings.completer, pick_device()
-    settings = settings.but(**cell.settings["completer"])
-    model = load_completer(cell, settings, device)
+        placed = place(scan.mesh)
+        matrix, doubt = placed.matrix, {DOUBT: round(placed.doubt, 2)}
+    model, device = tool_completer(study), pick_device()
     mesh = scan.mesh.transform(matrix, inplace=False)
-    place = None if near is None else apply(matrix, np.array([near], float))[0]
-    found = complete_skull(model, mesh, device, place)
+    spot = None if near is None else apply(matrix, np.array([near], float))[0]
+    found = complete_skull(model, mesh, device, spot)
     about = {
         "points that are missing": int(found.missing.sum()),
         "points of the next largest place": found.rival,
         "points in all": len(found.cloud),
+        **doubt,
         "Chamfer distance in test defects, mm": stage.results[TEST],
-        **_about(study, cell, settings.steps),
+        **_about(study, cell, model.settings.steps),
     }
     _record(out / "implant.json", scan, matrix, about)
     told = _write(found, out, stage.results[TEST]["mean"])
     return f"{told}\n{about['trained on']}\n{WARNING}"
+
+
+def tool_completer(study: Study) -> PointAttN:
+    """The completer that `skfm complete` uses, of a run's chapter 9."""
+    _, cell = _trained(study, COMPLETION)
+    settings = study.settings.completer.but(**cell.settings["completer"])
+    return load_completer(cell, settings, pick_device())
 
 
 def _write(found: Completion, out: Path, error: float) -> str:

@@ -13,6 +13,7 @@ from skfm_lib.data.voxels import Grid
 from skfm_lib.metrics import Interval
 from skfm_lib.tasks.defects import Cuboid
 from skfm_lib.tasks.downstream.judging import Claim
+from skfm_lib.tasks.implant_trial import cut_mesh
 from skfm_lib.view.meshes import IVORY, VIEWS, scene, skull_surface
 from skfm_lib.view.slices import panels
 
@@ -57,11 +58,27 @@ def filling_rows(
     figure, axes = panels(["defect", "completed", "true"], list(skulls), 1.9, 2.0)
     for column, volume in enumerate(skulls.values()):
         cuboid = cuboids[column]
-        left, lost = _cut(skull_surface(volume, grid), cuboid)
+        left, lost = cut_mesh(skull_surface(volume, grid), cuboid)
         points = pv.PolyData(fillings[column].astype(np.float32))
         rows = ([], [(points, FILLED)], [(lost, PLACE)])
         for axis, more in zip(axes[:, column], rows):
             _show(axis, [(left, IVORY), *more], grid, _facing(cuboid, grid))
+    return figure
+
+
+def surface_rows(
+    rows: Mapping[str, Sequence[tuple[pv.PolyData, str]]],
+    grid: Grid,
+    views: Mapping[str, View],
+) -> Figure:
+    """Surfaces in their colours, one row a scene, one column a view.
+
+    grid  whose middle is looked at, and whose height fills the picture
+    """
+    figure, axes = panels(list(rows), list(views), 2.4, 2.4)
+    for line, parts in zip(axes, rows.values()):
+        for axis, view in zip(line, views.values()):
+            _show(axis, parts, grid, view)
     return figure
 
 
@@ -93,16 +110,6 @@ def _show(
 ) -> None:
     axis.spines[:].set_visible(False)
     axis.imshow(scene(parts, grid, view))
-
-
-def _cut(mesh: pv.PolyData, cuboid: Cuboid) -> tuple[pv.PolyData, pv.PolyData]:
-    """The triangles outside a cuboid, and those that reach into it."""
-    faces = mesh.regular_faces
-    inside = cuboid.holds(np.asarray(mesh.points, float))[faces].any(axis=1)
-    return tuple(
-        pv.PolyData.from_regular_faces(mesh.points, faces[part])
-        for part in (~inside, inside)
-    )
 
 
 def _facing(cuboid: Cuboid, grid: Grid) -> View:
