@@ -211,7 +211,7 @@ def test_the_tasks_compare_their_training_sets(study, number):
     assert "error" not in {output.output_type for output in outputs(notebook)}
     found = pictures(notebook)
     assert len(found) == 3 and all(len(picture) > 3000 for picture in found)
-    cells = list(study.folder.glob(f"{number}_cells/*/done.json"))
+    cells = list(study.folder.glob(f"{number}_cells/100-*/done.json"))
     assert len(cells) == 4
     skulls = {read_json(cell)["results"]["skulls"] for cell in cells}
     assert min(skulls) == 40 < max(skulls) <= 50  # without generated fragments

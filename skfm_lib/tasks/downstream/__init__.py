@@ -1,5 +1,6 @@
 """What synthetic skulls are worth in use: both tasks on real and mixed sets (§4.3)."""
 
+from skfm_lib.tasks.downstream.baseline import closest_points
 from skfm_lib.tasks.downstream.grid import ALIGNMENT, COMPLETION, Experiments
 from skfm_lib.tasks.downstream.judging import CLAIMS, Claim, answers, contrast
 from skfm_lib.tasks.downstream.material import Material, composition, gather, stages_of
@@ -31,6 +32,7 @@ __all__ = [
     "against",
     "answers",
     "by_quality",
+    "closest_points",
     "columns_by_quality",
     "comparison",
     "composition",

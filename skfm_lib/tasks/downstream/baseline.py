@@ -1,0 +1,26 @@
+"""What the aligner must beat, computed once for a study's test and its poses."""
+
+from skfm_lib import presets
+from skfm_lib.study import Study
+from skfm_lib.tasks.alignment import icp_errors
+from skfm_lib.tasks.downstream.grid import ALIGNMENT
+from skfm_lib.tasks.downstream.material import Material
+from skfm_lib.tasks.icp import reference_skull
+
+
+def closest_points(
+    study: Study, material: Material, settings: presets.Aligner
+) -> dict[str, float]:
+    """Test skull → its distance after iterative closest points, mm (`icp_errors`).
+
+    settings  of which points and the range of poses count
+    """
+    chosen = {
+        name: getattr(settings, name) for name in ("points", "degrees", "millimetres")
+    }
+    chosen["seed"] = study.seed
+    cell = study.cell(ALIGNMENT.folder, "closest-points", chosen, ("01_preprocess",))
+    if not cell.done:
+        errors = icp_errors(material.test, reference_skull(), settings, study.seed)
+        cell.finish(errors=dict(zip(material.test.names, errors.tolist())))
+    return cell.results["errors"]
