@@ -4,7 +4,9 @@ Paper §4.3 and E.1: skulls that lie in one pose are moved at random, and the ne
 is to bring every point back to its place.
 """
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -159,11 +161,16 @@ def icp_errors(
     One mean distance for each skull, in the order of `alignment_errors`.
     """
     still, moved, _, _ = posed(clouds, settings, seed)
-    back = []
-    for cloud in track(moved.double().numpy(), "ICP"):
-        matrix, _ = icp(cloud[:ICP_POINTS], reference)
-        back.append(torch.from_numpy(apply(matrix, cloud)))
-    return _distances(torch.stack(back), still)
+    places = moved.double().numpy()
+
+    def fitted(item: int) -> np.ndarray:
+        matrix, _ = icp(places[item, :ICP_POINTS], reference)
+        return apply(matrix, places[item])
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # searching holds no lock
+        fits = [pool.submit(fitted, item) for item in range(len(places))]
+        back = [fit.result() for fit in track(fits, "ICP")]
+    return _distances(torch.from_numpy(np.stack(back)), still)
 
 
 def _distances(clouds: Tensor, still: Tensor) -> np.ndarray:
