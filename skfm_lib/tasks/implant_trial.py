@@ -17,7 +17,8 @@ from skfm_lib.tasks.defects import Cuboid
 from skfm_lib.tasks.downstream.material import Material
 from skfm_lib.tasks.implants import AROUND, complete_skull
 
-COLUMNS = ["name", "quality", "found", "volume", "distance"]
+COUNTED = ["found", "clear", "alarm"]
+COLUMNS = ["name", "quality", *COUNTED, "volume", "distance"]
 
 
 def implant_trial(
@@ -27,6 +28,8 @@ def implant_trial(
 
     items     which of the material's test skulls
     found     most of the points that are said to be missing lie in the defect
+    clear     and the tool says that they clearly are missing (`Completion.clear`)
+    alarm     it says so of the same skull without a defect, too
     volume    of the implant, as a share of the bone that was cut out
     distance  mean distance of the implant's surface from that bone's, mm
 
@@ -41,7 +44,8 @@ def implant_trial(
         missing = made.cloud[made.missing]
         found = len(missing) > 0 and cuboid.holds(missing, MARGIN).mean() > 0.5
         row = {"name": clouds.names[item], "quality": clouds.qualities[item]}
-        rows.append({**row, "found": bool(found)})
+        row |= {"found": bool(found), "clear": bool(found and made.clear)}
+        rows.append(row | {"alarm": bool(complete_skull(model, bone, device).clear)})
         if found and made.implant is not None:
             lost = _lost(skulls, item, cuboid)
             rows[-1]["volume"] = made.implant.volume / lost.volume
@@ -55,7 +59,7 @@ def summary(tried: pd.DataFrame) -> dict[str, dict[str, str]]:
     groups = {f"QS {q}": rows for q, rows in tried.groupby("quality")}
     return {
         name: {
-            "found": f"{rows['found'].sum()} of {len(rows)}",
+            **{column: f"{rows[column].sum()} of {len(rows)}" for column in COUNTED},
             "volume, median": f"{rows['volume'].median():.2f}",
             "distance, median": f"{rows['distance'].median():.1f}",
         }

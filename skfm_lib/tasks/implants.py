@@ -18,6 +18,7 @@ from skfm_lib.tasks.defects import SIDES
 
 CLOUD = 1 << 16  # points of the whole skull, of several tries together
 LINK = 6.0  # mm between points of one place: about as thick as a vault
+CLEAR = 3.0  # times a rival's points: no whole phantom of 15 had a place of so many
 FEWEST = 32  # points of a place, below which nothing is said to be missing
 NEAR = np.sqrt(3) * SIDES[1] / 2  # mm, from the largest cuboid's centre to a corner
 STEP, BLUR = 1.0, 3.0  # mm: an implant's voxels; the spread of a point in them
@@ -32,8 +33,7 @@ class Completion:
 
     cloud    points (n, 3) of the whole skull, mm
     missing  which of them stand for the part that it lacks
-    rival    points of the next largest place that was thought of; where they are
-             nearly as many, the place is uncertain
+    rival    points of the next largest place that was thought of
     implant  closed surface of the missing part, or None where nothing is missing
     """
 
@@ -41,6 +41,11 @@ class Completion:
     missing: np.ndarray
     rival: int
     implant: pv.PolyData | None
+
+    @property
+    def clear(self) -> bool:
+        """Whether so many points are missing as in a skull that is whole never are."""
+        return self.missing.sum() >= max(1.0, CLEAR * self.rival)
 
 
 def complete_skull(

@@ -161,6 +161,7 @@ def complete_scan(
     about = {
         "points that are missing": int(found.missing.sum()),
         "points of the next largest place": found.rival,
+        "clearly missing": bool(found.clear),
         "points in all": len(found.cloud),
         **doubt,
         "Chamfer distance in test defects, mm": stage.results[TEST],
@@ -187,10 +188,11 @@ def _write(found: Completion, out: Path, error: float) -> str:
         return "Nothing is missing: no implant is written."
     write_mesh(out / "implant.ply", found.implant)
     x, y, z = found.cloud[found.missing].mean(axis=0)
+    sure = "clearly more" if found.clear else "UNCERTAIN, whole skulls differ as much"
     return (
         f"{found.missing.sum()} of {len(found.cloud)} points are missing, around "
         f"({x:.0f}, {y:.0f}, {z:.0f}) mm; at the next largest place "
-        f"{found.rival or 'none'}.  The implant has "
+        f"{found.rival or 'none'} ({sure}).\nThe implant has "
         f"{found.implant.volume / 1000:.1f} ml.  In test defects the fillings are "
         f"{error:.1f} mm from the bone (Chamfer distance)."
     )

@@ -14,6 +14,7 @@ from skfm_lib.presets import preset
 from skfm_lib.tasks import implants
 from skfm_lib.tasks.defects import Cuboid
 from skfm_lib.tasks.implant_trial import (
+    COLUMNS,
     beside_other_side,
     cut_mesh,
     implant_trial,
@@ -41,7 +42,8 @@ def test_a_completer_that_knows_the_skull_finds_its_defect(
         lambda clouds, *_: (None, None, [middle] * len(clouds)),
     )
     (row,) = implant_trial(MODEL, material, [4], seed=0).to_dict("records")
-    assert row["name"] == phantoms.skulls[4].name and row["found"]
+    assert row["name"] == phantoms.skulls[4].name
+    assert row["found"] and not row["alarm"]
     assert row["volume"] == pytest.approx(1, abs=0.4) and row["distance"] < 4
 
 
@@ -52,11 +54,17 @@ def test_a_completer_that_adds_nothing_finds_nothing(material, monkeypatch):
 
 
 def test_the_summary_counts_by_score_and_in_all():
-    rows = [(2, True, 1.2, 2.0), (2, True, 0.8, 4.0), (5, False, np.nan, np.nan)]
-    tried = pd.DataFrame(rows, columns=["quality", "found", "volume", "distance"])
+    rows = [
+        (2, True, True, False, 1.2, 2.0),
+        (2, True, False, True, 0.8, 4.0),
+        (5, False, False, False, np.nan, np.nan),
+    ]
+    tried = pd.DataFrame(rows, columns=COLUMNS[1:])
     told = summary(tried)
     assert told["QS 2"] == {
         "found": "2 of 2",
+        "clear": "1 of 2",
+        "alarm": "1 of 2",
         "volume, median": "1.00",
         "distance, median": "3.0",
     }

@@ -64,7 +64,7 @@ def test_what_lacks_bone_is_found_and_filled_as_thick_as_the_bone(knowing):
     cut = without(("x", 50, True))
     found = complete_skull(MODEL, cut, CPU)
     missing, whole = found.cloud[found.missing], found.cloud
-    assert (missing[:, 0] > 50).all() and found.rival == 0
+    assert (missing[:, 0] > 50).all() and found.rival == 0 and found.clear
     assert len(missing) > 0.9 * (whole[:, 0] > 57).sum()
     assert solid(found.implant).is_watertight
     cap = np.pi * ((75**3 - 70**3) * 2 / 3 - 50 * (75**2 - 70**2))  # mm³
@@ -116,7 +116,7 @@ def test_without_bone_around_there_is_no_implant():
 
 def test_nothing_is_missing_where_the_cloud_lies_on_the_skull(knowing):
     found = complete_skull(MODEL, skull(), CPU)
-    assert not found.missing.any() and found.implant is None
+    assert not found.missing.any() and found.implant is None and not found.clear
     assert found.cloud.shape == (COUNT, 3)
 
 
@@ -134,7 +134,8 @@ def test_of_two_places_the_larger_is_taken_or_the_one_that_is_named(knowing):
     cut = upper.append_polydata(lower).triangulate()
     far = complete_skull(MODEL, cut, CPU)
     assert (far.cloud[far.missing][:, 0] > 45).all()
-    assert 0 < far.rival < far.missing.sum()
+    assert 0 < far.rival < far.missing.sum() < implants.CLEAR * far.rival
+    assert not far.clear
     near = complete_skull(MODEL, cut, CPU, np.array([-75.0, 0, -10.0]))
     assert (near.cloud[near.missing][:, 0] < -50).all()
     assert near.implant.bounds[1] < 0 < far.implant.bounds[0]
