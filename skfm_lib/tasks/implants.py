@@ -125,7 +125,8 @@ def implant(
         return None
     largest = 1 + np.bincount(pieces.ravel())[1:].argmax()
     smooth = ndimage.gaussian_filter((pieces == largest).astype(np.float32), 1.0)
-    return surface(np.where(bone, 0.0, smooth), grid, 0.5)
+    smooth[bone] = 0
+    return surface(smooth, grid, 0.5) if smooth.max() > 0.5 else None
 
 
 def _away(counts: np.ndarray) -> np.ndarray:

@@ -114,6 +114,11 @@ def test_without_bone_around_there_is_no_implant():
     assert implant(cloud, cloud[cloud[:, 0] > 56], AWAY) is None
 
 
+def test_too_little_for_a_surface_is_no_implant():
+    cloud, bone = shell(), without(("x", 74.9, True))
+    assert implant(cloud, cloud[cloud[:, 0] > 74.95], bone) is None
+
+
 def test_nothing_is_missing_where_the_cloud_lies_on_the_skull(knowing):
     found = complete_skull(MODEL, skull(), CPU)
     assert not found.missing.any() and found.implant is None and not found.clear
