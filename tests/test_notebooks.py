@@ -224,7 +224,8 @@ def test_the_tasks_compare_their_training_sets(study, number):
     scan = next((study.folder / "01_preprocess" / "skulls" / "volumes").glob("*qs5*"))
     command = {"08": "align", "09": "complete"}[number]
     words = [command, str(scan), "--out", f"tried-{number}", "--run", study.name]
-    assert main(words) == 0
+    # At 8 mm a voxel, a skull does not fit upon the reference.
+    assert main(words + ["--aligned"] * (number == "09")) == 0
 
 
 @pytest.mark.skipif(not CT.is_file(), reason=f"needs the head CT {CT.name}")
