@@ -175,6 +175,7 @@ def test_benchmarks_at_a_small_size(project):
     measured = study.finished("12_benchmarks").results
     assert set(measured["vqvae_step"]) == set(measured["unet_step"]) == {"skfm"}
     assert measured["nearest"]["skfm"]["wrong codes"] == "0 of 176"
+    assert set(measured["aligner_step"]) == set(measured["completer_step"]) == {"skfm"}
     for row in measured["paper_size"].values():
         median, low, high = row["× floor"]
         assert 0 < low <= median <= high and row["TFLOP"] > 0

@@ -24,8 +24,9 @@ TABLE_VECTORS = 20_000  # the whole table of distances and its copies: 5 GiB
 CHECKED = 10_000  # of the vectors, compared with brute force
 EVALUATIONS = 16
 MEASURED = (
-    *("models/*.py", "samplers/*.py", "device.py", "training.py", "generation.py"),
-    *(f"benchmarks/{name}.py" for name in ("process", "ours", "peers")),
+    *("models/*.py", "points/*.py", "samplers/*.py"),
+    *("device.py", "training.py", "generation.py"),
+    *(f"benchmarks/{n}.py" for n in ("process", "ours", "peers", "clouds", "plain")),
 )
 
 

@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skfm_lib.benchmarks import plain
-from skfm_lib.benchmarks.measuring import Case
+from skfm_lib.benchmarks.cases import OURS
 from skfm_lib.benchmarks.ours import NOWHERE, PAPER, QUALITY
 from skfm_lib.benchmarks.peers import bare_training
+from skfm_lib.benchmarks.process import Case
 from skfm_lib.device import pick_device
 from skfm_lib.models import Aligner, PointAttN
 from skfm_lib.models.places import SCALE
@@ -23,19 +24,19 @@ from skfm_lib.seeds import generator
 from skfm_lib.tasks.completion import thinned
 from skfm_lib.training import Trainer
 
-OURS, PLAIN = "this library", "plain PyTorch, float32"
+PLAIN = "plain PyTorch, float32"
 
 
-def aligner_steps(batch: int = PAPER.aligner.batch) -> list[Case]:
-    """One training step of the aligner: loss, gradients, Adam."""
+def aligner_steps(size: float = 1.0, with_plain: bool = True) -> list[Case]:
+    """A training step of the aligner: loss, gradients, Adam; batch 12 at size 1."""
     setups = {OURS: aligner_step, PLAIN: plain_aligner_step}
-    return [Case(name, partial(setup, batch)) for name, setup in setups.items()]
+    return _cases(setups, PAPER.aligner.batch, size, with_plain)
 
 
-def completer_steps(batch: int = PAPER.completer.batch) -> list[Case]:
-    """One training step of PointAttN, with the thinning of its targets."""
+def completer_steps(size: float = 1.0, with_plain: bool = True) -> list[Case]:
+    """A training step of PointAttN, its targets thinned; batch 4 at size 1."""
     setups = {OURS: completer_step, PLAIN: plain_completer_step}
-    return [Case(name, partial(setup, batch)) for name, setup in setups.items()]
+    return _cases(setups, PAPER.completer.batch, size, with_plain)
 
 
 def aligner_step(batch: int) -> Callable[[], None]:
@@ -108,3 +109,11 @@ def clouds(batch: int, count: int) -> Tensor:
     jitter = torch.rand(batch, count, 3, generator=random) - 0.5
     index = (bone[chosen] + jitter).flatten(0, 1).double().numpy()
     return torch.from_numpy(grid.to_mm(index)).float().view(batch, count, 3)
+
+
+def _cases(
+    setups: dict[str, Callable], batch: int, size: float, with_plain: bool
+) -> list[Case]:
+    """At a share of the batch, two at least: batch norm can't do with one."""
+    names, share = list(setups)[: 1 + with_plain], max(2, round(size * batch))
+    return [Case(name, partial(setups[name], share)) for name in names]
