@@ -35,7 +35,7 @@ def give_mlp(ours, theirs):
     first = [m.weight for m in (ours.places, ours.lift) if m is not None]
     with torch.no_grad():
         theirs[0].weight.copy_(torch.cat(first, 1)[..., None, None])
-    for a, b in zip(ours.layers, theirs[1:], strict=True):
+    for a, b in zip(ours.layers, theirs[1:-1], strict=True):  # but the last ReLU
         if isinstance(a, nn.Linear):
             give(a, b, bias=False)
         elif isinstance(a, nn.BatchNorm1d):

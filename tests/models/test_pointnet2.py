@@ -1,5 +1,7 @@
 """The PointNet++ encoder against its definition, ball by ball."""
 
+import math
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -9,6 +11,7 @@ from skfm_lib.models.pointnet2 import (
     Neighbourhoods,
     PointNet2,
     SetAbstraction,
+    largest,
     neighbourhoods,
 )
 from skfm_lib.points import ball_query, farthest_points, random_poses, take
@@ -37,6 +40,17 @@ def test_paper_sizes_are_the_published_ones():
     assert weights(network.skip) == 320 * 1024 + 1024
     assert (network.near.width, network.far.width, network.width) == (320, 640, 1024)
     assert PointNet2(PAPER.but(skip="concat")).width == 1344
+
+
+@pytest.mark.parametrize("shape", [(3, 7, 5), (2, 4, 9, 6), (2, 4, 1, 3)])
+def test_the_largest_of_each_ball(shape):
+    # All numbers differ, so that the gradient has one place to go to.
+    x = torch.randperm(math.prod(shape)).float().view(shape).requires_grad_()
+    found, weight = largest(x), torch.rand(*shape[:-2], shape[-1])
+    assert torch.equal(found, x.max(-2).values)
+    (gradient,) = torch.autograd.grad((weight * found).sum(), x)
+    (expected,) = torch.autograd.grad((weight * x.max(-2).values).sum(), x)
+    assert torch.equal(gradient, expected)
 
 
 def test_set_abstraction_is_its_definition():
