@@ -14,46 +14,90 @@ from skfm_lib.study import open_study
 
 Add = Callable[..., argparse.ArgumentParser]
 
-MAKING = ("01", "02", "03", "04", "05")  # each needs the one before
-JUDGING = ("06", "07", "08", "09")
-LONGER = ("14", "10", "13", "12")
+Group = tuple[str, ...]  # chapters that do without each other
+
+MAKING: list[Group] = [("01",), ("02",), ("03", "04"), ("05",)]  # each needs the former
+JUDGING: list[Group] = [("06", "07"), ("08", "09")]
+LONGER: list[Group] = [("14",), ("10",), ("13",), ("12",)]
 GRIDS = ("08", "09")  # of experiments, of which the core study runs one each
 WHOLE = [("sets", "all"), ("seeds", "[0, 1, 2]")]
-REAL_SCAN = ("11", "15")
+REAL_SCAN: list[Group] = [("11",), ("15",)]
 
 
 def study(options: argparse.Namespace) -> int:
     """Run the core notebooks in order; finished stages are kept.
 
-    Chapters that judge do without each other: where one cannot be made of this
-    data, the others are, and the status is 1.
+    On a CPU with several cores, chapters that do without each other run side by side.
+    Those that judge are made even if another cannot be made of this data; then the
+    status is 1.
     """
     from skfm_lib.book import show_run
     from skfm_lib.material import real_scans
 
     made = open_study(options.run, options.preset, options.seed)
-    scans = real_scans()
+    making = {number for group in MAKING for number in group}
+    scans, status = real_scans(), 0
     if not scans.is_dir():
-        numbers = " and ".join(REAL_SCAN)
+        numbers = " and ".join(number for (number,) in REAL_SCAN)
         print(f"chapters {numbers} are skipped: no folder {scans} with a head CT")
-    chapters = [*MAKING, *JUDGING, *(LONGER if options.all else ())]
-    status = 0
-    for number in chapters + list(REAL_SCAN) * scans.is_dir():
-        options.notebook = number
-        options.parameters = WHOLE if options.all and number in GRIDS else []
-        if options.data and number == MAKING[0]:
-            options.parameters = [("data", str(options.data.resolve()))]
-        try:
-            run(options)
-        except Interrupted:
-            raise
-        except SkfmError as error:
-            if number in MAKING:
-                raise
+    for group in _groups(options.all, scans.is_dir()):
+        given = {number: _given(options, number) for number in group}
+        for error in _run_group(options, given).values():
+            if isinstance(error, Interrupted) or making.intersection(group):
+                raise error
             print(f"skfm: {error}", file=sys.stderr)
             status = 1
         show_run(made.name)
     return status
+
+
+def _groups(whole: bool, real: bool) -> list[Group]:
+    """The chapters of a study, in order; groups of one where cores are lacking."""
+    from skfm_lib.side_by_side import cores_for
+
+    groups = [
+        *MAKING,
+        *JUDGING,
+        *(LONGER if whole else []),
+        *(REAL_SCAN if real else []),
+    ]
+    apart = [g for g in groups if not cores_for(len(g))]
+    apart += [GRIDS] if whole else []  # the first draws the skulls of both
+    return [part for g in groups for part in ([(n,) for n in g] if g in apart else [g])]
+
+
+def _given(options: argparse.Namespace, number: str) -> list[tuple[str, str]]:
+    """The parameters of a chapter in a study."""
+    if options.data and number == "01":
+        return [("data", str(options.data.resolve()))]
+    return WHOLE if options.all and number in GRIDS else []
+
+
+def _run_group(
+    options: argparse.Namespace, given: dict[str, list[tuple[str, str]]]
+) -> dict[str, SkfmError]:
+    """Run chapters with the parameters `given`; chapter → what went wrong."""
+    from skfm_lib.notebooks import find_notebook
+    from skfm_lib.side_by_side import side_by_side
+
+    if len(given) > 1:
+        words = {n: _words(options, n, parameters) for n, parameters in given.items()}
+        return side_by_side({find_notebook(n).stem: w for n, w in words.items()})
+    ((options.notebook, options.parameters),) = given.items()
+    try:
+        run(options)
+    except SkfmError as error:
+        return {options.notebook: error}
+    return {}
+
+
+def _words(
+    options: argparse.Namespace, number: str, given: list[tuple[str, str]]
+) -> list[str]:
+    """A chapter as words of the command line."""
+    words = ["run", number, "--preset", options.preset, "--seed", str(options.seed)]
+    words += ["--run", options.run] if options.run else []
+    return words + [word for name, value in given for word in ("-p", name, value)]
 
 
 def run(options: argparse.Namespace) -> None:

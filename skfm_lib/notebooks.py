@@ -62,11 +62,13 @@ def run_notebook(source: Path, target: Path, parameters: Mapping[str, object]) -
 
 @contextlib.contextmanager
 def _live_line(label: str) -> Iterator[None]:
-    """Show the progress line of the kernel, if a terminal is watching."""
+    """Show the progress line of the kernel, unless another process will."""
+    if "SKFM_PROGRESS" in os.environ:
+        yield
+        return
     stop = threading.Event()
     with tempfile.TemporaryDirectory() as folder:
         line = Path(folder) / "progress"
-        former = os.environ.get("SKFM_PROGRESS")
         os.environ["SKFM_PROGRESS"] = str(line)
         watcher = threading.Thread(target=_watch, args=(label, line, stop))
         watcher.start()
@@ -75,10 +77,7 @@ def _live_line(label: str) -> Iterator[None]:
         finally:
             stop.set()
             watcher.join()
-            if former is None:
-                del os.environ["SKFM_PROGRESS"]
-            else:
-                os.environ["SKFM_PROGRESS"] = former
+            del os.environ["SKFM_PROGRESS"]
 
 
 def _watch(label: str, line: Path, stop: threading.Event) -> None:

@@ -60,7 +60,7 @@ class Progress:
 
     def line(self, final: bool = False) -> str:
         """The line as text, such as ``VQ-VAE  120/800 · 34 s, 3 min 10 s left``."""
-        elapsed = time.monotonic() - self.started
+        elapsed = self.elapsed
         count = f"{self.done}/{self.total}" if self.total else f"{self.done}"
         left = ""
         if not final and self.total and self.done > self.first:
@@ -68,6 +68,11 @@ class Progress:
             left = f", {clock(rate * (self.total - self.done))} left"
         note = f" · {self.note}" if self.note else ""
         return f"{self.label}  {count} · {clock(elapsed)}{left}{note}"
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self.started
 
     def _show(self, final: bool = False) -> None:
         self.shown = time.monotonic()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from skfm_lib import cli_runs
+from skfm_lib import cli_runs, notebooks, side_by_side
 from skfm_lib.cli import main
 from skfm_lib.errors import Interrupted, SkfmError
 from skfm_lib.study import open_study
@@ -169,6 +169,7 @@ def chapters_run(monkeypatch, errors, given=None):
             raise errors[options.notebook]
 
     monkeypatch.setattr(cli_runs, "run", run)
+    monkeypatch.setattr(side_by_side, "cores_for", lambda count: count == 1)
     return tried
 
 
@@ -187,6 +188,32 @@ def test_a_whole_study_runs_the_whole_grids(project, monkeypatch):
     assert main(["study", "--preset", "tiny", "--all"]) == 0
     assert part["08"] == part["09"] == {} and set(part) < set(whole)
     assert whole["08"] == whole["09"] == {"sets": "all", "seeds": "[0, 1, 2]"}
+
+
+def test_chapters_without_need_of_each_other_share_the_cores(project, monkeypatch):
+    folder = project / "notebooks"
+    folder.mkdir(exist_ok=True)
+    pairs = []
+
+    def beside(commands):
+        pairs.append(commands)
+        return {}
+
+    for options, expected in ([], 3), (["--all"], 2):
+        tried = chapters_run(monkeypatch, {})
+        monkeypatch.setattr(side_by_side, "cores_for", lambda count: count <= 2)
+        monkeypatch.setattr(side_by_side, "side_by_side", beside)
+        monkeypatch.setattr(notebooks, "find_notebook", lambda n: Path(f"{n}.ipynb"))
+        assert main(["study", "--preset", "tiny", "--seed", "4", *options]) == 0
+        assert [list(pair) for pair in pairs] == [
+            ["03", "04"],
+            ["06", "07"],
+            ["08", "09"],
+        ][:expected]
+        # With --all, one of them draws the skulls that both are trained on.
+        assert not {number for pair in pairs for number in pair} & set(tried)
+        assert pairs[0]["04"] == "run 04 --preset tiny --seed 4".split()
+        pairs.clear()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from skfm_lib import distributed, launch, stages
+from skfm_lib import distributed, stages, workers
 from skfm_lib.autoencoding import assess, train_vqvae, vqvae_stage
 from skfm_lib.cli import main
 from skfm_lib.cli_runs import value as meaning
@@ -44,7 +44,7 @@ def project(tmp_path_factory, phantoms):
 def train(run, kind="NONE", step=0):
     """The status of `skfm train 02` on two devices that breaks off at a step."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(launch, "COMMAND", [sys.executable, SCRIPT, kind, str(step)])
+        patch.setattr(workers, "COMMAND", [sys.executable, SCRIPT, kind, str(step)])
         return main(["train", "02", *of(run), "--devices", "2", *WORDS])
 
 
