@@ -63,6 +63,15 @@ def test_loss_curves_end_at_the_running_mean():
     assert bold[-1] == pytest.approx(np.mean(values[-4:]))
 
 
+def test_loss_curves_of_stretches_span_all_steps():
+    figure = curves.loss_curves({"net": {"loss": [4.0, 2.0, 1.0]}}, "loss", 600)
+    faint, bold = figure.axes[0].lines
+    assert list(faint.get_xdata()) == list(bold.get_xdata()) == [200, 400, 600]
+    figure.canvas.draw()
+    labels = [t.get_text() for t in figure.axes[0].get_yticklabels(which="both")]
+    assert "1" in labels and not any("10^" in label for label in labels)
+
+
 def test_sweep_curves_shade_the_noise_and_hold_every_point():
     points = [(1, Interval(9, 8, 10)), (300, Interval(-0.1, -0.3, 0.1))]
     lines = {"a": points, "b": points[1:]}

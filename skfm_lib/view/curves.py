@@ -14,17 +14,23 @@ MARKERS = "osD^v"
 Panels = dict[str, tuple[Interval, dict[str, list[tuple[float, Interval]]]]]
 
 
-def loss_curves(histories: dict[str, dict[str, list[float]]], name: str) -> Figure:
-    """The quantity `name` of each history: every step faint, its running mean bold."""
+def loss_curves(
+    histories: dict[str, dict[str, list[float]]], name: str, steps: int | None = None
+) -> Figure:
+    """The quantity `name` of each history: every value faint, their running mean bold.
+
+    steps  of the training, if the history holds means over stretches of them
+    """
     figure, axis = plt.subplots(figsize=(6.4, 3.0), layout="constrained")
     for colour, (label, history) in zip(COLOURS, histories.items()):
         values = np.asarray(history[name])
         window = max(1, len(values) // 50)
         mean = np.convolve(values, np.ones(window) / window, "valid")
-        axis.plot(values, color=colour, alpha=0.2, linewidth=0.7)
-        steps = np.arange(len(mean)) + window - 1
-        axis.plot(steps, mean, color=colour, linewidth=1.8, label=label)
+        step = (1 + np.arange(len(values))) * (steps or len(values)) / len(values)
+        axis.plot(step, values, color=colour, alpha=0.2, linewidth=0.7)
+        axis.plot(step[window - 1 :], mean, color=colour, linewidth=1.8, label=label)
     axis.set(xlabel="step", ylabel=name, yscale="log")
+    _plain(axis)
     axis.grid(alpha=0.25, which="both")
     axis.legend(frameon=False)
     return figure
@@ -63,8 +69,7 @@ def _scale(axis: Axes, band: Interval, values: list[float]) -> None:
     axis.xaxis.set_major_formatter("{x:g}")
     if min(values) > 0:
         axis.set_yscale("log")
-        axis.yaxis.set_major_formatter("{x:g}")
-        axis.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
+        _plain(axis)
         axis.set_ylim(min(values) / 1.5, max(values) * 1.5)
         return
     noise = max((band.high - band.low) / 2, 1e-9)
@@ -72,6 +77,12 @@ def _scale(axis: Axes, band: Interval, values: list[float]) -> None:
     axis.set_ylim(min(*values, band.low) - noise, max(*values, band.high) + noise)
     axis.set_yticks([y for y in axis.get_yticks() if y == 0 or abs(y) >= noise])
     axis.yaxis.set_major_formatter("{x:g}")
+
+
+def _plain(axis: Axes) -> None:
+    """Plain numbers on a logarithmic axis of quality."""
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
 
 
 def _line(

@@ -14,7 +14,7 @@ from skfm_lib.metrics import Interval
 from skfm_lib.tasks.defects import Cuboid
 from skfm_lib.tasks.downstream.judging import Claim
 from skfm_lib.tasks.implant_trial import cut_mesh
-from skfm_lib.view.meshes import IVORY, VIEWS, scene, skull_surface
+from skfm_lib.view.meshes import IVORY, VIEWS, middle_of, scene, skull_surface
 from skfm_lib.view.slices import panels
 
 FILLED, PLACE = "#c4622d", "#7fa6cc"  # what a network puts there, what belongs there
@@ -31,14 +31,19 @@ def pose_rows(
 ) -> Figure:
     """One pose a row, one skull a column: occupancies (D, H, W), motions (R, t).
 
-    The skull's true place is drawn, too, in blue; one may reach out of the picture.
+    The skull's true place is drawn, too, in blue.
     """
     figure, axes = panels(list(poses), list(skulls), 1.9, 2.0)
     meshes = [skull_surface(volume, grid) for volume in skulls.values()]
-    for line, motions in zip(axes, poses.values()):
-        for axis, mesh, motion in zip(line, meshes, motions):
-            moved = mesh.transform(_matrix(*motion), inplace=False)
-            _show(axis, [(mesh, PLACE), (moved, IVORY)], grid, VIEWS["oblique"])
+    moved = [
+        [m.transform(_matrix(*by), inplace=False) for m, by in zip(meshes, motions)]
+        for motions in poses.values()
+    ]
+    reach = _reach([mesh for line in moved for mesh in line], grid)
+    for line, row in zip(axes, moved):
+        for axis, mesh, there in zip(line, meshes, row):
+            parts = [(mesh, PLACE), (there, IVORY)]
+            _show(axis, parts, grid, VIEWS["oblique"], reach)
     return figure
 
 
@@ -73,12 +78,13 @@ def surface_rows(
 ) -> Figure:
     """Surfaces in their colours, one row a scene, one column a view.
 
-    grid  whose middle is looked at, and whose height fills the picture
+    grid  whose middle is looked at; pictures reach as far as it and the surfaces
     """
     figure, axes = panels(list(rows), list(views), 2.4, 2.4)
+    reach = _reach([mesh for parts in rows.values() for mesh, _ in parts], grid)
     for line, parts in zip(axes, rows.values()):
         for axis, view in zip(line, views.values()):
-            _show(axis, parts, grid, view)
+            _show(axis, parts, grid, view, reach)
     return figure
 
 
@@ -106,15 +112,25 @@ def claim_plot(answers: Sequence[tuple[Claim, Interval]]) -> Figure:
 
 
 def _show(
-    axis: Axes, parts: Sequence[tuple[pv.PolyData, str]], grid: Grid, view: View
+    axis: Axes,
+    parts: Sequence[tuple[pv.PolyData, str]],
+    grid: Grid,
+    view: View,
+    reach: float = 0.0,
 ) -> None:
     axis.spines[:].set_visible(False)
-    axis.imshow(scene(parts, grid, view))
+    axis.imshow(scene(parts, grid, view, reach=reach))
+
+
+def _reach(meshes: Sequence[pv.PolyData], grid: Grid) -> float:
+    """How far surfaces reach from the grid's middle along an axis, mm."""
+    boxes = np.array([mesh.bounds for mesh in meshes]).reshape(-1, 3, 2)
+    return float(np.abs(boxes - middle_of(grid)[:, None]).max())
 
 
 def _facing(cuboid: Cuboid, grid: Grid) -> View:
     """The view of a skull from the side on which its defect is."""
-    middle = grid.to_mm((np.array([grid.shape]) - 1) / 2)[0]
+    middle = middle_of(grid)
     x, y, z = (cuboid.centre - middle) / np.linalg.norm(cuboid.centre - middle)
     return (x, y, z), ((0, 0, 1) if abs(z) < STEEP else (0, 1, 0))
 

@@ -46,10 +46,12 @@ def scene(
     grid: Grid,
     view: tuple[Sequence[float], Sequence[float]],
     pixels: int = 420,
+    reach: float = 0.0,
 ) -> np.ndarray:
     """A rendering of surfaces and clouds of points, each in a colour of its own.
 
-    view  as in `VIEWS`; the direction has about the length 1
+    view   as in `VIEWS`; the direction has about the length 1
+    reach  mm that are seen to each side of the grid's middle, if more than its own
     """
     direction, up = view
     plotter = pv.Plotter(off_screen=True, window_size=(pixels, pixels), lighting=None)
@@ -59,16 +61,21 @@ def scene(
     for mesh, colour in parts:
         plotter.add_mesh(mesh, color=colour, **look, **dots)
     _light(plotter)
-    centre = grid.to_mm((np.array([grid.shape]) - 1) / 2)[0]
+    centre = middle_of(grid)
     plotter.camera.focal_point = centre
     plotter.camera.position = centre + 700 * np.array(direction, float)
     plotter.camera.up = up
     plotter.enable_parallel_projection()
-    plotter.camera.parallel_scale = 0.5 * grid.spacing * max(grid.shape)
+    plotter.camera.parallel_scale = max(reach, 0.5 * grid.spacing * max(grid.shape))
     plotter.reset_camera_clipping_range()
     image = plotter.screenshot(return_img=True)
     plotter.close()
     return image
+
+
+def middle_of(grid: Grid) -> np.ndarray:
+    """The place (3,) that is looked at, RAS mm."""
+    return grid.to_mm((np.array([grid.shape]) - 1) / 2)[0]
 
 
 def mesh_rows(
