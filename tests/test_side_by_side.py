@@ -65,6 +65,7 @@ def test_one_that_fails_stops_no_other(project, capsys):
 
 @pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
 def test_told_to_stop_it_leaves_none_behind(project, kind):
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
     commands = {"one": ["a", "never", "", "0"], "two": ["b", "never", "", "0"]}
 
     def stop():
@@ -75,8 +76,11 @@ def test_told_to_stop_it_leaves_none_behind(project, kind):
 
     threading.Thread(target=stop).start()
     error = Interrupted if kind == signal.SIGTERM else KeyboardInterrupt
-    with pytest.raises(error):
-        side_by_side.side_by_side(commands)
+    try:
+        with pytest.raises(error):
+            side_by_side.side_by_side(commands)
+    finally:
+        signal.signal(signal.SIGINT, former)  # ignored in a shell's background
     for name in "ab":
         process = int((project / name).read_text().split()[0])
         with pytest.raises(ProcessLookupError):

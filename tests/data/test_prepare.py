@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -258,7 +259,11 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
     words = ["prepare", str(scans), "--out", str(out), "--preset", "tiny"]
     command = [sys.executable, "-m", "skfm_lib", *words]
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-    running = subprocess.Popen(command, start_new_session=True, **pipes)
+    # In a shell's background SIGINT is ignored, and so it would be here.
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    running = subprocess.Popen(
+        command, start_new_session=True, preexec_fn=heard, **pipes
+    )
     deadline = time.monotonic() + 120
     while not list(out.glob("pictures/[!.]*.png")) and time.monotonic() < deadline:
         time.sleep(0.02)
