@@ -191,8 +191,6 @@ def test_a_whole_study_runs_the_whole_grids(project, monkeypatch):
 
 
 def test_chapters_without_need_of_each_other_share_the_cores(project, monkeypatch):
-    folder = project / "notebooks"
-    folder.mkdir(exist_ok=True)
     pairs = []
 
     def beside(commands):
@@ -205,11 +203,8 @@ def test_chapters_without_need_of_each_other_share_the_cores(project, monkeypatc
         monkeypatch.setattr(side_by_side, "side_by_side", beside)
         monkeypatch.setattr(notebooks, "find_notebook", lambda n: Path(f"{n}.ipynb"))
         assert main(["study", "--preset", "tiny", "--seed", "4", *options]) == 0
-        assert [list(pair) for pair in pairs] == [
-            ["03", "04"],
-            ["06", "07"],
-            ["08", "09"],
-        ][:expected]
+        wanted = [["03", "04"], ["06", "07"], ["08", "09"]][:expected]
+        assert [list(pair) for pair in pairs] == wanted
         # With --all, one of them draws the skulls that both are trained on.
         assert not {number for pair in pairs for number in pair} & set(tried)
         assert pairs[0]["04"] == "run 04 --preset tiny --seed 4".split()
