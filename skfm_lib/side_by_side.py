@@ -6,6 +6,7 @@ other (U-Net, preset quick, two cores).
 """
 
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -63,11 +64,12 @@ class _Lines(Progress):
     def line(self, final: bool = False) -> str:
         if final:
             return f"{self.label} · {clock(self.elapsed)}"
-        width = shutil.get_terminal_size().columns // len(self.files) - 3
+        share = shutil.get_terminal_size().columns // len(self.files) - 3
+        room = share if sys.stderr.isatty() else None  # a log has room for all
         lines = []
         for label, file in self.files.items():
             text = file.read_text(encoding="utf-8") if file.is_file() else "starting"
-            lines.append(f"{label} · {text}"[:width])
+            lines.append(f"{label} · {text}"[:room])
         return " │ ".join(lines)
 
 

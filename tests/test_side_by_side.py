@@ -91,6 +91,8 @@ def test_one_line_shows_all_within_the_terminal(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "70")
     files = {"03_train_otfm": tmp_path / "a", "04_train_ddpm": tmp_path / "b"}
     files["03_train_otfm"].write_text("OTFM  12/700 · 3 min 12 s · loss 0.25")
+    assert "loss 0.25 │" in side_by_side._Lines(files).line()  # a log holds all
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     line = side_by_side._Lines(files).line()
     first, second = line.split(" │ ")
     assert first.startswith("03_train_otfm · OTFM  12/700")
