@@ -160,3 +160,12 @@ def test_the_papers_gaps_stand_beside_the_verdicts():
     assert len(rows) == len(CLAIMS) and all(gap > 0 for gap in told)  # as it claims
     assert rows["25% OTFM helps 50% real"]["in the paper"] == "21.6"
     assert rows["and helps 50% real more"]["in the paper"] == "21.2"
+
+
+def test_a_claim_that_was_not_tried_is_listed_as_that():
+    found = table({"100% real": 6.0, "100% real + 25% OTFM": noisy(1, 5.0)})
+    rows = verdicts(answers(found, "mm"), 3, PAPER_ALIGNMENT)
+    assert [row["verdict"] for row in rows.values()].count("not tried") == 8
+    assert rows["25% OTFM helps 100% real"]["verdict"] != "not tried"
+    other = rows["OTFM is better than DDPM alone"]
+    assert other == {"better by, mm": "", "in the paper": "0.8", "verdict": "not tried"}

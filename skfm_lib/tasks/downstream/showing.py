@@ -119,15 +119,19 @@ def verdicts(
     """The paper's claims: how much better here, in the paper, and the verdict.
 
     told  what the paper says: set → "overall" or "QS 6" → mm (`paper_errors`)
+
+    A claim without an answer was not tried.
     """
+    tried = {claim.text: found for claim, found in answers}
     rows: Rows = {}
-    for claim, found in answers:
+    for claim in judging.CLAIMS:
         column = f"QS {claim.quality}" if claim.quality else "overall"
         paper_gap = sum(w * told[name][column] for name, w in claim.contrast.items())
+        found = tried.get(claim.text)
         rows[claim.text] = {
-            "better by, mm": str(found),
+            "better by, mm": str(found) if found else "",
             "in the paper": f"{paper_gap:.3g}",
-            "verdict": judging.verdict(found, seeds),
+            "verdict": judging.verdict(found, seeds) if found else "not tried",
         }
     return rows
 
