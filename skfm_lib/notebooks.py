@@ -1,6 +1,7 @@
 """Run the study's notebooks by papermill, and say how far they are."""
 
 import contextlib
+import logging
 import os
 import sys
 import tempfile
@@ -50,11 +51,16 @@ def run_notebook(source: Path, target: Path, parameters: Mapping[str, object]) -
                 dict(parameters),
                 cwd=str(project_root()),
                 progress_bar=False,
-                extra_arguments=["--log-level=ERROR"],  # of the kernel
+                # A kernel that is ended in its work says so by a trace of its sockets.
+                extra_arguments=["--log-level=CRITICAL"],
             )
         except papermill.PapermillExecutionError as error:
             kind = Interrupted if error.ename == Interrupted.__name__ else SkfmError
             raise kind(f"{source.stem}: {error.ename}: {error.evalue}") from error
+        except KeyboardInterrupt:
+            # The cell's task is left behind; its long trace would follow our one line.
+            logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+            raise
     seconds = time.monotonic() - started
     print(f"{source.stem} · {clock(seconds)} → {_relative(target)}", flush=True)
     return seconds

@@ -1,14 +1,22 @@
 """A warning ends the step under way, saves, and leaves nothing behind."""
 
+import asyncio
+import gc
+import logging
 import os
 import signal
+import subprocess
+import sys
 import threading
+import time
+from functools import partial
 
+import nbformat
 import pytest
 import torch
 from torch import nn
 
-from skfm_lib import cli
+from skfm_lib import cli, notebooks
 from skfm_lib.device import Device
 from skfm_lib.errors import Interrupted
 from skfm_lib.interruption import noting_warnings
@@ -103,3 +111,59 @@ def test_the_command_ends_with_status_75_and_one_line(project, capsys, monkeypat
     monkeypatch.setattr("skfm_lib.train.train", warned)
     assert cli.main(["train", "02"]) == 75
     assert capsys.readouterr().err == "skfm: VQ-VAE was told to stop; next: go on\n"
+
+
+def chapter(project, code):
+    """A notebook 99 of the project."""
+    given = "preset = None\nrun = None\nseed = None"
+    cells = [nbformat.v4.new_code_cell(text) for text in (given, code)]
+    cells[0].metadata["tags"] = ["parameters"]
+    made = nbformat.v4.new_notebook(cells=cells)
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    made.metadata["kernelspec"] = kernel
+    path = project / "notebooks" / "99_waiting.ipynb"
+    nbformat.write(made, path)
+    return path
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="other signals there")
+def test_ctrl_c_in_a_chapter_is_answered_by_one_line(project):
+    wait = "import pathlib, time\npathlib.Path('begun').touch()\ntime.sleep(90)"
+    chapter(project, wait)
+    words = [sys.executable, "-m", "skfm_lib", "run", "99", "--preset", "tiny"]
+    # In a shell's background SIGINT is ignored, and so it would be here.
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    running = subprocess.Popen(words, cwd=project, preexec_fn=heard, **pipes)
+    deadline = time.monotonic() + 120
+    while not (project / "begun").exists() and time.monotonic() < deadline:
+        assert running.poll() is None, running.stderr.read()
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    _, told = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert told.splitlines()[-1] == "skfm: interrupted; the same command goes on"
+    assert "Traceback" not in told and "retrieved" not in told
+
+
+def test_a_cell_that_is_left_behind_says_nothing(project, monkeypatch, caplog):
+    async def cell():
+        raise ValueError("a trace of hundreds of lines")
+
+    def stopped(*given, **more):
+        loop = asyncio.new_event_loop()
+        left.append(loop.create_task(cell()))
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+        raise KeyboardInterrupt
+
+    left, path = [], chapter(project, "")
+    monkeypatch.setattr("papermill.execute_notebook", stopped)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            notebooks.run_notebook(path, project / "out.ipynb", {})
+        left.clear()
+        gc.collect()
+    finally:
+        logging.getLogger("asyncio").setLevel(logging.NOTSET)
+    assert "retrieved" not in caplog.text
