@@ -1,6 +1,7 @@
 """The commands of `skfm` that run the study, whole or in part."""
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Callable
@@ -10,16 +11,16 @@ import yaml
 
 from skfm_lib.errors import Interrupted, SkfmError
 from skfm_lib.presets import NAMES
-from skfm_lib.study import open_study
+from skfm_lib.study import Study, open_study
 
 Add = Callable[..., argparse.ArgumentParser]
 
 Group = tuple[str, ...]  # chapters that do without each other
 
 MAKING: list[Group] = [("01",), ("02",), ("03", "04"), ("05",)]  # each needs the former
-JUDGING: list[Group] = [("06", "07"), ("08", "09")]
+GRIDS: Group = ("08", "09")  # of experiments, of which the core study runs one each
+JUDGING: list[Group] = [("06", "07"), GRIDS]
 LONGER: list[Group] = [("14",), ("10",), ("13",), ("12",)]
-GRIDS = ("08", "09")  # of experiments, of which the core study runs one each
 WHOLE = [("sets", "all"), ("seeds", "[0, 1, 2]")]
 REAL_SCAN: list[Group] = [("11",), ("15",)]
 
@@ -41,6 +42,8 @@ def study(options: argparse.Namespace) -> int:
         numbers = " and ".join(number for (number,) in REAL_SCAN)
         print(f"chapters {numbers} are skipped: no folder {scans} with a head CT")
     for group in _groups(options.all, scans.is_dir()):
+        if options.all and group == GRIDS:
+            _draw_for_both(made)
         given = {number: _given(options, number) for number in group}
         for error in _run_group(options, given).values():
             if isinstance(error, Interrupted) or making.intersection(group):
@@ -61,9 +64,19 @@ def _groups(whole: bool, real: bool) -> list[Group]:
         *(LONGER if whole else []),
         *(REAL_SCAN if real else []),
     ]
-    apart = [g for g in groups if not cores_for(len(g))]
-    apart += [GRIDS] if whole else []  # the first draws the skulls of both
-    return [part for g in groups for part in ([(n,) for n in g] if g in apart else [g])]
+    return [
+        part
+        for group in groups
+        for part in ([group] if cores_for(len(group)) else [(n,) for n in group])
+    ]
+
+
+def _draw_for_both(made: Study) -> None:
+    """Make the skulls and clouds of both grids, which share one folder for them."""
+    from skfm_lib.tasks.downstream import MIXES, gather
+
+    with contextlib.suppress(SkfmError):  # what is wrong, the chapters say
+        gather(made, list(MIXES))
 
 
 def _given(options: argparse.Namespace, number: str) -> list[tuple[str, str]]:

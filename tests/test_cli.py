@@ -8,6 +8,7 @@ from skfm_lib import cli_runs, notebooks, side_by_side
 from skfm_lib.cli import main
 from skfm_lib.errors import Interrupted, SkfmError
 from skfm_lib.study import open_study
+from skfm_lib.tasks import downstream
 
 SOURCES = Path(__file__).parents[1] / "notebooks"
 COMMANDS = ("study", "run", "train", "prepare", "export", "sample", "generate")
@@ -197,18 +198,37 @@ def test_chapters_without_need_of_each_other_share_the_cores(project, monkeypatc
         pairs.append(commands)
         return {}
 
-    for options, expected in ([], 3), (["--all"], 2):
-        tried = chapters_run(monkeypatch, {})
-        monkeypatch.setattr(side_by_side, "cores_for", lambda count: count <= 2)
-        monkeypatch.setattr(side_by_side, "side_by_side", beside)
-        monkeypatch.setattr(notebooks, "find_notebook", lambda n: Path(f"{n}.ipynb"))
-        assert main(["study", "--preset", "tiny", "--seed", "4", *options]) == 0
-        wanted = [["03", "04"], ["06", "07"], ["08", "09"]][:expected]
-        assert [list(pair) for pair in pairs] == wanted
-        # With --all, one of them draws the skulls that both are trained on.
-        assert not {number for pair in pairs for number in pair} & set(tried)
-        assert pairs[0]["04"] == "run 04 --preset tiny --seed 4".split()
-        pairs.clear()
+    tried = chapters_run(monkeypatch, {})
+    monkeypatch.setattr(side_by_side, "cores_for", lambda count: count <= 2)
+    monkeypatch.setattr(side_by_side, "side_by_side", beside)
+    monkeypatch.setattr(notebooks, "find_notebook", lambda n: Path(f"{n}.ipynb"))
+    assert main(["study", "--preset", "tiny", "--seed", "4"]) == 0
+    assert [list(pair) for pair in pairs] == [["03", "04"], ["06", "07"], ["08", "09"]]
+    assert not {number for pair in pairs for number in pair} & set(tried)
+    assert pairs[0]["04"] == "run 04 --preset tiny --seed 4".split()
+
+
+@pytest.mark.parametrize("wrong", [None, SkfmError("no surface")])
+def test_skulls_of_both_grids_are_drawn_before_they_run(project, monkeypatch, wrong):
+    done = []
+
+    def gather(made, names):
+        done.append((made.name, names))
+        if wrong:
+            raise wrong  # which the chapters would say again
+
+    def beside(commands):
+        done.append(list(commands))
+        return {}
+
+    chapters_run(monkeypatch, {})
+    monkeypatch.setattr(side_by_side, "cores_for", lambda count: count <= 2)
+    monkeypatch.setattr(side_by_side, "side_by_side", beside)
+    monkeypatch.setattr(notebooks, "find_notebook", lambda n: Path(f"{n}.ipynb"))
+    monkeypatch.setattr(downstream, "gather", gather)
+    assert main(["study", "--preset", "tiny", "--all"]) == 0
+    assert done[-2:] == [("tiny", list(downstream.MIXES)), ["08", "09"]]
+    assert len(done) == 4  # with the two other pairs
 
 
 @pytest.mark.parametrize(
