@@ -21,7 +21,8 @@ MAKING: list[Group] = [("01",), ("02",), ("03", "04"), ("05",)]  # each needs th
 GRIDS: Group = ("08", "09")  # of experiments, of which the core study runs one each
 JUDGING: list[Group] = [("06", "07"), GRIDS]
 LONGER: list[Group] = [("14",), ("10",), ("13",), ("12",)]
-WHOLE = [("sets", "all"), ("seeds", "[0, 1, 2]")]
+GRID = [("sets", "all"), ("seeds", "[0, 1, 2]")]
+WHOLE = {"08": [*GRID, ("more_seeds", "[3, 4, 5]")], "09": GRID}
 REAL_SCAN: list[Group] = [("11",), ("15",)]
 
 
@@ -83,7 +84,7 @@ def _given(options: argparse.Namespace, number: str) -> list[tuple[str, str]]:
     """The parameters of a chapter in a study."""
     if options.data and number == "01":
         return [("data", str(options.data.resolve()))]
-    return WHOLE if options.all and number in GRIDS else []
+    return WHOLE.get(number, []) if options.all else []
 
 
 def _run_group(

@@ -7,6 +7,7 @@ import torch
 from skfm_lib.metrics import Interval
 from skfm_lib.tasks.defects import Cuboid
 from skfm_lib.tasks.downstream import CLAIMS
+from skfm_lib.tasks.downstream.judging import Answer
 from skfm_lib.view.downstream import claim_plot, filling_rows, pose_rows
 from skfm_lib.view.meshes import VIEWS, scene, skull_surface
 
@@ -61,7 +62,7 @@ def test_a_scene_shows_the_skull_as_ever(phantoms):
 
 
 def test_claims_are_weighed_against_zero():
-    answers = [(claim, Interval(0.5, 0.1, 0.9)) for claim in CLAIMS]
+    answers = [Answer(claim, Interval(0.5, 0.1, 0.9), 3) for claim in CLAIMS]
     axis = claim_plot(answers).axes[0]
     labels = [label.get_text() for label in axis.get_yticklabels()]
     assert labels == [claim.text for claim in CLAIMS]

@@ -10,9 +10,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from skfm_lib.data.voxels import Grid
-from skfm_lib.metrics import Interval
 from skfm_lib.tasks.defects import Cuboid
-from skfm_lib.tasks.downstream.judging import Claim
+from skfm_lib.tasks.downstream.judging import Answer
 from skfm_lib.tasks.implant_trial import cut_mesh
 from skfm_lib.view.meshes import IVORY, VIEWS, middle_of, scene, skull_surface
 from skfm_lib.view.slices import panels
@@ -88,7 +87,7 @@ def surface_rows(
     return figure
 
 
-def claim_plot(answers: Sequence[tuple[Claim, Interval]]) -> Figure:
+def claim_plot(answers: Sequence[Answer]) -> Figure:
     """How much better, in mm, with 95 % intervals; right of 0 is what the paper says.
 
     Nothing to draw (too few sets tried) is said in the picture.
@@ -97,14 +96,14 @@ def claim_plot(answers: Sequence[tuple[Claim, Interval]]) -> Figure:
         figsize=(6.6, 0.8 + 0.34 * max(1, len(answers))), layout="constrained"
     )
     axis.axvline(0, color="black", linewidth=0.8)
-    for place, (_, found) in enumerate(answers):
+    for place, (_, found, _) in enumerate(answers):
         clear = found.low > 0 or found.high < 0
         colour = CLEAR if clear else OPEN
         axis.plot([found.low, found.high], [place, place], color=colour, linewidth=2)
         axis.plot(found.value, place, "o", color=colour, markersize=5)
     if not answers:
         axis.text(0.5, 0.5, "no two sets to compare", transform=axis.transAxes)
-    axis.set_yticks(range(len(answers)), [claim.text for claim, _ in answers])
+    axis.set_yticks(range(len(answers)), [answer.claim.text for answer in answers])
     axis.invert_yaxis()
     axis.set_xlabel("better by, mm")
     axis.grid(alpha=0.25, axis="x")

@@ -73,7 +73,7 @@ def test_cells_are_trained_once_and_tried_on_one_test(study, monkeypatch):
     found = gather(study, [REAL])
     assert found.synthetic == {} and len(found.train) == 4 and len(found.test) == 2
     experiments = aligner(study)
-    table = experiments.run(found, [REAL, "50% real"], [0, 1])
+    table = experiments.run(found, {REAL: [0, 1], "50% real": [0, 1]})
     assert len(table) == 8 and set(table["set"]) == {REAL, "50% real"}
     assert table.groupby("name")["unaligned"].nunique().eq(1).all()  # the same poses
     assert table["raw"].nunique() == 8
@@ -82,7 +82,7 @@ def test_cells_are_trained_once_and_tried_on_one_test(study, monkeypatch):
     assert not (cell.folder / "checkpoint.pt").exists()
     assert len(experiments.history(REAL, 1)["loss"]) == 3
     monkeypatch.setattr(Trainer, "descend", None)  # nothing is trained again
-    again = aligner(study).run(found, ["50% real", REAL], [1])
+    again = aligner(study).run(found, {"50% real": [1], REAL: [1]})
     assert again[again["set"] == REAL]["raw"].tolist() == (
         table[(table["set"] == REAL) & (table["seed"] == 1)]["raw"].tolist()
     )
@@ -90,6 +90,13 @@ def test_cells_are_trained_once_and_tried_on_one_test(study, monkeypatch):
     with torch.no_grad():
         aligned = model(found.test.first(256))[0]
     assert aligned.shape == (2, 256, 3)
+
+
+def test_sets_may_have_seeds_of_their_own(study):
+    found, half = gather(study, [REAL]), "50% real"
+    table = aligner(study).run(found, {REAL: [0, 1, 2], half: [1]})
+    pairs = table[["set", "seed"]].drop_duplicates().itertuples(index=False)
+    assert list(map(tuple, pairs)) == [(REAL, 0), (half, 1), (REAL, 1), (REAL, 2)]
 
 
 def test_cells_of_other_settings_lie_beside_each_other(study):
@@ -106,7 +113,7 @@ def test_cells_of_other_settings_lie_beside_each_other(study):
 
 def test_a_stopped_cell_goes_on(study, monkeypatch):
     found, descend = gather(study, [REAL]), Trainer.descend
-    whole = aligner(study).run(found, [REAL], [0])
+    whole = aligner(study).run(found, {REAL: [0]})
     shutil.rmtree(study.folder / "08_cells")
 
     def stopped(self, loss, **record):
@@ -118,9 +125,9 @@ def test_a_stopped_cell_goes_on(study, monkeypatch):
         patch.setattr(Trainer, "descend", stopped)
         saving = functools.partial(Trainer, save_seconds=-1.0)
         patch.setattr(alignment, "Trainer", saving)
-        aligner(study).run(found, [REAL], [0])
+        aligner(study).run(found, {REAL: [0]})
     assert (aligner(study).cell(REAL, 0).folder / "checkpoint.pt").is_file()
-    assert aligner(study).run(found, [REAL], [0]).equals(whole)
+    assert aligner(study).run(found, {REAL: [0]}).equals(whole)
 
 
 def test_synthetic_skulls_are_made_on_demand_and_fragments_left_out(study, generator):
@@ -154,7 +161,7 @@ def test_a_model_that_is_missing_is_named(study):
 def test_completers_are_tried_on_the_same_defects(study):
     settings = study.settings.completer.but(steps=2, batch=2)
     experiments = Experiments(study, COMPLETION, settings, CPU)
-    table = experiments.run(gather(study, [REAL]), [REAL], [0, 1])
+    table = experiments.run(gather(study, [REAL]), {REAL: [0, 1]})
     assert len(table) == 2 * 2 * 3 and set(table["way"]) == {
         "completer", "mirror", "floor"
     }  # fmt: skip

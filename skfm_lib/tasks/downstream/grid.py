@@ -4,7 +4,7 @@ A cell is a run of its own below the study's: it resumes where it was stopped, a
 kept under what it was made from, so that another grid finds it again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -65,23 +65,24 @@ class Experiments:
     device: Device = field(default_factory=pick_device)
 
     def run(
-        self, material: Material, names: Sequence[str], seeds: Sequence[int]
+        self, material: Material, trainings: Mapping[str, Sequence[int]]
     ) -> pd.DataFrame:
         """The errors of all cells, those that are missing trained now.
+
+        trainings  set → the seeds with which it is trained
 
         One row for each test skull of each cell, with columns ``set`` and ``seed``
         before those of the task's errors.
         """
         tables = []
-        for seed in seeds:
-            for name in names:
-                cell = self.cell(name, seed)
-                if not cell.done:
-                    self._train(cell, material, name, seed)
-                table = pd.DataFrame(cell.results["errors"])
-                table.insert(0, "seed", seed)
-                table.insert(0, "set", name)
-                tables.append(table)
+        for name, seed in _seed_by_seed(trainings):
+            cell = self.cell(name, seed)
+            if not cell.done:
+                self._train(cell, material, name, seed)
+            table = pd.DataFrame(cell.results["errors"])
+            table.insert(0, "seed", seed)
+            table.insert(0, "set", name)
+            tables.append(table)
         return pd.concat(tables, ignore_index=True)
 
     def cell(self, name: str, seed: int) -> Stage:
@@ -116,6 +117,12 @@ class Experiments:
             skulls=len(clouds),
         )
         (cell.folder / "checkpoint.pt").unlink()  # three times the weights
+
+
+def _seed_by_seed(trainings: Mapping[str, Sequence[int]]) -> list[tuple[str, int]]:
+    """Sets with their first seeds, then with their second ones, and so on."""
+    pairs = [(i, n, s) for n, seeds in trainings.items() for i, s in enumerate(seeds)]
+    return [(name, seed) for _, name, seed in sorted(pairs, key=lambda pair: pair[0])]
 
 
 def thinned(values: Sequence[float]) -> list[float]:

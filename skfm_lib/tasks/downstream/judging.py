@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,14 @@ class Claim:
     contrast: Mapping[str, float]
     about: str
     quality: int | None = None
+
+
+class Answer(NamedTuple):
+    """A claim, its contrast (mm) and the number of trainings that it rests on."""
+
+    claim: Claim
+    found: Interval
+    seeds: int
 
 
 def better(first: str, second: str) -> dict[str, float]:
@@ -113,11 +122,19 @@ def verdict(found: Interval, seeds: int) -> str:
 
 def answers(
     table: pd.DataFrame, column: str, claims: Collection[Claim] = CLAIMS
-) -> list[tuple[Claim, Interval]]:
-    """The claims whose sets were all tried, each with its contrast, mm."""
-    tried, scores = set(table["set"]), {None, *table["quality"]}
-    return [
-        (claim, contrast(table, claim.contrast, column, claim.quality))
-        for claim in claims
-        if tried.issuperset(claim.contrast) and claim.quality in scores
-    ]
+) -> list[Answer]:
+    """The claims whose sets were all tried, each by the seeds that all of them have."""
+    scores, found = {None, *table["quality"]}, []
+    for claim in claims:
+        rows = _of_shared_seeds(table, claim.contrast)
+        if claim.quality in scores and len(rows):
+            gap = contrast(rows, claim.contrast, column, claim.quality)
+            found.append(Answer(claim, gap, rows["seed"].nunique()))
+    return found
+
+
+def _of_shared_seeds(table: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
+    """The rows of the named sets, of seeds with which each of them was trained."""
+    rows = table[table["set"].isin(names)]
+    sets = rows.groupby("seed")["set"].nunique()
+    return rows[rows["seed"].isin(sets.index[sets == len(names)])]

@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 
 from skfm_lib import paper
-from skfm_lib.metrics import Interval
 from skfm_lib.presets import QUALITY_SCORES
 from skfm_lib.tasks.downstream import judging
-from skfm_lib.tasks.downstream.judging import Claim, errors_of
+from skfm_lib.tasks.downstream.judging import Answer, errors_of
 
 Rows = dict[str, dict[str, str]]
 SCORES = {"overall": None, **{f"QS {q}": q for q in QUALITY_SCORES}}
@@ -106,15 +105,13 @@ def over_seeds(table: pd.DataFrame, column: str) -> Rows:
     rows: Rows = {}
     for name in table["set"].unique():
         means = errors_of(table, name, column).mean(axis=1)
-        seeds = sorted(table["seed"].unique())
+        seeds = sorted(table[table["set"] == name]["seed"].unique())
         rows[name] = {f"seed {s}": f"{m:.3g}" for s, m in zip(seeds, means)}
     return rows
 
 
 def verdicts(
-    answers: Sequence[tuple[Claim, Interval]],
-    seeds: int,
-    told: Mapping[str, Mapping[str, float]],
+    answers: Sequence[Answer], told: Mapping[str, Mapping[str, float]]
 ) -> Rows:
     """The paper's claims: how much better here, in the paper, and the verdict.
 
@@ -122,17 +119,21 @@ def verdicts(
 
     A claim without an answer was not tried.
     """
-    tried = {claim.text: found for claim, found in answers}
+    tried = {answer.claim.text: answer for answer in answers}
     rows: Rows = {}
     for claim in judging.CLAIMS:
         column = f"QS {claim.quality}" if claim.quality else "overall"
         paper_gap = sum(w * told[name][column] for name, w in claim.contrast.items())
-        found = tried.get(claim.text)
-        rows[claim.text] = {
-            "better by, mm": str(found) if found else "",
+        row = {
+            "better by, mm": "",
             "in the paper": f"{paper_gap:.3g}",
-            "verdict": judging.verdict(found, seeds) if found else "not tried",
+            "seeds": "",
+            "verdict": "not tried",
         }
+        if answer := tried.get(claim.text):
+            row |= {"better by, mm": str(answer.found), "seeds": str(answer.seeds)}
+            row["verdict"] = judging.verdict(answer.found, answer.seeds)
+        rows[claim.text] = row
     return rows
 
 
