@@ -6,8 +6,7 @@ import torch
 
 from skfm_lib.metrics import Interval
 from skfm_lib.tasks.defects import Cuboid
-from skfm_lib.tasks.downstream import CLAIMS
-from skfm_lib.tasks.downstream.judging import Answer
+from skfm_lib.tasks.downstream import CLAIMS, Answer
 from skfm_lib.view.downstream import claim_plot, filling_rows, pose_rows
 from skfm_lib.view.meshes import VIEWS, scene, skull_surface
 

@@ -2,7 +2,13 @@
 
 from skfm_lib.tasks.downstream.baseline import closest_points
 from skfm_lib.tasks.downstream.grid import ALIGNMENT, COMPLETION, Experiments
-from skfm_lib.tasks.downstream.judging import CLAIMS, Claim, answers, contrast
+from skfm_lib.tasks.downstream.judging import (
+    CLAIMS,
+    Answer,
+    Claim,
+    answers,
+    contrast,
+)
 from skfm_lib.tasks.downstream.material import Material, composition, gather, stages_of
 from skfm_lib.tasks.downstream.mixing import MIXES, Mix, training_set
 from skfm_lib.tasks.downstream.showing import (
@@ -20,6 +26,7 @@ from skfm_lib.tasks.downstream.showing import (
 
 __all__ = [
     "ALIGNMENT",
+    "Answer",
     "CLAIMS",
     "COMPLETION",
     "Claim",
