@@ -94,9 +94,10 @@ def test_cells_are_trained_once_and_tried_on_one_test(study, monkeypatch):
 
 def test_sets_may_have_seeds_of_their_own(study):
     found, half = gather(study, [REAL]), "50% real"
-    table = aligner(study).run(found, {REAL: [0, 1, 2], half: [1]})
+    table = aligner(study).run(found, {REAL: [0, 1, 2, 1], half: [1]})
+    assert not table.duplicated(["set", "seed", "name"]).any()  # a seed given twice
     pairs = table[["set", "seed"]].drop_duplicates().itertuples(index=False)
-    assert list(map(tuple, pairs)) == [(REAL, 0), (half, 1), (REAL, 1), (REAL, 2)]
+    assert list(map(tuple, pairs)) == [(REAL, 0), (REAL, 1), (half, 1), (REAL, 2)]
 
 
 def test_cells_of_other_settings_lie_beside_each_other(study):

@@ -181,6 +181,5 @@ def test_sets_are_compared_by_the_seeds_that_they_share():
     rows = over_seeds(more, "mm")
     assert list(rows["100% real + 25% OTFM"]) == ["seed 1", "seed 7"]
     assert list(rows["100% real"])[-1] == "seed 9"
-    assert (
-        answers(more[(more["seed"] == 7) == (more["set"] == "100% real")], "mm") == []
-    )
+    apart = more[(more["seed"] == 7) == (more["set"] == "100% real")]
+    assert answers(apart, "mm") == []

@@ -120,9 +120,9 @@ class Experiments:
 
 
 def _seed_by_seed(trainings: Mapping[str, Sequence[int]]) -> list[tuple[str, int]]:
-    """Sets with their first seeds, then with their second ones, and so on."""
-    pairs = [(i, n, s) for n, seeds in trainings.items() for i, s in enumerate(seeds)]
-    return [(name, seed) for _, name, seed in sorted(pairs, key=lambda pair: pair[0])]
+    """All sets with one seed, then with the next one; each pair once."""
+    seeds = dict.fromkeys(seed for own in trainings.values() for seed in own)
+    return [(n, seed) for seed in seeds for n, own in trainings.items() if seed in own]
 
 
 def thinned(values: Sequence[float]) -> list[float]:
