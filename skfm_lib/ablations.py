@@ -8,12 +8,12 @@ from torch import Tensor
 
 from skfm_lib.autoencoding import load_vqvae, of_each, reconstruct, train_vqvae
 from skfm_lib.data.skulls import SkullSet
-from skfm_lib.device import pick_device
 from skfm_lib.losses.adversarial import VERDICT
 from skfm_lib.losses.perceptual import LPIPS, StudyDistance
 from skfm_lib.metrics import Interval, bootstrap
 from skfm_lib.paper import TABLE_8
 from skfm_lib.study import Stage, Study
+from skfm_lib.utils.device import pick_device
 
 CELLS = "10_cells"  # one folder a row
 SIZES = ((0.578, True), (0.578, False), (0.53, True), (0.422, True))

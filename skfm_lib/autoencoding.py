@@ -4,17 +4,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skfm_lib import distributed, presets
+from skfm_lib import presets
 from skfm_lib.data.skulls import SkullSet
-from skfm_lib.device import Device
 from skfm_lib.judges import judges_of
 from skfm_lib.metrics import dice, reconstruction_error
 from skfm_lib.models import VQVAE
-from skfm_lib.progress import track
-from skfm_lib.seeds import batch_indices, generator, seed_of
 from skfm_lib.stages import train_apart, training_stage
 from skfm_lib.study import Stage, Study
 from skfm_lib.training import Trainer, load_weights, save_weights
+from skfm_lib.utils import distributed
+from skfm_lib.utils.device import Device
+from skfm_lib.utils.progress import track
+from skfm_lib.utils.seeding import batch_indices, generator, seed_of
 
 STAGE, WEIGHTS = "02_train_vqvae", "vqvae.safetensors"
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
-from skfm_lib.data.files import replacing
-from skfm_lib.errors import SkfmError
-from skfm_lib.study import project_root, read_json, write_json
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.files import read_json, replacing, write_json
+from skfm_lib.utils.paths import project_root
 
 CHAPTERS = "walkthrough/"
 logger = logging.getLogger(__name__)

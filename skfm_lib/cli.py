@@ -9,9 +9,11 @@ from pathlib import Path
 from skfm_lib.cli_data import add_data_commands
 from skfm_lib.cli_runs import add_run_commands, add_run_options
 from skfm_lib.cli_tools import add_tool_commands
-from skfm_lib.errors import SkfmError
 from skfm_lib.presets import NAMES, QUALITY_SCORES
-from skfm_lib.study import open_study, project_root, read_json
+from skfm_lib.study import open_study
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.files import read_json
+from skfm_lib.utils.paths import project_root
 
 MODELS = ("otfm", "ddpm", "shortcut")
 EPILOG = """examples:

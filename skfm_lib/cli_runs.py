@@ -9,9 +9,9 @@ from pathlib import Path
 
 import yaml
 
-from skfm_lib.errors import Interrupted, SkfmError
 from skfm_lib.presets import NAMES
 from skfm_lib.study import Study, open_study
+from skfm_lib.utils.errors import Interrupted, SkfmError
 
 Add = Callable[..., argparse.ArgumentParser]
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from skfm_lib import distributed
-from skfm_lib.device import Device
 from skfm_lib.presets import Training
+from skfm_lib.utils import distributed
+from skfm_lib.utils.device import Device
 
 CLIP = 1.0  # norm of the gradient
 

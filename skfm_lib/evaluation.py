@@ -11,13 +11,14 @@ from torch import Tensor
 from skfm_lib import metrics
 from skfm_lib.data.manifest import stratified_split
 from skfm_lib.data.skulls import SkullSet
-from skfm_lib.errors import SkfmError
 from skfm_lib.metrics import Draws, Interval
 from skfm_lib.metrics.features import FeatureNetwork
 from skfm_lib.metrics.study_features import StudyFeatures
 from skfm_lib.models.med3d import Med3D
-from skfm_lib.study import Stage, Study, project_root
+from skfm_lib.study import Stage, Study
 from skfm_lib.training import load_weights, save_weights
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.paths import project_root
 
 Row = dict[str, Interval]  # column of Table 1 → value
 

@@ -14,15 +14,15 @@ from skfm_lib.data.manifest import Skull, claim, proportional, write_manifest
 from skfm_lib.data.scans import write_mesh, write_volume
 from skfm_lib.data.voxels import Grid, skull_grid, surface
 from skfm_lib.denoising import WEIGHTS
-from skfm_lib.device import Device, pick_device
-from skfm_lib.errors import SkfmError
 from skfm_lib.latents import LatentScale
 from skfm_lib.losses import shortcut
 from skfm_lib.models import VQVAE, UNet3D
-from skfm_lib.progress import Progress
-from skfm_lib.seeds import noise, seed_of
 from skfm_lib.study import Study
 from skfm_lib.training import load_weights
+from skfm_lib.utils.device import Device, pick_device
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.progress import Progress
+from skfm_lib.utils.seeding import noise, seed_of
 
 STAGES = {
     "otfm": "03_train_otfm",

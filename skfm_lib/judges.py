@@ -10,18 +10,20 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from skfm_lib import distributed, evaluation
+from skfm_lib import evaluation
 from skfm_lib.data.skulls import SkullSet
 from skfm_lib.descent import Companion
-from skfm_lib.device import Device
 from skfm_lib.losses import adversarial
 from skfm_lib.losses.adversarial import some_slices
 from skfm_lib.losses.perceptual import LPIPS, StudyDistance
 from skfm_lib.models import VQVAE
 from skfm_lib.models.discriminators import Discriminators
-from skfm_lib.seeds import generator, seed_of
-from skfm_lib.study import Stage, project_root
+from skfm_lib.study import Stage
 from skfm_lib.training import Trainer
+from skfm_lib.utils import distributed
+from skfm_lib.utils.device import Device
+from skfm_lib.utils.paths import project_root
+from skfm_lib.utils.seeding import generator, seed_of
 
 FEATURE_STEPS = 300  # of the study's feature network, as in chapter 6
 WIDTH = 4  # a discriminator's first channels for each of the encoder's; 64 for 16

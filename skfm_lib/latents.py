@@ -9,14 +9,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from skfm_lib.data.files import replacing
 from skfm_lib.data.skulls import SkullSet
-from skfm_lib.device import Device
-from skfm_lib.errors import SkfmError
 from skfm_lib.material import skulls
 from skfm_lib.models import VQVAE
-from skfm_lib.progress import track
 from skfm_lib.study import Study
+from skfm_lib.utils.device import Device
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.files import replacing
+from skfm_lib.utils.progress import track
 
 MEMORY = 2 * 2**30  # bytes of latents that a LatentSet keeps
 

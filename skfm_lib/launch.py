@@ -12,11 +12,20 @@ from pathlib import Path
 import torch
 from torch.distributed import TCPStore
 
-from skfm_lib.distributed import LOST
-from skfm_lib.errors import SAVED, Interrupted, SkfmError
-from skfm_lib.interruption import noting_warnings
-from skfm_lib.progress import Progress
-from skfm_lib.workers import GO_ON, Workers, ending, printed, said, start, states, watch
+from skfm_lib.utils.distributed import LOST
+from skfm_lib.utils.errors import SAVED, Interrupted, SkfmError
+from skfm_lib.utils.progress import Progress
+from skfm_lib.utils.signals import noting_warnings
+from skfm_lib.utils.subprocesses import (
+    GO_ON,
+    Workers,
+    ending,
+    printed,
+    said,
+    start,
+    states,
+    watch,
+)
 
 HERE = "127.0.0.1"
 PROGRESS = "progress"

@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from skfm_lib.errors import Interrupted, SkfmError
-from skfm_lib.progress import clock
-from skfm_lib.study import project_root
+from skfm_lib.utils.errors import Interrupted, SkfmError
+from skfm_lib.utils.paths import project_root
+from skfm_lib.utils.progress import clock
 
 
 def find_notebook(number: str) -> Path:

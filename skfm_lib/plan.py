@@ -21,12 +21,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from skfm_lib.benchmarks.flops import FlopCount
-from skfm_lib.benchmarks.process import memory
-from skfm_lib.device import KEPT_AT_MOST, Device, pick_device
 from skfm_lib.models import VQVAE, UNet3D, attention, slabs
 from skfm_lib.presets import Preset
-from skfm_lib.progress import Progress, clock
 from skfm_lib.scales import scaled_shape
+from skfm_lib.utils.device import KEPT_AT_MOST, Device, pick_device
+from skfm_lib.utils.memory import memory
+from skfm_lib.utils.progress import Progress, clock
 
 REHEARSAL = 0.35  # edge of the real grid, as a share of the paper's
 GIB = 1 << 30

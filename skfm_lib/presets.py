@@ -8,7 +8,6 @@ input = ⌈0.82 · output⌉, latent = ⌈input / 4⌉.
 
 from dataclasses import dataclass
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.scales import Shape, scaled_shape
 from skfm_lib.settings import (
     VQVAE,
@@ -20,6 +19,7 @@ from skfm_lib.settings import (
     Shortcut,
     Training,
 )
+from skfm_lib.utils.errors import SkfmError
 
 __all__ = [
     "NAMES",

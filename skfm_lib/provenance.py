@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import skfm_lib
-from skfm_lib.device import pick_device
+from skfm_lib.utils.device import pick_device
 
 PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "pyvista", "scikit-image")
 

@@ -8,7 +8,8 @@ import numpy as np
 from skfm_lib.evaluation import Row, as_text
 from skfm_lib.metrics import Interval, difference
 from skfm_lib.presets import preset
-from skfm_lib.study import Stage, Study, read_json
+from skfm_lib.study import Stage, Study
+from skfm_lib.utils.files import read_json
 
 Rows = dict[str, Row]  # row of Table 1 → column → value
 

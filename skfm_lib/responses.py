@@ -14,7 +14,7 @@ from skfm_lib import evaluation
 from skfm_lib.data.skulls import SkullSet
 from skfm_lib.evaluation import COMPARED, LIKENESS, Row, equal_part, volumes_of
 from skfm_lib.metrics.features import FeatureNetwork
-from skfm_lib.seeds import generator
+from skfm_lib.utils.seeding import generator
 
 # ↑ rises  ↓ falls  = stays  ≥ does not fall  ★ best there is  · no claim
 #               FID KID  IP IR  PP PR  Dens. Cov.  MS-SSIM, variant

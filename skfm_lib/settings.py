@@ -2,8 +2,8 @@
 
 from dataclasses import asdict, dataclass, fields, replace
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.scales import Shape, input_shape, latent_shape
+from skfm_lib.utils.errors import SkfmError
 
 
 class Settings:

@@ -9,9 +9,9 @@ from skfm_lib.generation import SkullGenerator
 from skfm_lib.latents import LatentSet
 from skfm_lib.losses import otfm, shortcut
 from skfm_lib.models import UNet3D
-from skfm_lib.seeds import batch_indices, generator, noise, seed_of
 from skfm_lib.study import Stage, Study
 from skfm_lib.training import Trainer, save_weights
+from skfm_lib.utils.seeding import batch_indices, generator, noise, seed_of
 
 
 def shortcut_stage(study: Study, **changes: object) -> tuple[Stage, presets.Shortcut]:

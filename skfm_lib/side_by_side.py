@@ -13,11 +13,20 @@ from pathlib import Path
 
 import torch
 
-from skfm_lib.device import pick_device
-from skfm_lib.errors import SAVED, Interrupted, SkfmError
-from skfm_lib.interruption import noting_warnings
-from skfm_lib.progress import Progress, clock
-from skfm_lib.workers import GO_ON, SAYS, Workers, ending, printed, said, start, watch
+from skfm_lib.utils.device import pick_device
+from skfm_lib.utils.errors import SAVED, Interrupted, SkfmError
+from skfm_lib.utils.progress import Progress, clock
+from skfm_lib.utils.signals import noting_warnings
+from skfm_lib.utils.subprocesses import (
+    GO_ON,
+    SAYS,
+    Workers,
+    ending,
+    printed,
+    said,
+    start,
+    watch,
+)
 
 
 def cores_for(count: int) -> bool:

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 
 import torch
 
-from skfm_lib import distributed
-from skfm_lib.errors import SkfmError
 from skfm_lib.launch import launch
 from skfm_lib.presets import Training
 from skfm_lib.study import Stage, Study
 from skfm_lib.training import read_checkpoint
+from skfm_lib.utils import distributed
+from skfm_lib.utils.errors import SkfmError
 
 
 def training_stage(

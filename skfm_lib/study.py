@@ -16,33 +16,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import skfm_lib
-from skfm_lib.data.files import replacing
-from skfm_lib.errors import SkfmError
 from skfm_lib.presets import Preset, preset
 from skfm_lib.provenance import provenance
-
-
-def project_root() -> Path:
-    """The folder with this project's pyproject.toml, above the working directory.
-
-    Falls back on the place that the library was installed from.
-    """
-    source = Path(skfm_lib.__file__).parents[1]
-    for folder in (Path.cwd(), *Path.cwd().parents, source):
-        if (folder / "pyproject.toml").is_file() and (folder / "notebooks").is_dir():
-            return folder
-    raise SkfmError(
-        f"no skfm project at or above {Path.cwd()}",
-        "a clone with notebooks/ and pyproject.toml",
-        "cd to the project's folder",
-    )
-
-
-def write_json(path: Path, content: Mapping) -> None:
-    """Write JSON so that the file is whole or absent."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.files import read_json, write_json
+from skfm_lib.utils.paths import project_root
 
 
 @dataclass(frozen=True)
@@ -186,16 +164,6 @@ class Stage:
         kept = self.folder.with_name(f"{self.name}.{self.fingerprint}")
         if kept.is_dir() and not self.folder.exists():
             os.replace(kept, self.folder)
-
-
-def read_json(path: Path) -> dict:
-    """The content of a JSON file; SkfmError when it is missing or damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SkfmError(
-            f"{path}: {error}", "a JSON record", "remove it and run the stage again"
-        ) from error
 
 
 def open_study(

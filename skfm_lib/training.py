@@ -27,14 +27,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from skfm_lib import distributed
-from skfm_lib.data.files import replacing
 from skfm_lib.descent import Companion, adam, descend, learning_rate
-from skfm_lib.device import Device
-from skfm_lib.errors import Interrupted, SkfmError
-from skfm_lib.interruption import noting_warnings
 from skfm_lib.presets import Training
-from skfm_lib.progress import Progress
+from skfm_lib.utils import distributed
+from skfm_lib.utils.device import Device
+from skfm_lib.utils.errors import Interrupted, SkfmError
+from skfm_lib.utils.files import replacing
+from skfm_lib.utils.progress import Progress
+from skfm_lib.utils.signals import noting_warnings
 
 SAVE_SECONDS = 60.0
 CONTENTS = {"fingerprint", "step", "model", "average", "optimiser", "history"}

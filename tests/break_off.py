@@ -15,10 +15,11 @@ import time
 
 import torch
 
-from skfm_lib import autoencoding, distributed, train
+from skfm_lib import autoencoding, train
 from skfm_lib.cli import main
-from skfm_lib.device import Device
 from skfm_lib.training import Trainer
+from skfm_lib.utils import distributed
+from skfm_lib.utils.device import Device
 
 kind, at, *words = sys.argv[1:]
 descend = Trainer.descend

@@ -12,7 +12,7 @@ from skfm_lib.data.meshes import HEAD
 from skfm_lib.data.place import place
 from skfm_lib.data.sources import Source
 from skfm_lib.data.voxels import Grid, voxelise
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
 
 SPACING, SIDE = 4.08, 64  # mm and voxels of the cube in which skulls are compared
 SAME = 0.97  # Dice of one skull read twice

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from skfm_lib.device import pick_device
+from skfm_lib.utils.device import pick_device
 
 needs_bf16 = pytest.mark.skipif(
     pick_device().dtype != torch.bfloat16,

@@ -8,11 +8,11 @@ import torch
 
 from skfm_lib import autoencoding
 from skfm_lib.autoencoding import assess, load_vqvae, reconstruct, train_vqvae
-from skfm_lib.device import pick_device
-from skfm_lib.errors import SkfmError
 from skfm_lib.presets import preset
 from skfm_lib.study import open_study
 from skfm_lib.training import Trainer
+from skfm_lib.utils.device import pick_device
+from skfm_lib.utils.errors import SkfmError
 
 SETTINGS = preset("tiny").vqvae.but(steps=8, batch=2, codes=64)
 

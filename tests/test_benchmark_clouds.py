@@ -5,11 +5,11 @@ import torch
 from torch import nn
 
 from skfm_lib.benchmarks import clouds, plain
-from skfm_lib.device import Device
 from skfm_lib.models import Aligner, PointAttN
 from skfm_lib.models.pointattn import Attention
 from skfm_lib.points import ball_query, chamfer_loss, farthest_points
 from skfm_lib.presets import preset
+from skfm_lib.utils.device import Device
 
 CPU = Device(torch.device("cpu"), torch.float32)
 ALIGNER, COMPLETER = preset("tiny").aligner, preset("tiny").completer

@@ -16,9 +16,10 @@ from skfm_lib import models
 from skfm_lib.benchmarks import cases, ours, peers, report
 from skfm_lib.benchmarks.flops import FlopCount
 from skfm_lib.benchmarks.measuring import measure
-from skfm_lib.benchmarks.process import Case, Run, memory, run_apart
-from skfm_lib.device import pick_device
-from skfm_lib.errors import SkfmError
+from skfm_lib.benchmarks.process import Case, Run, run_apart
+from skfm_lib.utils.device import pick_device
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.memory import memory
 
 MIB = 2**20
 needs_peers = pytest.mark.skipif(

@@ -10,8 +10,8 @@ import nbformat
 import pytest
 
 from skfm_lib import book
-from skfm_lib.errors import SkfmError
-from skfm_lib.study import write_json
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.files import write_json
 
 ROOT = Path(__file__).parents[1]
 CHAPTER = "walkthrough/01_preprocess"

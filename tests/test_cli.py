@@ -6,9 +6,9 @@ import pytest
 
 from skfm_lib import cli_runs, notebooks, side_by_side
 from skfm_lib.cli import main
-from skfm_lib.errors import Interrupted, SkfmError
 from skfm_lib.study import open_study
 from skfm_lib.tasks import downstream
+from skfm_lib.utils.errors import Interrupted, SkfmError
 
 SOURCES = Path(__file__).parents[1] / "notebooks"
 COMMANDS = ("study", "run", "train", "prepare", "export", "sample", "generate")

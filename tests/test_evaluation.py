@@ -10,10 +10,10 @@ from skfm_lib import evaluation, material, metrics
 from skfm_lib.data.scans import write_volume
 from skfm_lib.data.skulls import Skull, SkullSet, write_manifest
 from skfm_lib.data.voxels import Grid
-from skfm_lib.errors import SkfmError
 from skfm_lib.metrics import StudyFeatures
 from skfm_lib.models import Med3D
 from skfm_lib.study import open_study
+from skfm_lib.utils.errors import SkfmError
 
 MANY = {2: 4, 3: 5, 4: 4, 5: 4, 6: 1}
 

@@ -6,8 +6,6 @@ import pytest
 import torch
 
 from skfm_lib.data.skulls import SkullSet
-from skfm_lib.device import Device, pick_device
-from skfm_lib.errors import SkfmError
 from skfm_lib.generation import (
     Sampler,
     SkullGenerator,
@@ -19,6 +17,8 @@ from skfm_lib.latents import LatentScale
 from skfm_lib.models import VQVAE, UNet3D
 from skfm_lib.presets import preset
 from skfm_lib.study import open_study
+from skfm_lib.utils.device import Device, pick_device
+from skfm_lib.utils.errors import SkfmError
 
 TINY = preset("tiny")
 FLOAT32 = Device(torch.device("cpu"), torch.float32)

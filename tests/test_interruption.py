@@ -17,12 +17,12 @@ import torch
 from torch import nn
 
 from skfm_lib import cli, notebooks
-from skfm_lib.device import Device
-from skfm_lib.errors import Interrupted
-from skfm_lib.interruption import noting_warnings
 from skfm_lib.presets import Training
-from skfm_lib.seeds import generator
 from skfm_lib.training import Trainer
+from skfm_lib.utils.device import Device
+from skfm_lib.utils.errors import Interrupted
+from skfm_lib.utils.seeding import generator
+from skfm_lib.utils.signals import noting_warnings
 
 CPU = Device(torch.device("cpu"), torch.float32)
 SETTINGS = Training(8, 4, 0.05, 0.1, (0.9, 0.99), 3)

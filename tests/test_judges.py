@@ -9,8 +9,6 @@ import torch
 from skfm_lib import autoencoding, judges
 from skfm_lib.autoencoding import load_vqvae, train_vqvae, vqvae_stage
 from skfm_lib.descent import Companion
-from skfm_lib.device import Device, pick_device
-from skfm_lib.errors import SkfmError
 from skfm_lib.judges import Judges
 from skfm_lib.losses.perceptual import StudyDistance
 from skfm_lib.metrics import StudyFeatures
@@ -18,6 +16,8 @@ from skfm_lib.models import VQVAE
 from skfm_lib.presets import preset
 from skfm_lib.study import open_study
 from skfm_lib.training import Trainer, read_checkpoint
+from skfm_lib.utils.device import Device, pick_device
+from skfm_lib.utils.errors import SkfmError
 
 PLAIN = preset("tiny").vqvae.but(steps=5, batch=2, codes=64)
 JUDGED = PLAIN.but(adversarial=0.25, perceptual=1.0)

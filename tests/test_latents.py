@@ -8,11 +8,11 @@ import torch
 from safetensors.torch import load_file
 
 from skfm_lib import latents
-from skfm_lib.device import Device
-from skfm_lib.errors import SkfmError
 from skfm_lib.latents import LatentScale, LatentSet, cache_latents, latent_scale, spread
 from skfm_lib.models import VQVAE
 from skfm_lib.presets import preset
+from skfm_lib.utils.device import Device
+from skfm_lib.utils.errors import SkfmError
 
 CPU = Device(torch.device("cpu"), torch.float32)
 

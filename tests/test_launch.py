@@ -7,13 +7,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from skfm_lib import distributed, stages, workers
+from skfm_lib import stages
 from skfm_lib.autoencoding import assess, train_vqvae, vqvae_stage
 from skfm_lib.cli import main
 from skfm_lib.cli_runs import value as meaning
 from skfm_lib.denoising import denoiser_stage
-from skfm_lib.device import pick_device
-from skfm_lib.errors import SkfmError
 from skfm_lib.latents import cache_latents
 from skfm_lib.losses import ddpm, otfm
 from skfm_lib.material import make_material, skulls
@@ -21,6 +19,9 @@ from skfm_lib.presets import preset
 from skfm_lib.stages import pace, train_apart
 from skfm_lib.study import open_study
 from skfm_lib.training import read_checkpoint
+from skfm_lib.utils import distributed, subprocesses
+from skfm_lib.utils.device import pick_device
+from skfm_lib.utils.errors import SkfmError
 
 SCRIPT = str(Path(__file__).with_name("break_off.py"))
 CHANGES = {"steps": 6, "codes": 64, "batch": 2}
@@ -44,7 +45,9 @@ def project(tmp_path_factory, phantoms):
 def train(run, kind="NONE", step=0):
     """The status of `skfm train 02` on two devices that breaks off at a step."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workers, "COMMAND", [sys.executable, SCRIPT, kind, str(step)])
+        patch.setattr(
+            subprocesses, "COMMAND", [sys.executable, SCRIPT, kind, str(step)]
+        )
         return main(["train", "02", *of(run), "--devices", "2", *WORDS])
 
 

@@ -9,7 +9,8 @@ import nbformat
 import pytest
 
 from skfm_lib.cli import main
-from skfm_lib.study import open_study, read_json
+from skfm_lib.study import open_study
+from skfm_lib.utils.files import read_json
 
 ROOT = Path(__file__).parents[1]
 SOURCES = {path.stem[:2]: path for path in sorted(ROOT.glob("notebooks/*.ipynb"))}

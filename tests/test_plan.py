@@ -5,9 +5,9 @@ import torch
 
 from skfm_lib import cli, plan
 from skfm_lib.benchmarks.flops import FlopCount
-from skfm_lib.device import pick_device
 from skfm_lib.plan import GIB, Alive, Forecast, as_text, count, parts
 from skfm_lib.presets import preset
+from skfm_lib.utils.device import pick_device
 
 
 def test_alive_sees_the_largest_sum_of_tensors_alive_at_once():

@@ -6,9 +6,9 @@ import pytest
 
 from skfm_lib import paper
 from skfm_lib.data.population import PAPER_TEST, PAPER_TRAIN
-from skfm_lib.errors import SkfmError
 from skfm_lib.losses import ddpm
 from skfm_lib.presets import NAMES, NO_LABEL, QUALITY_SCORES, TABLE, preset
+from skfm_lib.utils.errors import SkfmError
 
 PAPER = preset("paper")
 

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from skfm_lib import shortcut as training
-from skfm_lib.device import Device
 from skfm_lib.generation import SkullGenerator
 from skfm_lib.latents import LatentScale
 from skfm_lib.models import VQVAE, UNet3D
@@ -12,6 +11,7 @@ from skfm_lib.presets import preset
 from skfm_lib.shortcut import leaping, shortcut_stage, train_shortcut, with_leaps
 from skfm_lib.study import open_study
 from skfm_lib.training import Trainer
+from skfm_lib.utils.device import Device
 
 TINY = preset("tiny")
 DENOISER = TINY.denoiser.but(width=8, multipliers=(1, 2), label_dropout=0.1)

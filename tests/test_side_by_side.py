@@ -9,9 +9,10 @@ import time
 import pytest
 import torch
 
-from skfm_lib import device, side_by_side, workers
-from skfm_lib.errors import Interrupted, SkfmError
+from skfm_lib import side_by_side
 from skfm_lib.side_by_side import cores_for
+from skfm_lib.utils import device, subprocesses
+from skfm_lib.utils.errors import Interrupted, SkfmError
 
 # Waits for a friend where one is given; then says something and ends with a status.
 SCRIPT = """
@@ -34,7 +35,7 @@ def project(tmp_path, monkeypatch):
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "script.py").write_text(SCRIPT)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(workers, "COMMAND", [sys.executable, "script.py"])
+    monkeypatch.setattr(subprocesses, "COMMAND", [sys.executable, "script.py"])
     monkeypatch.setattr(torch, "get_num_threads", lambda: 6)
     return tmp_path
 

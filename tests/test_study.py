@@ -5,9 +5,10 @@ import shutil
 
 import pytest
 
-from skfm_lib.data.files import replacing
-from skfm_lib.errors import SkfmError
-from skfm_lib.study import open_study, project_root, read_json, write_json
+from skfm_lib.study import open_study
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.files import read_json, replacing, write_json
+from skfm_lib.utils.paths import project_root
 
 
 @pytest.fixture

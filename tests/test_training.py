@@ -9,14 +9,14 @@ import torch
 from torch import nn
 
 from skfm_lib import denoising
-from skfm_lib.device import Device
-from skfm_lib.errors import SkfmError
 from skfm_lib.latents import LatentScale
 from skfm_lib.losses import ddpm, otfm
 from skfm_lib.presets import Training, preset
-from skfm_lib.seeds import generator
 from skfm_lib.study import open_study
 from skfm_lib.training import Trainer, learning_rate, load_weights, save_weights
+from skfm_lib.utils.device import Device
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.seeding import generator
 
 CPU = Device(torch.device("cpu"), torch.float32)
 SETTINGS = Training(

@@ -12,18 +12,18 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from skfm_lib import distributed
 from skfm_lib.autoencoding import train_vqvae, vqvae_stage
 from skfm_lib.data.skulls import SkullSet
 from skfm_lib.denoising import denoiser_stage, train_denoiser
-from skfm_lib.device import Device
 from skfm_lib.latents import LatentScale
 from skfm_lib.losses import otfm
 from skfm_lib.models.quantizer import Codebook
 from skfm_lib.presets import Training
-from skfm_lib.seeds import generator
 from skfm_lib.study import open_study
 from skfm_lib.training import Trainer
+from skfm_lib.utils import distributed
+from skfm_lib.utils.device import Device
+from skfm_lib.utils.seeding import generator
 
 CPU = Device(torch.device("cpu"), torch.float32)
 BATCH, STEPS = 4, 6

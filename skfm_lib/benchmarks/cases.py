@@ -12,8 +12,8 @@ from torch import Tensor
 import skfm_lib
 from skfm_lib.benchmarks import ours, peers
 from skfm_lib.benchmarks.process import Case
-from skfm_lib.device import pick_device
 from skfm_lib.scales import Shape, input_shape, latent_shape, scaled_shape
+from skfm_lib.utils.device import pick_device
 
 OURS, CONVOLUTION = "skfm", "one convolution"
 OUTPUT = (117, 87, 126)  # 0.82 of it is 96×72×104

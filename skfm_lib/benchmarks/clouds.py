@@ -16,13 +16,13 @@ from skfm_lib.benchmarks.cases import OURS
 from skfm_lib.benchmarks.ours import NOWHERE, PAPER, QUALITY
 from skfm_lib.benchmarks.peers import bare_training
 from skfm_lib.benchmarks.process import Case
-from skfm_lib.device import pick_device
 from skfm_lib.models import Aligner, PointAttN
 from skfm_lib.models.places import SCALE
 from skfm_lib.points import chamfer_loss
-from skfm_lib.seeds import generator
 from skfm_lib.tasks.completion import thinned
 from skfm_lib.training import Trainer
+from skfm_lib.utils.device import pick_device
+from skfm_lib.utils.seeding import generator
 
 PLAIN = "plain PyTorch, float32"
 

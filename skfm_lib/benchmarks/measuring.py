@@ -9,8 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from skfm_lib.benchmarks.process import SECONDS, Case, Run, run_apart
-from skfm_lib.progress import Progress
-from skfm_lib.study import read_json, write_json
+from skfm_lib.utils.files import read_json, write_json
+from skfm_lib.utils.progress import Progress
 
 Round = dict[str, Run]
 

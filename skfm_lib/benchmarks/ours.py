@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skfm_lib.device import Device, pick_device
 from skfm_lib.losses import otfm
 from skfm_lib.models import VQVAE, UNet3D
 from skfm_lib.models.quantizer import nearest_code
 from skfm_lib.presets import preset
 from skfm_lib.scales import Shape, scaled_shape
-from skfm_lib.seeds import generator
 from skfm_lib.training import Trainer
+from skfm_lib.utils.device import Device, pick_device
+from skfm_lib.utils.seeding import generator
 
 PAPER = preset("paper")
 QUALITY = 5

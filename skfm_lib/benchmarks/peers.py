@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skfm_lib.benchmarks.ours import PAPER, QUALITY, skull, vectors_and_codes
-from skfm_lib.device import Device, M, pick_device
 from skfm_lib.presets import QUALITY_SCORES
 from skfm_lib.scales import Shape
+from skfm_lib.utils.device import Device, M, pick_device
 
 PACKAGES = {"monai": "monai", "vector_quantize_pytorch": "vector-quantize-pytorch"}
 TABLE_ROWS = 4096  # of distances held at a time by `chunked_nearest`

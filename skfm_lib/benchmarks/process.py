@@ -5,10 +5,8 @@ nothing with it.
 """
 
 import multiprocessing
-import resource
 import signal
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,10 +16,10 @@ from pathlib import Path
 import torch
 
 from skfm_lib.benchmarks.flops import FlopCount
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.memory import memory
 
 SECONDS, MOST = 10.0, 100  # of repetitions in one process
-STATUS = Path("/proc/self/status")
 KILL_ME_FIRST = Path("/proc/self/oom_score_adj")
 
 
@@ -124,21 +122,3 @@ def _run(case: Case, seconds: float) -> Run:
     _, peak = memory()
     checked = case.check(result) if case.check else {}
     return Run(started, times, before, peak, count.total, checked)
-
-
-def memory() -> tuple[int, int]:
-    """Bytes of memory that this process holds now, and held at most.
-
-    Of the CUDA device, once it is in use.  On Linux from /proc, since `getrusage`
-    there counts the peak of the process that started this one, too; elsewhere from
-    `getrusage`, which knows the peak only: then both are that.
-    """
-    if torch.cuda.is_initialized():
-        return torch.cuda.memory_allocated(), torch.cuda.max_memory_allocated()
-    if STATUS.is_file():
-        lines = STATUS.read_text(encoding="ascii").splitlines()
-        found = {line.partition(":")[0]: line.split() for line in lines}
-        return int(found["VmRSS"][1]) << 10, int(found["VmHWM"][1]) << 10
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    peak = peak if sys.platform == "darwin" else peak << 10
-    return peak, peak

@@ -12,7 +12,7 @@ import torch
 from skfm_lib.benchmarks.cases import CONVOLUTION, OURS
 from skfm_lib.benchmarks.measuring import Round
 from skfm_lib.benchmarks.process import Run
-from skfm_lib.device import pick_device
+from skfm_lib.utils.device import pick_device
 
 GIB = 2**30
 TERA = 10**12

@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from skfm_lib.data.scans import LPS_TO_RAS
 from skfm_lib.data.voxels import Grid, isosurface, voxelise
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
 
 THRESHOLD = 200.0  # HU, compact bone; 150–300 is usual (MUG500+, AutoImplant: 150)
 REACH = 300.0  # HU around the threshold that shape the surface; metal beyond is cut

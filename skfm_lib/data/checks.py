@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from skfm_lib.data.files import suffix
 from skfm_lib.data.whole import NIFTI, elsewhere
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.files import suffix
 
 SPACING_LIMITS = (0.05, 10.0)  # mm: micro-CT to the thickest clinical slices
 EXTENT_LIMITS = (50.0, 600.0)  # mm: part of a skull to a whole gantry's field of view

@@ -12,12 +12,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from skfm_lib.data.files import replacing
 from skfm_lib.data.skulls import SkullSet
 from skfm_lib.data.voxels import surface
-from skfm_lib.errors import SkfmError
-from skfm_lib.progress import track
-from skfm_lib.seeds import seed_of
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.files import replacing
+from skfm_lib.utils.progress import track
+from skfm_lib.utils.seeding import seed_of
 
 KEPT = 16384  # points kept of a skull: twice the largest cloud that a network sees
 

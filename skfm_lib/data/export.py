@@ -8,7 +8,6 @@ import pyvista as pv
 import SimpleITK as sitk
 
 from skfm_lib.data.extract import SCAN, TRANSFORM, describe, read_source
-from skfm_lib.data.files import check_suffix, stem, suffix
 from skfm_lib.data.guard import Guard, patience, time_limit
 from skfm_lib.data.meshes import MESH_SUFFIXES, in_millimetres, read_mesh, write_mesh
 from skfm_lib.data.scans import (
@@ -22,7 +21,8 @@ from skfm_lib.data.scans import (
 )
 from skfm_lib.data.sources import Source, find_sources, on_disk
 from skfm_lib.data.voxels import Grid, skull_grid, surface, voxelise
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.files import check_suffix, stem, suffix
 
 SAME = 1e-3  # mm between two grids that are one
 

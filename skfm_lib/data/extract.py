@@ -10,7 +10,6 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from skfm_lib.data.bone import EVERYWHERE, bone_mesh, bone_voxels, touched_borders
-from skfm_lib.data.files import replacing
 from skfm_lib.data.guard import patience, time_limit
 from skfm_lib.data.meshes import MESH_SUFFIXES, in_millimetres, read_mesh
 from skfm_lib.data.place import SURE, Placement, place
@@ -19,8 +18,9 @@ from skfm_lib.data.scans import read_scan, write_volume
 from skfm_lib.data.series import NOTE
 from skfm_lib.data.sources import Source, on_disk, without
 from skfm_lib.data.voxels import Grid, skull_grid
-from skfm_lib.errors import SkfmError
 from skfm_lib.scales import Shape
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.files import replacing
 
 USUAL_BONE = (150.0, 1500.0)  # ml, a calvarium … a skull with mandible and vertebrae
 ALLOWED_LOOSE = 0.15  # share of the bone in parts other than the largest: a mandible

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
 
 T = TypeVar("T")
 MEMORY = 7 << 29  # bytes, 3.5 GiB: a CT of 512×512×300 voxels takes 2

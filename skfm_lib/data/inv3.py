@@ -8,8 +8,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from skfm_lib.data.archives import members, unpacked
-from skfm_lib.data.files import check_present, unreadable
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.files import check_present, unreadable
 
 ABOUT, MATRIX = "main.plist", "matrix.dat"
 NEWEST = 1.1  # format version

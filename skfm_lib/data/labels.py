@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skfm_lib.data.sources import Source
-from skfm_lib.errors import SkfmError
 from skfm_lib.presets import QUALITY_SCORES
+from skfm_lib.utils.errors import SkfmError
 
 
 @dataclass(frozen=True)

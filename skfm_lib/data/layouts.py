@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
 
 CQ500 = re.compile(r"(?:^|/)CQ500[-_ ]?CT[-_ ]?0*(\d+)(?!\d)", re.I)
 # Archives CQ500-CT-12.zip, folders "CQ500CT12 CQ500CT12/Unknown Study/CT Plain Thin".

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from skfm_lib.data.files import replacing
-from skfm_lib.errors import SkfmError
 from skfm_lib.presets import QUALITY_SCORES
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.files import replacing
 
 SPLITS = ("train", "test", "unlabelled")
 REMEDY = "make the data set: `skfm run 01` (phantoms) or `skfm prepare FOLDER` (scans)"

@@ -12,14 +12,14 @@ import pyvista as pv
 import trimesh
 from vtkmodules.vtkIOXML import vtkXMLPolyDataReader, vtkXMLPolyDataWriter
 
-from skfm_lib.data.files import (
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.files import (
     check_present,
     check_suffix,
     replacing,
     suffix,
     unreadable,
 )
-from skfm_lib.errors import SkfmError
 
 MESH_SUFFIXES = (".stl", ".ply", ".obj", ".off", ".vtp", ".glb")
 HEAD = (60.0, 450.0)  # mm: largest extent of a part of a skull … a head with neck

@@ -12,7 +12,7 @@ import os
 import secrets
 from pathlib import Path
 
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
 
 DIGITS = 10  # hexadecimal: two of 10,000 scans share a code once in 20,000 data sets
 

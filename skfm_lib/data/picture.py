@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from skfm_lib.data.bone import WALL_SHARE
-from skfm_lib.data.files import replacing
 from skfm_lib.data.scans import read_volume
 from skfm_lib.data.voxels import Grid
+from skfm_lib.utils.files import replacing
 
 PIXELS = 260
 SPACING = 2.0  # mm; finer volumes are thinned to about this

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from skfm_lib.data.laid import Laid, Scan, lay, mean_shift, uncertainty
 from skfm_lib.data.reference import MODES, reference
 from skfm_lib.data.register import apply
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
 
 MIDDLE_Y = 8.0  # mm, halfway between glabella (98) and occiput (−82)
 ANGLES = (-30.0, 0.0, 30.0)  # degrees about each axis to start from

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pooch
 
-from skfm_lib.data.files import replacing
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.files import replacing
 
 NAME = "Cranium.inv3"
 SHA256 = "3b34f11f7c4f557f4c65cd6543c412a2f6ceb0cfecfd9c41184420e02d9b7e2a"

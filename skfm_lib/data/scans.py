@@ -17,13 +17,6 @@ from skfm_lib.data.checks import (
     check_voxels,
     times,
 )
-from skfm_lib.data.files import (
-    check_present,
-    check_suffix,
-    replacing,
-    suffix,
-    unreadable,
-)
 from skfm_lib.data.inv3 import read_inv3
 from skfm_lib.data.meshes import MESH_SUFFIXES as MESH_SUFFIXES
 from skfm_lib.data.meshes import read_mesh as read_mesh
@@ -31,7 +24,14 @@ from skfm_lib.data.meshes import write_mesh as write_mesh
 from skfm_lib.data.series import NOTE, read_series
 from skfm_lib.data.voxels import Grid
 from skfm_lib.data.whole import NIFTI, cut_short, nifti_floats
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.files import (
+    check_present,
+    check_suffix,
+    replacing,
+    suffix,
+    unreadable,
+)
 
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".inv3")
 ONE_FILE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")  # header and voxels together

@@ -6,9 +6,9 @@ Columns: name, quality (the expert's, empty until there is one), proposed, reaso
 import csv
 from pathlib import Path
 
-from skfm_lib.data.files import replacing
-from skfm_lib.errors import SkfmError
 from skfm_lib.presets import QUALITY_SCORES
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.files import replacing
 
 COLUMNS = ["name", "quality", "proposed", "reason"]
 DISCARD = 0  # an expert's word for: leave this skull out

@@ -6,7 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from skfm_lib.data.dicom import Slice, read_slice
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
 
 SAME_PLACE = 0.01  # mm between two slices that are one
 EVEN = 0.1  # share of the spacing by which steps may differ (positions are rounded)

@@ -19,8 +19,8 @@ from skfm_lib.data.manifest import (
 )
 from skfm_lib.data.population import PAPER_TEST, PAPER_TRAIN, phantom_skulls
 from skfm_lib.data.scans import read_volume
-from skfm_lib.errors import SkfmError
-from skfm_lib.progress import track
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.progress import track
 
 __all__ = [
     "PAPER_TEST",

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from skfm_lib.data.files import stem, suffix
 from skfm_lib.data.scans import MESH_SUFFIXES, VOLUME_SUFFIXES
+from skfm_lib.utils.files import stem, suffix
 
 SCAN_SUFFIXES = VOLUME_SUFFIXES + MESH_SUFFIXES
 

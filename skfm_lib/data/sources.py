@@ -9,13 +9,13 @@ from pathlib import Path, PurePosixPath
 
 from skfm_lib.data.archives import ARCHIVE_SUFFIXES, beginnings, members, unpacked
 from skfm_lib.data.dicom import Slice, choose, read_slice
-from skfm_lib.data.files import suffix
 from skfm_lib.data.guard import Guard, patience, time_limit
 from skfm_lib.data.layouts import Layout, read_fractures
 from skfm_lib.data.source import SCAN_SUFFIXES, Item
 from skfm_lib.data.source import Source as Source
-from skfm_lib.errors import SkfmError
-from skfm_lib.progress import track
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.files import suffix
+from skfm_lib.utils.progress import track
 
 HEADER_ONLY = (".nhdr", ".mhd")  # their voxels are in a file beside them
 HEADER = 200_000  # bytes of a file that its header takes, at most

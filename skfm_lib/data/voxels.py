@@ -21,8 +21,8 @@ from vtkmodules.vtkImagingStencil import (
     vtkPolyDataToImageStencil,
 )
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.scales import PAPER_SHAPE, PAPER_SPACING, Shape
+from skfm_lib.utils.errors import SkfmError
 
 SLAB = 40_000  # triangles; VTK looks at all of them in every slice
 FRAME_CENTRE = (0.0, 9.0, 6.0)  # mm; leaves ≥ 15 mm around a complete adult skull

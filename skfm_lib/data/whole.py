@@ -15,7 +15,7 @@ from typing import BinaryIO
 import numpy as np
 import SimpleITK as sitk
 
-from skfm_lib.data.files import suffix
+from skfm_lib.utils.files import suffix
 
 NIFTI = (".nii", ".nii.gz")
 NIFTI_HEADER = 352  # bytes before the voxels, NIfTI-1 standard

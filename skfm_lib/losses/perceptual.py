@@ -12,10 +12,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.losses.adversarial import some_slices
 from skfm_lib.metrics.study_features import StudyFeatures
 from skfm_lib.models.released import read_released
+from skfm_lib.utils.errors import SkfmError
 
 VGG, HEADS = "vgg16-397923af.pth", "vgg.pth"  # the files' names where they are shared
 SOURCE = (

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
 
 Features = torch.Tensor | np.ndarray
 

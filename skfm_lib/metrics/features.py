@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skfm_lib.data.files import replacing
-from skfm_lib.device import Device, pick_device
-from skfm_lib.errors import SkfmError
-from skfm_lib.progress import Progress
+from skfm_lib.utils.device import Device, pick_device
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.files import replacing
+from skfm_lib.utils.progress import Progress
 
 
 class FeatureNetwork(Protocol):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
 
 
 class Interval(NamedTuple):

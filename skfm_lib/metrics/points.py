@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.metrics.checks import float64
+from skfm_lib.utils.errors import SkfmError
 
 
 class Chamfer(NamedTuple):

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from scipy.ndimage import binary_erosion
 from scipy.spatial import cKDTree
 
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
 
 Volume = torch.Tensor | np.ndarray
 

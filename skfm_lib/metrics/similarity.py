@@ -10,8 +10,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from skfm_lib.errors import SkfmError
-from skfm_lib.progress import Progress
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.progress import Progress
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, finest first
 K1, K2 = 0.01, 0.03  # Wang et al. 2004

@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skfm_lib.device import pick_device
-from skfm_lib.errors import SkfmError
 from skfm_lib.metrics.damage import KINDS, damaged
 from skfm_lib.metrics.features import as_input, extract
 from skfm_lib.presets import QUALITY_SCORES
-from skfm_lib.progress import track
+from skfm_lib.utils.device import pick_device
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.progress import track
 
 CELLS = (4, 3, 4)  # coarse cells along D, H, W, near the grid's aspect ratio
 WIDTH = 32 + 64 + 128  # features: the channels of the three stages

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.models.released import read_released
 from skfm_lib.scales import Shape
+from skfm_lib.utils.errors import SkfmError
 
 INPUT_SHAPE = (192, 148, 216)  # 0.422 of the grid, in the code the paper grew from
 SOURCE = "download resnet_50.pth from huggingface.co/TencentMedicalNet"

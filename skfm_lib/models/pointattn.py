@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skfm_lib import presets
-from skfm_lib.errors import SkfmError
 from skfm_lib.models.places import SCALE, Float32
 from skfm_lib.points import check_clouds, farthest_points, take
+from skfm_lib.utils.errors import SkfmError
 
 HEADS = 4
 FEED = 16  # width of the feed-forward layers, in units of the first layer's

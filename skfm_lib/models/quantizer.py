@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
-from skfm_lib import distributed
+from skfm_lib.utils import distributed
 
 CHUNK = 1 << 26  # float64 distances held at a time: 0.5 GB
 DEAD = 1 / 44  # of the mean usage: the absolute 1.0 of Khader et al. at paper scale

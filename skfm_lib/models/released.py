@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
 
 
 def read_released(path: Path, content: str, source: str) -> dict:

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skfm_lib import presets
-from skfm_lib.errors import SkfmError
 from skfm_lib.models.attention import DepthAttention, SpatialLinearAttention
 from skfm_lib.models.layers import Conv3d
 from skfm_lib.models.norm import NormSiLU
+from skfm_lib.utils.errors import SkfmError
 
 NORM_GROUPS = 8
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
 
 
 def check_clouds(points: Tensor, fewest: int = 1, name: str = "points") -> Tensor:

@@ -13,8 +13,8 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.nn import functional as F
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.points.checks import check_clouds
+from skfm_lib.utils.errors import SkfmError
 
 TABLE, CACHED = 1 << 27, 1 << 15  # distances held at a time: 512 MiB, 128 KiB
 DIRECT = "donot_use_mm_for_euclid_dist"  # (x − y)², not x² − 2xy + y²: no cancelling

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.losses.ddpm import TIMESTEPS, alpha_bar
+from skfm_lib.utils.errors import SkfmError
 
 Predictor = Callable[[Tensor, float], Tensor]
 Bounds = tuple[float, float] | None

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
 
 Field = Callable[[Tensor, float], Tensor]
 Leap = Callable[[Tensor, float, float], Tensor]

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.generation import COSTS, LEAPS, SAMPLERS, Sampler
+from skfm_lib.utils.errors import SkfmError
 
 # The paper's samplers; the shortcut model is to do what OTFM does.
 REFERENCES = {

@@ -18,15 +18,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from skfm_lib.benchmarks.process import memory
-from skfm_lib.data.files import replacing
-from skfm_lib.errors import SkfmError
 from skfm_lib.generation import STAGES, Sampler, SkullGenerator
 from skfm_lib.metrics.features import FeatureNetwork, as_input
-from skfm_lib.progress import Progress
-from skfm_lib.seeds import seed_of
 from skfm_lib.study import Study
 from skfm_lib.sweep.cells import Cell, cost
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.files import replacing
+from skfm_lib.utils.memory import memory
+from skfm_lib.utils.progress import Progress
+from skfm_lib.utils.seeding import seed_of
 
 FOLDER = "13_cells"
 PEAK = Path("/proc/self/clear_refs")  # on Linux: 5 has the peak counted anew

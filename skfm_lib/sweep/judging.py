@@ -22,9 +22,9 @@ import numpy as np
 
 from skfm_lib import metrics
 from skfm_lib.metrics import Interval
-from skfm_lib.progress import track
 from skfm_lib.sweep.cells import REFERENCES
 from skfm_lib.sweep.drawing import Drawn
+from skfm_lib.utils.progress import track
 
 DISTANCES = {"FID": metrics.frechet_distance, "KID": metrics.kernel_distance}
 SHARES = ("PP", "PR")

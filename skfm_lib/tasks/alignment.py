@@ -17,16 +17,16 @@ from torch.nn import functional as F
 from skfm_lib import presets
 from skfm_lib.data.clouds import CloudSet
 from skfm_lib.data.register import apply
-from skfm_lib.device import Device
-from skfm_lib.errors import SkfmError
 from skfm_lib.models import Aligner
 from skfm_lib.models.places import SCALE
 from skfm_lib.points import apply_pose, random_poses, to_rotation
-from skfm_lib.progress import track
-from skfm_lib.seeds import batch_indices, generator, seed_of
 from skfm_lib.study import Stage
 from skfm_lib.tasks.icp import Reference, icp
 from skfm_lib.training import Trainer, load_weights, save_weights
+from skfm_lib.utils.device import Device
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.progress import track
+from skfm_lib.utils.seeding import batch_indices, generator, seed_of
 
 WEIGHTS = "aligner.safetensors"
 BATCH = 16  # skulls aligned at a time in evaluation

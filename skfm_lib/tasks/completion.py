@@ -16,16 +16,16 @@ from skfm_lib import presets
 from skfm_lib.data.clouds import KEPT, CloudSet, distance_to_surface
 from skfm_lib.data.skulls import SkullSet
 from skfm_lib.data.voxels import surface
-from skfm_lib.device import Device
 from skfm_lib.metrics import chamfer
 from skfm_lib.models import PointAttN
 from skfm_lib.models.places import SCALE
 from skfm_lib.points import chamfer_loss, farthest_points, take
-from skfm_lib.progress import track
-from skfm_lib.seeds import batch_indices, generator, seed_of
 from skfm_lib.study import Stage
 from skfm_lib.tasks.defects import Cuboid, draw_defect
 from skfm_lib.training import Trainer, load_weights, save_weights
+from skfm_lib.utils.device import Device
+from skfm_lib.utils.progress import track
+from skfm_lib.utils.seeding import batch_indices, generator, seed_of
 
 WEIGHTS = "completer.safetensors"
 MARGIN = 5.0  # mm around a defect in which completed points count as its filling

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
 
 SIDES = (30.0, 100.0)  # mm; "cuboids sized between 3 cm and 10 cm"
 SHARES = (0.02, 0.3)  # of the points that a defect may take: no chip, no half skull

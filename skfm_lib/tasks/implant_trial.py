@@ -9,13 +9,13 @@ import pyvista as pv
 from skfm_lib.data.clouds import distance_to_surface
 from skfm_lib.data.skulls import SkullSet
 from skfm_lib.data.voxels import surface
-from skfm_lib.device import pick_device
 from skfm_lib.models import PointAttN
-from skfm_lib.progress import track
 from skfm_lib.tasks.completion import MARGIN, MIRROR, defective
 from skfm_lib.tasks.defects import Cuboid
 from skfm_lib.tasks.downstream.material import Material
 from skfm_lib.tasks.implants import AROUND, complete_skull
+from skfm_lib.utils.device import pick_device
+from skfm_lib.utils.progress import track
 
 COUNTED = ["found", "clear", "alarm"]
 COLUMNS = ["name", "quality", *COUNTED, "volume", "distance"]

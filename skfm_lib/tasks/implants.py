@@ -11,10 +11,10 @@ from scipy.spatial import cKDTree
 
 from skfm_lib.data.clouds import distance_to_surface, sample_surface
 from skfm_lib.data.voxels import Grid, surface, voxelise
-from skfm_lib.device import Device
 from skfm_lib.models import PointAttN
 from skfm_lib.tasks.completion import MARGIN, MIRROR, complete
 from skfm_lib.tasks.defects import SIDES
+from skfm_lib.utils.device import Device
 
 CLOUD = 1 << 16  # points of the whole skull, of several tries together
 LINK = 6.0  # mm between points of one place: about as thick as a vault

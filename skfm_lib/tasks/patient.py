@@ -13,22 +13,23 @@ import trimesh
 from skfm_lib import presets
 from skfm_lib.data.bone import bone_voxels
 from skfm_lib.data.extract import DOUBT, SCAN, TRANSFORM, read_surface
-from skfm_lib.data.files import replacing
 from skfm_lib.data.guard import Guard
 from skfm_lib.data.place import place
 from skfm_lib.data.register import apply
 from skfm_lib.data.scans import write_mesh, write_volume
 from skfm_lib.data.sources import find_sources
 from skfm_lib.data.voxels import skull_grid
-from skfm_lib.device import pick_device
-from skfm_lib.errors import SkfmError
 from skfm_lib.models import PointAttN
-from skfm_lib.study import Stage, Study, open_study, project_root, read_json
+from skfm_lib.study import Stage, Study, open_study
 from skfm_lib.tasks.alignment import load_aligner
 from skfm_lib.tasks.completion import load_completer
 from skfm_lib.tasks.downstream.grid import Experiments
 from skfm_lib.tasks.implants import Completion, complete_skull
 from skfm_lib.tasks.posing import Alignment, align_skull
+from skfm_lib.utils.device import pick_device
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.files import read_json, replacing
+from skfm_lib.utils.paths import project_root
 
 ALIGNMENT, COMPLETION = "08_alignment", "09_completion"
 CELL, TEST = "cell of the tools", "error of the tools"  # in these stages' results

@@ -7,10 +7,10 @@ import pyvista as pv
 import torch
 
 from skfm_lib.data.clouds import sample_surface
-from skfm_lib.device import Device
 from skfm_lib.models import Aligner
 from skfm_lib.points import apply_pose, random_poses
 from skfm_lib.tasks.alignment import align, rigid
+from skfm_lib.utils.device import Device
 
 TRIES = 8  # poses in which the aligner sees a skull
 TILT, SHIFT = 15.0, 15.0  # degrees and mm of these poses: about a third of its range

@@ -11,7 +11,6 @@ from functools import cached_property
 
 import numpy as np
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.metrics import Interval, bootstrap
 from skfm_lib.tasks.privacy_measures import (
     authentic,
@@ -21,6 +20,7 @@ from skfm_lib.tasks.privacy_measures import (
     neighbour_ratio,
     wilson,
 )
+from skfm_lib.utils.errors import SkfmError
 
 SHARE = 0.05  # of unseen real skulls that may be flagged (Dar et al. 2024: 5 %)
 

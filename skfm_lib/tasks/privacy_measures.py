@@ -8,8 +8,8 @@ import numpy as np
 from scipy.special import gammaln
 from scipy.stats import binomtest
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.metrics import Interval
+from skfm_lib.utils.errors import SkfmError
 
 RELABELLINGS = 200
 

@@ -13,15 +13,15 @@ from torch import Tensor
 
 from skfm_lib.autoencoding import reconstruct
 from skfm_lib.data.skulls import SkullSet
-from skfm_lib.device import Device
-from skfm_lib.errors import SkfmError
 from skfm_lib.generation import SkullGenerator
 from skfm_lib.latents import LatentSet
 from skfm_lib.losses import ddpm, otfm
 from skfm_lib.metrics import Interval, bootstrap, reconstruction_error
 from skfm_lib.models import VQVAE
-from skfm_lib.progress import Progress, track
-from skfm_lib.seeds import noise
+from skfm_lib.utils.device import Device
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.progress import Progress, track
+from skfm_lib.utils.seeding import noise
 
 TIMES = tuple(i / 10 for i in range(1, 10))  # t of the attack
 FALSE_POSITIVES = 0.01

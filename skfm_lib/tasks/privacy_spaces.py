@@ -17,14 +17,14 @@ from torch import Tensor
 
 from skfm_lib import metrics
 from skfm_lib.data.skulls import SkullSet
-from skfm_lib.device import Device
-from skfm_lib.errors import SkfmError
 from skfm_lib.evaluation import volumes_of
 from skfm_lib.latents import LatentSet, cache_latents
 from skfm_lib.metrics.features import FeatureNetwork
 from skfm_lib.models import VQVAE
 from skfm_lib.tasks.privacy import SHARE, Findings, RealSkulls
 from skfm_lib.tasks.privacy_copies import Altered, disguises, mirror
+from skfm_lib.utils.device import Device
+from skfm_lib.utils.errors import SkfmError
 
 MEMORY = 2 * 2**30  # bytes of vectors that are held at once
 CELLS = 64  # along the longest axis, at most, when voxels are compared

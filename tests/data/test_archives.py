@@ -10,7 +10,7 @@ import pytest
 
 from skfm_lib.data import archives
 from skfm_lib.data.archives import beginnings, members, unpacked
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
 
 CONTENT = {"a b/é.txt": b"one", "c.bin": bytes(range(256)) * 100}
 

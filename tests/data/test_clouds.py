@@ -13,7 +13,7 @@ from skfm_lib.data.clouds import (
     sample_surface,
 )
 from skfm_lib.data.voxels import surface
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
 
 
 @pytest.fixture(scope="module")

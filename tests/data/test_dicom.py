@@ -13,7 +13,7 @@ from skfm_lib.data.guard import Guard
 from skfm_lib.data.scans import read_scan
 from skfm_lib.data.series import NOTE, read_series
 from skfm_lib.data.sources import find_sources, on_disk
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
 
 SPACING = (4.0, 5.0, 3.0)
 VALUES = np.random.default_rng(0).integers(-1000, 2000, (20, 24, 26)).astype(np.int16)

@@ -25,8 +25,8 @@ from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.scans import read_volume, write_volume
 from skfm_lib.data.sources import find_sources
 from skfm_lib.data.voxels import Grid, skull_grid, surface, voxelise
-from skfm_lib.errors import SkfmError
 from skfm_lib.scales import scaled_shape
+from skfm_lib.utils.errors import SkfmError
 
 PAPER = Grid((156, 130, 178), 0.51, (-30.0, -37.0, -44.0))  # part of the paper's grid
 SPACING, SIZE = np.array([0.9, 0.9, 1.0]), np.array([92, 110, 104])

@@ -7,7 +7,7 @@ import guard_tasks
 import pytest
 
 from skfm_lib.data.guard import Guard, Unexpected, patience
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from skfm_lib.data.guard import Guard
 from skfm_lib.data.layouts import Layout
 from skfm_lib.data.prepare import patient_split
 from skfm_lib.data.sources import Found, find_sources
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
 
 SLICES = np.zeros((110, 4, 4), np.int16)
 DEFECTS = ("bilateral", "frontoorbital", "parietotemporal", "random_1", "random_2")

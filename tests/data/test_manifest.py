@@ -13,7 +13,7 @@ from skfm_lib.data.manifest import (
     write_manifest,
 )
 from skfm_lib.data.population import PAPER_TEST, PAPER_TRAIN
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
 
 ROWS = [
     Skull("a", "train", 2, "volumes/a.nii.gz", "phantom seed 1", 4.08),

@@ -12,7 +12,7 @@ from skfm_lib.data.meshes import (
     write_mesh,
 )
 from skfm_lib.data.voxels import Grid, surface, voxelise
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
 
 GRID = Grid((60, 60, 60), 4.0, (-115.0, -114.0, -113.0))
 

@@ -6,8 +6,8 @@ from scipy import ndimage
 
 from skfm_lib.data.phantom import craniometry, phantom_skull
 from skfm_lib.data.voxels import skull_grid
-from skfm_lib.errors import SkfmError
 from skfm_lib.presets import QUALITY_SCORES
+from skfm_lib.utils.errors import SkfmError
 
 EIGHTH, QUARTER = (57, 44, 64), (114, 88, 128)
 SEEDS = range(6)

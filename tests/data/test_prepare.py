@@ -28,8 +28,8 @@ from skfm_lib.data.prepare import prepare, who_is_who
 from skfm_lib.data.register import apply
 from skfm_lib.data.skulls import SkullSet, read_manifest
 from skfm_lib.data.voxels import skull_grid, surface
-from skfm_lib.errors import SkfmError
 from skfm_lib.scales import scaled_shape
+from skfm_lib.utils.errors import SkfmError
 
 SHAPE = scaled_shape(1 / 16)
 POSE = pv.Transform().rotate_x(8).rotate_z(-5).translate((14, -25, 30)).matrix

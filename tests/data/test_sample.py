@@ -10,7 +10,7 @@ import pytest
 from skfm_lib.data import sample
 from skfm_lib.data.inv3 import read_inv3
 from skfm_lib.data.sample import fetch_sample
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
 
 
 def test_a_file_at_hand_is_taken_if_it_is_the_sample(tmp_path, monkeypatch):

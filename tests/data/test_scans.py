@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from skfm_lib.data.files import replacing, stem, suffix
 from skfm_lib.data.scans import (
     ONE_FILE_SUFFIXES,
     read_scan,
@@ -18,7 +17,8 @@ from skfm_lib.data.scans import (
 )
 from skfm_lib.data.series import NOTE
 from skfm_lib.data.voxels import skull_grid
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.files import replacing, stem, suffix
 
 SHAPE = (29, 22, 32)
 
@@ -215,7 +215,7 @@ import numpy as np, pyvista as pv
 from skfm_lib.data.scans import write_mesh, write_volume
 from skfm_lib.data.series import NOTE
 from skfm_lib.data.voxels import skull_grid
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
 shape = (57, 44, 64)
 noise = np.random.default_rng(0).random(shape) > 0.5
 for name in ("a.nii.gz", "a.nii", "a.nrrd", "a.stl", "a.ply", "a.vtp", "a.glb"):

@@ -12,8 +12,8 @@ from skfm_lib.data.voxels import (
     surface,
     voxelise,
 )
-from skfm_lib.errors import SkfmError
 from skfm_lib.scales import input_shape, latent_shape, scaled_shape
+from skfm_lib.utils.errors import SkfmError
 
 GRID = skull_grid((114, 88, 128))
 CENTRE = np.array([5.0, 12.0, -3.0])

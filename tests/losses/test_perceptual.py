@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.losses.perceptual import HEADS, LPIPS, VGG, StudyDistance
 from skfm_lib.metrics.study_features import StudyFeatures
+from skfm_lib.utils.errors import SkfmError
 
 # torchvision's VGG-16: the numbers of its convolutions and what goes in and out.
 NUMBERS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.metrics import extract
+from skfm_lib.utils.errors import SkfmError
 
 
 class Counting(nn.Module):

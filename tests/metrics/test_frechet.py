@@ -6,8 +6,8 @@ import torch
 from monai.metrics.fid import get_fid_score
 from scipy.linalg import sqrtm
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.metrics import frechet_distance, kernel_distance
+from skfm_lib.utils.errors import SkfmError
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.metrics import (
     Draws,
     bootstrap,
@@ -15,6 +14,7 @@ from skfm_lib.metrics import (
     random_pairs,
 )
 from skfm_lib.metrics.intervals import Interval
+from skfm_lib.utils.errors import SkfmError
 
 METHODS = [bootstrap, half_sampling]
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.metrics import chamfer
+from skfm_lib.utils.errors import SkfmError
 
 
 def brute_force(p, t):

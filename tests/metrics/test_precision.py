@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from prdc import compute_prdc
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.metrics import (
     density_coverage,
     improved_precision_recall,
     probabilistic_precision_recall,
 )
+from skfm_lib.utils.errors import SkfmError
 
 EVERY = [improved_precision_recall, density_coverage, probabilistic_precision_recall]
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.metrics import dice, reconstruction_error, surface_distances
+from skfm_lib.utils.errors import SkfmError
 
 
 def ball(radius, size=41):

@@ -10,7 +10,6 @@ from monai.metrics import MultiScaleSSIMMetric
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.metrics import (
     fitting,
     largest_window,
@@ -18,6 +17,7 @@ from skfm_lib.metrics import (
     ms_ssim_fork,
     ms_ssim_of_set,
 )
+from skfm_lib.utils.errors import SkfmError
 
 WEIGHTS = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333]
 

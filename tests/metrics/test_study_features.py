@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.metrics import extract, frechet_distance, train_features
 from skfm_lib.metrics.damage import damaged
 from skfm_lib.metrics.study_features import anatomy_targets
+from skfm_lib.utils.errors import SkfmError
 
 
 def shells(n, seed):

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from monai.networks.nets import resnet50
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.models.med3d import Med3D
+from skfm_lib.utils.errors import SkfmError
 
 
 @pytest.fixture(scope="module")

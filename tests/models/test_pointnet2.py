@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.models.pointnet2 import (
     Neighbourhoods,
     PointNet2,
@@ -16,6 +15,7 @@ from skfm_lib.models.pointnet2 import (
 )
 from skfm_lib.points import ball_query, farthest_points, random_poses, take
 from skfm_lib.presets import preset
+from skfm_lib.utils.errors import SkfmError
 
 SETTINGS = preset("tiny").aligner
 PAPER = preset("paper").aligner

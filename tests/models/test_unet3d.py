@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.models import UNet3D
 from skfm_lib.models.unet3d import Conditioning
 from skfm_lib.presets import NO_LABEL, QUALITY_SCORES, preset
+from skfm_lib.utils.errors import SkfmError
 
 SETTINGS = preset("tiny").denoiser
 

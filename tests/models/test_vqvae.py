@@ -5,10 +5,10 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.models import VQVAE
 from skfm_lib.models.vqvae import BACKGROUND, Encoder, _pad_to_latent, _resample
 from skfm_lib.presets import preset
+from skfm_lib.utils.errors import SkfmError
 
 TINY, PAPER = preset("tiny").vqvae, preset("paper").vqvae
 

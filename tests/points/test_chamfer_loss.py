@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.metrics import chamfer
 from skfm_lib.points import chamfer_loss, random_poses
+from skfm_lib.utils.errors import SkfmError
 
 
 def pair():

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.points import farthest_points, random_poses, take
 from skfm_lib.points.sampling import _all_at_once
+from skfm_lib.utils.errors import SkfmError
 
 
 def clouds(b=2, n=200, seed=0):

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.losses.ddpm import TIMESTEPS, alpha_bar
 from skfm_lib.samplers import ancestral, ddim
 from skfm_lib.samplers.diffusion import _schedule, posterior
+from skfm_lib.utils.errors import SkfmError
 
 KEPT = alpha_bar()
 MEAN, SPREAD = 0.4, 0.3

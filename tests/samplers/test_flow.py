@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.losses import otfm
 from skfm_lib.samplers import euler, heun, midpoint, shortcut
+from skfm_lib.utils.errors import SkfmError
 
 SOLVERS = (euler, midpoint, heun)
 STEPS = (1, 2, 3, 7, 50, 300)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.generation import Sampler
 from skfm_lib.sweep import Cell, cost, plan
+from skfm_lib.utils.errors import SkfmError
 
 EVALUATIONS = [1, 2, 4, 8, 16, 32, 50, 100, 300]
 

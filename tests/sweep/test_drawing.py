@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from skfm_lib.device import Device
-from skfm_lib.errors import SkfmError
 from skfm_lib.generation import Sampler, SkullGenerator
 from skfm_lib.latents import LatentScale
 from skfm_lib.metrics import StudyFeatures, extract
 from skfm_lib.models import VQVAE, UNet3D
 from skfm_lib.presets import preset
-from skfm_lib.seeds import seed_of
 from skfm_lib.study import open_study
 from skfm_lib.sweep import Cell, Sweep
+from skfm_lib.utils.device import Device
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.seeding import seed_of
 
 TINY = preset("tiny")
 QUALITIES = [2, 3, 4, 5, 6]

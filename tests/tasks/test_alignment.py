@@ -8,8 +8,6 @@ import torch
 from cloud_training import stage, whole_and_resumed
 
 from skfm_lib.data.clouds import load_clouds
-from skfm_lib.device import Device, pick_device
-from skfm_lib.errors import SkfmError
 from skfm_lib.models import Aligner
 from skfm_lib.points import apply_pose, random_poses
 from skfm_lib.presets import preset
@@ -25,6 +23,8 @@ from skfm_lib.tasks.alignment import (
 )
 from skfm_lib.tasks.icp import reference_skull
 from skfm_lib.training import Trainer
+from skfm_lib.utils.device import Device, pick_device
+from skfm_lib.utils.errors import SkfmError
 
 SETTINGS = preset("tiny").aligner.but(steps=6, batch=3)
 CPU = Device(torch.device("cpu"), torch.float32)

@@ -9,7 +9,6 @@ import torch
 from cloud_training import stage, whole_and_resumed
 
 from skfm_lib.data.clouds import KEPT, load_clouds
-from skfm_lib.device import Device
 from skfm_lib.metrics import chamfer
 from skfm_lib.models import PointAttN
 from skfm_lib.presets import preset
@@ -26,6 +25,7 @@ from skfm_lib.tasks.completion import (
 )
 from skfm_lib.tasks.defects import Cuboid, draw_defect
 from skfm_lib.training import Trainer
+from skfm_lib.utils.device import Device
 
 SETTINGS = preset("tiny").completer.but(steps=6, batch=2)
 CPU = Device(torch.device("cpu"), torch.float32)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.tasks.defects import SHARES, SIDES, Cuboid, draw_defect
+from skfm_lib.utils.errors import SkfmError
 
 
 @pytest.fixture(scope="module")

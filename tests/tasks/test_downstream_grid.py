@@ -10,8 +10,6 @@ import torch
 
 from skfm_lib.data.manifest import Skull, write_manifest
 from skfm_lib.data.scans import read_volume, write_volume
-from skfm_lib.device import Device
-from skfm_lib.errors import SkfmError
 from skfm_lib.study import open_study
 from skfm_lib.tasks import alignment
 from skfm_lib.tasks.downstream import (
@@ -24,6 +22,8 @@ from skfm_lib.tasks.downstream import (
 )
 from skfm_lib.tasks.downstream.grid import thinned
 from skfm_lib.training import Trainer
+from skfm_lib.utils.device import Device
+from skfm_lib.utils.errors import SkfmError
 
 CPU = Device(torch.device("cpu"), torch.float32)
 REAL, MIXED = "100% real", "100% real + 25% OTFM"

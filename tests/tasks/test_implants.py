@@ -7,11 +7,11 @@ import torch
 import trimesh
 
 from skfm_lib.data.clouds import distance_to_surface
-from skfm_lib.device import Device
-from skfm_lib.errors import SkfmError
 from skfm_lib.presets import preset
 from skfm_lib.tasks import implants
 from skfm_lib.tasks.implants import complete_skull, implant
+from skfm_lib.utils.device import Device
+from skfm_lib.utils.errors import SkfmError
 
 CPU = Device(torch.device("cpu"), torch.float32)
 MODEL = type("Model", (), {"settings": preset("tiny").completer})

@@ -6,8 +6,8 @@ import pytest
 
 from skfm_lib.data.manifest import Skull, stratified_split
 from skfm_lib.data.population import PAPER_TRAIN
-from skfm_lib.errors import SkfmError
 from skfm_lib.tasks.downstream.mixing import MIXES, mix_called, needed, training_set
+from skfm_lib.utils.errors import SkfmError
 
 
 def skulls(counts, kind="real", split="train"):

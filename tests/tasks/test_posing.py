@@ -7,11 +7,11 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from skfm_lib.data.register import apply
-from skfm_lib.device import Device
-from skfm_lib.errors import SkfmError
 from skfm_lib.points import apply_pose
 from skfm_lib.presets import preset
 from skfm_lib.tasks.posing import align_skull
+from skfm_lib.utils.device import Device
+from skfm_lib.utils.errors import SkfmError
 
 CPU = Device(torch.device("cpu"), torch.float32)
 SETTINGS = preset("tiny")

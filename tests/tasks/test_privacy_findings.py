@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.metrics import Interval
 from skfm_lib.tasks.privacy import RealSkulls
+from skfm_lib.utils.errors import SkfmError
 
 
 def apart(a, b):

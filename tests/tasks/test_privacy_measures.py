@@ -5,7 +5,6 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.tasks.privacy_measures import (
     authentic,
     chance_of_closer,
@@ -14,6 +13,7 @@ from skfm_lib.tasks.privacy_measures import (
     neighbour_ratio,
     wilson,
 )
+from skfm_lib.utils.errors import SkfmError
 
 
 @pytest.fixture

@@ -5,14 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from skfm_lib.device import Device
-from skfm_lib.errors import SkfmError
 from skfm_lib.generation import SkullGenerator
 from skfm_lib.latents import LatentScale
 from skfm_lib.losses import ddpm
 from skfm_lib.models import VQVAE
 from skfm_lib.presets import preset
-from skfm_lib.seeds import noise
 from skfm_lib.tasks.privacy_membership import (
     attack,
     attack_auc,
@@ -20,6 +17,9 @@ from skfm_lib.tasks.privacy_membership import (
     reconstruction_errors,
     true_positive_rate,
 )
+from skfm_lib.utils.device import Device
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.seeding import noise
 
 CPU = Device(torch.device("cpu"), torch.float32)
 SCALE = LatentScale(torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1), None)

@@ -6,8 +6,6 @@ import torch
 
 from skfm_lib.data.skulls import SkullSet, phantom_skulls
 from skfm_lib.data.voxels import skull_grid
-from skfm_lib.device import Device, pick_device
-from skfm_lib.errors import SkfmError
 from skfm_lib.latents import LatentSet, cache_latents
 from skfm_lib.metrics import StudyFeatures
 from skfm_lib.models import VQVAE
@@ -23,6 +21,8 @@ from skfm_lib.tasks.privacy_spaces import (
     latent_space,
     voxel_space,
 )
+from skfm_lib.utils.device import Device, pick_device
+from skfm_lib.utils.errors import SkfmError
 
 SHAPE = preset("tiny").vqvae.output_shape
 

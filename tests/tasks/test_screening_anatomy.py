@@ -6,10 +6,10 @@ from scipy import ndimage
 
 from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.voxels import Grid, skull_grid
-from skfm_lib.errors import SkfmError
 from skfm_lib.tasks.screening import anatomy
 from skfm_lib.tasks.screening.cells import blocks
 from skfm_lib.tasks.screening.symmetry import asymmetry
+from skfm_lib.utils.errors import SkfmError
 
 SHAPE = (57, 44, 64)
 GRID = skull_grid(SHAPE)

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from skfm_lib.data.voxels import Grid
-from skfm_lib.errors import SkfmError
 from skfm_lib.study import open_study
 from skfm_lib.tasks import screening
 from skfm_lib.tasks.screening import judge
+from skfm_lib.utils.errors import SkfmError
 
 SHAPE = (20, 16, 24)
 

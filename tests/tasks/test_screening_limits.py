@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.tasks.screening.limits import Limits, Measure, folds, set_limits
+from skfm_lib.utils.errors import SkfmError
 
 COUNTS = {2: 167, 3: 212, 4: 154, 5: 155, 6: 38}  # the paper's training set
 MEASURES = (

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from skfm_lib.autoencoding import reconstruct
-from skfm_lib.device import pick_device
 from skfm_lib.models import VQVAE
 from skfm_lib.presets import preset
 from skfm_lib.tasks import screening
+from skfm_lib.utils.device import pick_device
 
 SETTINGS = preset("tiny").vqvae.but(codes=16)
 

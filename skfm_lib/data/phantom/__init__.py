@@ -17,8 +17,8 @@ from skfm_lib.data.phantom.craniometry import Craniometry, craniometry
 from skfm_lib.data.phantom.individual import to_template, upright
 from skfm_lib.data.phantom.teeth import LOWER_ROW, UPPER_ROW, add_teeth
 from skfm_lib.data.voxels import PAPER_SHAPE, skull_grid
-from skfm_lib.errors import SkfmError
 from skfm_lib.presets import QUALITY_SCORES
+from skfm_lib.utils.errors import SkfmError
 
 __all__ = ["Craniometry", "craniometry", "phantom_skull"]
 

@@ -16,7 +16,6 @@ from skfm_lib.generation import (
     load_generator,
 )
 from skfm_lib.material import counts, skulls
-from skfm_lib.seeds import seed_of
 from skfm_lib.study import Study
 from skfm_lib.tasks.downstream.mixing import (
     Counts,
@@ -24,6 +23,7 @@ from skfm_lib.tasks.downstream.mixing import (
     needed,
     training_set,
 )
+from skfm_lib.utils.seeding import seed_of
 
 FOLDER, CLOUDS = "08_skulls", "clouds"
 SMALLEST = 120.0  # mm; a generated skull of less extent is a fragment: left out

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from skfm_lib.data.manifest import Skull, proportional
-from skfm_lib.errors import SkfmError
-from skfm_lib.seeds import seed_of
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.seeding import seed_of
 
 Counts = dict[int, int]  # quality score → skulls
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from skfm_lib.data.voxels import Grid
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
 
 CORNERS = np.ones((3, 3, 3), bool)  # bone joins over corners, air over faces only
 PIECE = 0.5  # cm³; less bone is a crumb: up to seven voxels at preset quick

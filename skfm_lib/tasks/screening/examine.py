@@ -7,15 +7,15 @@ from typing import Protocol
 
 import numpy as np
 
-from skfm_lib.data.files import replacing
 from skfm_lib.data.voxels import Grid
-from skfm_lib.progress import track
 from skfm_lib.tasks.screening import anatomy
 from skfm_lib.tasks.screening.cells import COARSE, blocks
 from skfm_lib.tasks.screening.jaw import jaw_holes
 from skfm_lib.tasks.screening.limits import Measure
 from skfm_lib.tasks.screening.symmetry import asymmetry
 from skfm_lib.tasks.screening.vault import vault_map
+from skfm_lib.utils.files import replacing
+from skfm_lib.utils.progress import track
 
 CROWNS = (5, 6)  # the scores whose scans hold the crowns of the teeth (§3.3)
 MEASURES = (

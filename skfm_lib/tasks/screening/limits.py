@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
 
 FOLDS = 5
 PRIOR = 20  # skulls that the spread common to all scores weighs, beside a score's own

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skfm_lib.errors import SkfmError
 from skfm_lib.tasks.screening.examine import MEASURES, Findings
 from skfm_lib.tasks.screening.limits import Limits, folds, set_limits
 from skfm_lib.tasks.screening.shape_model import ShapeModel, distance_to_nearest
 from skfm_lib.tasks.screening.vault import VaultNorm
+from skfm_lib.utils.errors import SkfmError
 
 NAMES = tuple(measure.name for measure in MEASURES)
 Shapes = dict[str, np.ndarray]  # name of a measure → its values (n,)

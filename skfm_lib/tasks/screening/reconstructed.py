@@ -7,9 +7,9 @@ import torch
 
 from skfm_lib.autoencoding import reconstruct
 from skfm_lib.data.voxels import Grid
-from skfm_lib.device import Device
 from skfm_lib.models import VQVAE
 from skfm_lib.tasks.screening.examine import Skulls
+from skfm_lib.utils.device import Device
 
 
 @dataclass

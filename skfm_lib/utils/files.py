@@ -1,11 +1,12 @@
 """Files that are either whole or not there."""
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
 
 DOUBLE_SUFFIXES = (".nii.gz", ".tar.gz")
 
@@ -34,6 +35,22 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         if temporary.parent.is_dir():
             temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Mapping) -> None:
+    """Write JSON so that the file is whole or absent."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict:
+    """The content of a JSON file; SkfmError when it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SkfmError(
+            f"{path}: {error}", "a JSON record", "remove it and run the stage again"
+        ) from error
 
 
 def clear_leftovers(folder: Path) -> None:

@@ -9,7 +9,7 @@ import signal
 import threading
 from collections.abc import Iterator
 
-from skfm_lib import distributed
+from skfm_lib.utils import distributed
 
 WARNINGS = {signal.SIGTERM, getattr(signal, "SIGUSR1", signal.SIGTERM)}
 

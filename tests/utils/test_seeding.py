@@ -2,7 +2,7 @@
 
 import torch
 
-from skfm_lib.seeds import batch_indices, generator, noise, seed_of
+from skfm_lib.utils.seeding import batch_indices, generator, noise, seed_of
 
 
 def test_seeds_depend_on_every_part_and_its_place():

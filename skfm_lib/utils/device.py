@@ -14,7 +14,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from skfm_lib import distributed
+from skfm_lib.utils import distributed
 
 M = TypeVar("M", Tensor, nn.Module)
 

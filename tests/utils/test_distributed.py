@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from skfm_lib import distributed
 from skfm_lib.autoencoding import vqvae_stage
-from skfm_lib.device import pick_device
-from skfm_lib.errors import SkfmError
 from skfm_lib.models import VQVAE, UNet3D
 from skfm_lib.presets import preset
-from skfm_lib.seeds import seed_of
 from skfm_lib.study import open_study
+from skfm_lib.utils import distributed
+from skfm_lib.utils.device import pick_device
+from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.seeding import seed_of
 
 SCRIPT = Path(__file__).with_name("train_together.py")
 TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK")

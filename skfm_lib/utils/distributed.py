@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from skfm_lib.errors import SkfmError
+from skfm_lib.utils.errors import SkfmError
 
 T = TypeVar("T", list, range, Tensor)
 LAUNCHERS = (  # the names that hold rank, number of processes, rank on this machine

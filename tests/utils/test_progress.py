@@ -6,8 +6,8 @@ import sys
 import IPython.display
 import pytest
 
-from skfm_lib import progress
-from skfm_lib.progress import Progress, clock, track
+from skfm_lib.utils import progress
+from skfm_lib.utils.progress import Progress, clock, track
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from skfm_lib.progress import Progress
-from skfm_lib.study import project_root
+from skfm_lib.utils.paths import project_root
+from skfm_lib.utils.progress import Progress
 
 COMMAND = [sys.executable, "-m", "skfm_lib"]
 PATIENCE = (15.0, 60.0)  # seconds to end by itself, and to end when told

@@ -1,0 +1,1 @@
+"""Files, seeds, progress, devices and processes: what every room may use."""
