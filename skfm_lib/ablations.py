@@ -11,7 +11,7 @@ from skfm_lib.data.skulls import SkullSet
 from skfm_lib.losses.adversarial import VERDICT
 from skfm_lib.losses.perceptual import LPIPS, StudyDistance
 from skfm_lib.metrics import Interval, bootstrap
-from skfm_lib.paper import TABLE_8
+from skfm_lib.presets.paper_tables import TABLE_8
 from skfm_lib.study import Stage, Study
 from skfm_lib.utils.device import pick_device
 

@@ -23,7 +23,7 @@ from torch.utils._pytree import tree_leaves
 from skfm_lib.benchmarks.flops import FlopCount
 from skfm_lib.models import VQVAE, UNet3D, attention, slabs
 from skfm_lib.presets import Preset
-from skfm_lib.scales import scaled_shape
+from skfm_lib.presets.grid_sizes import scaled_shape
 from skfm_lib.utils.device import KEPT_AT_MOST, Device, pick_device
 from skfm_lib.utils.memory import memory
 from skfm_lib.utils.progress import Progress, clock

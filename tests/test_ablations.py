@@ -13,7 +13,7 @@ from skfm_lib.ablations import (
     variants,
 )
 from skfm_lib.metrics import StudyFeatures
-from skfm_lib.paper import RECONSTRUCTION_ERROR, TABLE_8
+from skfm_lib.presets.paper_tables import RECONSTRUCTION_ERROR, TABLE_8
 from skfm_lib.study import open_study
 
 

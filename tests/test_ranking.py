@@ -2,8 +2,9 @@
 
 import pytest
 
-from skfm_lib import paper, ranking
+from skfm_lib import ranking
 from skfm_lib.metrics import Interval
+from skfm_lib.presets import paper_tables
 from skfm_lib.study import open_study
 
 
@@ -22,7 +23,7 @@ def rows(otfm, ddpm, column="FID ↓"):
 )
 def test_a_difference_within_chance_is_undecided(otfm, ddpm, here):
     found = rows(otfm, ddpm)
-    answer = ranking.reading(found, {0: found}, paper.TABLE_1)["FID ↓"]
+    answer = ranking.reading(found, {0: found}, paper_tables.TABLE_1)["FID ↓"]
     assert (answer["this run"], answer["paper"]) == (here, "OTFM")
 
 
@@ -31,7 +32,7 @@ def test_higher_is_better_where_the_arrow_points_up():
         "OTFM": {"IR ↑": Interval(0.9, 0.8, 1.0), "KID ↓": Interval(0.0, 0.0, 0.0)},
         "DDPM": {"IR ↑": Interval(0.5, 0.4, 0.6), "KID ↓": Interval(1.0, 0.9, 1.1)},
     }
-    answer = ranking.reading(better, {0: better}, paper.TABLE_1)
+    answer = ranking.reading(better, {0: better}, paper_tables.TABLE_1)
     assert {c: a["this run"] for c, a in answer.items()} == {
         "IR ↑": "OTFM",
         "KID ↓": "OTFM",
@@ -46,7 +47,7 @@ def test_seeds_are_counted():
         1: rows((4.0, 3, 5), (3.0, 2, 4)),
         2: rows((2.0, 1, 3), (3.0, 2, 4)),
     }
-    answer = ranking.reading(runs[0], runs, paper.TABLE_1)
+    answer = ranking.reading(runs[0], runs, paper_tables.TABLE_1)
     assert answer["FID ↓"]["seeds"] == "OTFM in 2 of 3"
 
 
@@ -64,7 +65,7 @@ def test_mean_and_range_over_seeds():
 
 
 def test_the_papers_numbers_stand_beside():
-    found = ranking.beside(rows((1.0, 0, 2), (3.0, 3, 3)), paper.TABLE_1)
+    found = ranking.beside(rows((1.0, 0, 2), (3.0, 3, 3)), paper_tables.TABLE_1)
     assert found["FID ↓"] == {
         "OTFM": "1 (0–2)",
         "DDPM": "3",

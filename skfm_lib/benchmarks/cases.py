@@ -12,7 +12,7 @@ from torch import Tensor
 import skfm_lib
 from skfm_lib.benchmarks import ours, peers
 from skfm_lib.benchmarks.process import Case
-from skfm_lib.scales import Shape, input_shape, latent_shape, scaled_shape
+from skfm_lib.presets.grid_sizes import Shape, input_shape, latent_shape, scaled_shape
 from skfm_lib.utils.device import pick_device
 
 OURS, CONVOLUTION = "skfm", "one convolution"

@@ -101,7 +101,7 @@ def clouds(batch: int, count: int) -> Tensor:
     """(batch, count, 3) mm: voxels' centres of a phantom of preset quick, jittered."""
     from skfm_lib.data.phantom import phantom_skull
     from skfm_lib.data.voxels import skull_grid
-    from skfm_lib.scales import scaled_shape
+    from skfm_lib.presets.grid_sizes import scaled_shape
 
     grid, random = skull_grid(scaled_shape(1 / 8)), generator("clouds")
     bone = torch.from_numpy(phantom_skull(0, QUALITY, grid.shape)).nonzero()

@@ -16,7 +16,7 @@ from skfm_lib.losses import otfm
 from skfm_lib.models import VQVAE, UNet3D
 from skfm_lib.models.quantizer import nearest_code
 from skfm_lib.presets import preset
-from skfm_lib.scales import Shape, scaled_shape
+from skfm_lib.presets.grid_sizes import Shape, scaled_shape
 from skfm_lib.training import Trainer
 from skfm_lib.utils.device import Device, pick_device
 from skfm_lib.utils.seeding import generator

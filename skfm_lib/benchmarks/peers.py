@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from skfm_lib.benchmarks.ours import PAPER, QUALITY, skull, vectors_and_codes
 from skfm_lib.presets import QUALITY_SCORES
-from skfm_lib.scales import Shape
+from skfm_lib.presets.grid_sizes import Shape
 from skfm_lib.utils.device import Device, M, pick_device
 
 PACKAGES = {"monai": "monai", "vector_quantize_pytorch": "vector-quantize-pytorch"}

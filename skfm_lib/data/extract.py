@@ -18,7 +18,7 @@ from skfm_lib.data.scans import read_scan, write_volume
 from skfm_lib.data.series import NOTE
 from skfm_lib.data.sources import Source, on_disk, without
 from skfm_lib.data.voxels import Grid, skull_grid
-from skfm_lib.scales import Shape
+from skfm_lib.presets.grid_sizes import Shape
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import replacing
 

@@ -10,7 +10,7 @@ import numpy as np
 from skfm_lib.data.manifest import Skull, claim, proportional, write_manifest
 from skfm_lib.data.scans import write_volume
 from skfm_lib.data.voxels import skull_grid
-from skfm_lib.scales import Shape
+from skfm_lib.presets.grid_sizes import Shape
 from skfm_lib.utils.progress import track
 
 PAPER_TRAIN = {2: 167, 3: 212, 4: 154, 5: 155, 6: 38}  # 726 skulls, paper Table 1

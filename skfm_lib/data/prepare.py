@@ -18,7 +18,7 @@ from skfm_lib.data.source import Source
 from skfm_lib.data.sources import Found, find_sources, without
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.data.working import Job, Outcome, outcomes
-from skfm_lib.scales import Shape, scaled_shape
+from skfm_lib.presets.grid_sizes import Shape, scaled_shape
 from skfm_lib.utils.errors import SkfmError
 
 QUICK_SHAPE = scaled_shape(1 / 8)

@@ -21,7 +21,7 @@ from vtkmodules.vtkImagingStencil import (
     vtkPolyDataToImageStencil,
 )
 
-from skfm_lib.scales import PAPER_SHAPE, PAPER_SPACING, Shape
+from skfm_lib.presets.grid_sizes import PAPER_SHAPE, PAPER_SPACING, Shape
 from skfm_lib.utils.errors import SkfmError
 
 SLAB = 40_000  # triangles; VTK looks at all of them in every slice

@@ -11,7 +11,7 @@ from skfm_lib.data.extract import Record, extract_skull, finished
 from skfm_lib.data.guard import Guard
 from skfm_lib.data.picture import draw_skull, picture_path
 from skfm_lib.data.source import Source
-from skfm_lib.scales import Shape
+from skfm_lib.presets.grid_sizes import Shape
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import clear_leftovers
 from skfm_lib.utils.progress import Progress

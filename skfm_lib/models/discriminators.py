@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skfm_lib.models.layers import Conv3d
-from skfm_lib.scales import Shape
+from skfm_lib.presets.grid_sizes import Shape
 
 KERNEL, PADDING, SLOPE = 4, 2, 0.2  # of Isola et al. 2017, padded as by Khader et al.
 MOST = 512  # channels

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skfm_lib.models.released import read_released
-from skfm_lib.scales import Shape
+from skfm_lib.presets.grid_sizes import Shape
 from skfm_lib.utils.errors import SkfmError
 
 INPUT_SHAPE = (192, 148, 216)  # 0.422 of the grid, in the code the paper grew from

@@ -15,7 +15,7 @@ from skfm_lib.data.reference import MODES
 from skfm_lib.data.scans import read_volume, write_volume
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.data.warp import MOST, STEP, followed, random_warp
-from skfm_lib.scales import scaled_shape
+from skfm_lib.presets.grid_sizes import scaled_shape
 from skfm_lib.utils.errors import SkfmError
 
 SHAPE_16 = scaled_shape(1 / 16)

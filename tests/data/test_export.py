@@ -25,7 +25,7 @@ from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.scans import read_volume, write_volume
 from skfm_lib.data.sources import find_sources
 from skfm_lib.data.voxels import Grid, skull_grid, surface, voxelise
-from skfm_lib.scales import scaled_shape
+from skfm_lib.presets.grid_sizes import scaled_shape
 from skfm_lib.utils.errors import SkfmError
 
 PAPER = Grid((156, 130, 178), 0.51, (-30.0, -37.0, -44.0))  # part of the paper's grid

@@ -11,7 +11,7 @@ from skfm_lib.data.place import SURE, place, scattered
 from skfm_lib.data.reference import MODES, Reference, reference
 from skfm_lib.data.register import apply
 from skfm_lib.data.voxels import skull_grid, surface
-from skfm_lib.scales import scaled_shape
+from skfm_lib.presets.grid_sizes import scaled_shape
 from skfm_lib.utils.errors import SkfmError
 
 SHAPE = scaled_shape(1 / 8)

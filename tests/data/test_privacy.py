@@ -17,7 +17,7 @@ from skfm_lib.data.names import code, read_salt, salt_path
 from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.prepare import prepare, who_is_who
 from skfm_lib.data.voxels import skull_grid, surface
-from skfm_lib.scales import scaled_shape
+from skfm_lib.presets.grid_sizes import scaled_shape
 from skfm_lib.utils.errors import SkfmError
 
 SHAPE = scaled_shape(1 / 8)

@@ -10,7 +10,7 @@ from skfm_lib.data.quality import landmarks, propose
 from skfm_lib.data.reference import MODES, reference
 from skfm_lib.data.scores import read_scores, write_scores
 from skfm_lib.data.voxels import skull_grid, surface
-from skfm_lib.scales import scaled_shape
+from skfm_lib.presets.grid_sizes import scaled_shape
 from skfm_lib.utils.errors import SkfmError
 
 SHAPE = scaled_shape(1 / 8)

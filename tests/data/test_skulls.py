@@ -8,7 +8,7 @@ from skfm_lib.data import population, skulls
 from skfm_lib.data.scans import read_volume, write_volume
 from skfm_lib.data.skulls import Skull, SkullSet, phantom_skulls, write_manifest
 from skfm_lib.data.voxels import skull_grid
-from skfm_lib.scales import scaled_shape
+from skfm_lib.presets.grid_sizes import scaled_shape
 from skfm_lib.utils.errors import SkfmError
 
 SHAPE = scaled_shape(1 / 16)

@@ -12,7 +12,7 @@ from skfm_lib.data.voxels import (
     surface,
     voxelise,
 )
-from skfm_lib.scales import input_shape, latent_shape, scaled_shape
+from skfm_lib.presets.grid_sizes import input_shape, latent_shape, scaled_shape
 from skfm_lib.utils.errors import SkfmError
 
 GRID = skull_grid((114, 88, 128))

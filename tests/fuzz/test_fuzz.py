@@ -30,7 +30,7 @@ from skfm_lib.data.meshes import write_mesh
 from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.sources import Source, find_sources
 from skfm_lib.data.voxels import skull_grid, surface
-from skfm_lib.scales import scaled_shape
+from skfm_lib.presets.grid_sizes import scaled_shape
 from skfm_lib.utils.errors import SkfmError
 
 SHAPE = scaled_shape(1 / 8)

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from skfm_lib import paper
 from skfm_lib.metrics import Interval
+from skfm_lib.presets import paper_tables
 from skfm_lib.tasks.downstream import (
     CLAIMS,
     MIXES,
@@ -110,31 +110,37 @@ def test_balance_is_asked_of_the_score_it_speaks_of():
 
 def test_the_papers_numbers_agree_among_its_tables():
     assert set(PAPER_ALIGNMENT) == set(PAPER_COMPLETION) == set(MIXES)
-    for three, two in ((paper.TABLE_3, paper.TABLE_2), (paper.TABLE_6, paper.TABLE_5)):
+    for three, two in (
+        (paper_tables.TABLE_3, paper_tables.TABLE_2),
+        (paper_tables.TABLE_6, paper_tables.TABLE_5),
+    ):
         for real in ("100% real", "50% real"):
             assert three["+25% OTFM"][real] == two["OTFM"][f"{real} + 25% synth"]
     assert (
-        paper.TABLE_4["100% real"]["overall"] == paper.TABLE_3["real only"]["100% real"]
+        paper_tables.TABLE_4["100% real"]["overall"]
+        == paper_tables.TABLE_3["real only"]["100% real"]
     )
-    for places in (*paper.TABLE_5.values(), *paper.TABLE_6.values()):
+    for places in (*paper_tables.TABLE_5.values(), *paper_tables.TABLE_6.values()):
         for cd, accuracy, completeness in places.values():
             assert cd == pytest.approx((accuracy + completeness) / 2, abs=0.0051)
 
 
 def test_tables_have_the_papers_places():
     found = table({name: 5.0 for name in MIXES})
-    rows = comparison(found, paper.TABLE_3, {"mm": "mm"})
+    rows = comparison(found, paper_tables.TABLE_3, {"mm": "mm"})
     assert rows["50% real"] == {"mm": "5 (5–5)", "paper: mm": "30.8"}
     assert rows["100% real + 25% OTFM"]["paper: mm"] == "6.48"
-    rows = comparison(found, paper.TABLE_5, {"CD": "mm", "Acc": "mm", "Comp": "mm"})
+    rows = comparison(
+        found, paper_tables.TABLE_5, {"CD": "mm", "Acc": "mm", "Comp": "mm"}
+    )
     assert list(rows["100% OTFM"].values()) == 3 * ["5 (5–5)"] + [
         "3.36",
         "4.09",
         "2.63",
     ]
     few = table({"100% real": 5.0})
-    assert comparison(few, paper.TABLE_2, {"mm": "mm"})["100% OTFM"]["mm"] == ""
-    rows = by_quality(few, paper.TABLE_4, "mm")
+    assert comparison(few, paper_tables.TABLE_2, {"mm": "mm"})["100% OTFM"]["mm"] == ""
+    rows = by_quality(few, paper_tables.TABLE_4, "mm")
     assert rows["100% real"]["QS 6"] == "5 (5–5)" and rows["OTFM-b"]["QS 6"] == ""
     assert rows["paper: OTFM-b"]["QS 6"] == "8.12"
     assert over_seeds(few, "mm") == {"100% real": {f"seed {s}": "5" for s in range(3)}}

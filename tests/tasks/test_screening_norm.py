@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from skfm_lib import paper
 from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.voxels import Grid, skull_grid
+from skfm_lib.presets import paper_tables
 from skfm_lib.tasks import screening
 from skfm_lib.tasks.screening import anatomy, report
 from skfm_lib.tasks.screening.norm import Verdicts
@@ -242,4 +242,4 @@ def test_table_9_of_the_paper():
         }
         for model, (failed, wrong) in rows.items()
     }
-    assert paper.TABLE_9 == expected
+    assert paper_tables.TABLE_9 == expected

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from skfm_lib import paper
-from skfm_lib.presets import QUALITY_SCORES
+from skfm_lib.presets import QUALITY_SCORES, paper_tables
 from skfm_lib.tasks.downstream import judging
 from skfm_lib.tasks.downstream.judging import Answer, errors_of
 
@@ -154,8 +153,12 @@ def paper_errors(*tables: Mapping[str, Mapping]) -> dict[str, dict[str, float]]:
     return found
 
 
-PAPER_ALIGNMENT = paper_errors(paper.TABLE_2, paper.TABLE_3, paper.TABLE_4)
-PAPER_COMPLETION = paper_errors(paper.TABLE_5, paper.TABLE_6, paper.TABLE_11)
+PAPER_ALIGNMENT = paper_errors(
+    paper_tables.TABLE_2, paper_tables.TABLE_3, paper_tables.TABLE_4
+)
+PAPER_COMPLETION = paper_errors(
+    paper_tables.TABLE_5, paper_tables.TABLE_6, paper_tables.TABLE_11
+)
 
 
 def _cell(

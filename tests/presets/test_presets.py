@@ -4,27 +4,39 @@ import math
 
 import pytest
 
-from skfm_lib import paper
 from skfm_lib.data.population import PAPER_TEST, PAPER_TRAIN
 from skfm_lib.losses import ddpm
-from skfm_lib.presets import NAMES, NO_LABEL, QUALITY_SCORES, TABLE, preset
+from skfm_lib.presets import (
+    NAMES,
+    NO_LABEL,
+    QUALITY_SCORES,
+    TABLE,
+    paper_tables,
+    preset,
+)
 from skfm_lib.utils.errors import SkfmError
 
 PAPER = preset("paper")
 
 
 def test_paper_grids():
-    assert PAPER.vqvae.output_shape == (456, 352, 512) == paper.TABLE_7["voxels out"]
-    assert PAPER.vqvae.input_shape == (374, 289, 420) == paper.TABLE_7["voxels in"]
-    assert PAPER.vqvae.latent_shape == (94, 73, 105) == paper.TABLE_7["latent"]
+    assert (
+        PAPER.vqvae.output_shape
+        == (456, 352, 512)
+        == paper_tables.TABLE_7["voxels out"]
+    )
+    assert (
+        PAPER.vqvae.input_shape == (374, 289, 420) == paper_tables.TABLE_7["voxels in"]
+    )
+    assert PAPER.vqvae.latent_shape == (94, 73, 105) == paper_tables.TABLE_7["latent"]
     assert PAPER.vqvae.scale == 0.82
 
 
 def test_paper_vqvae_of_table_7():
     settings = PAPER.vqvae
-    assert settings.codes == 16384 == paper.TABLE_7["codebook size"]
-    assert settings.code_dim == 8 == paper.TABLE_7["code dimension"]
-    assert settings.steps == 150_000 == paper.TABLE_7["VQ-VAE steps"]
+    assert settings.codes == 16384 == paper_tables.TABLE_7["codebook size"]
+    assert settings.code_dim == 8 == paper_tables.TABLE_7["code dimension"]
+    assert settings.steps == 150_000 == paper_tables.TABLE_7["VQ-VAE steps"]
     assert (settings.batch, settings.learning_rate) == (1, 1e-4)
     assert settings.final_rate == 1  # a constant rate
     assert settings.upsample  # the loss at full resolution, Table 8's best
@@ -35,8 +47,10 @@ def test_paper_vqvae_of_table_7():
 
 def test_paper_unet_of_table_7():
     settings = PAPER.denoiser
-    assert settings.steps == 200_000 == paper.TABLE_7["U-Net steps"]
-    assert settings.timesteps == 300 == paper.TABLE_7["timesteps"] == ddpm.TIMESTEPS
+    assert settings.steps == 200_000 == paper_tables.TABLE_7["U-Net steps"]
+    assert (
+        settings.timesteps == 300 == paper_tables.TABLE_7["timesteps"] == ddpm.TIMESTEPS
+    )
     assert (settings.batch, settings.learning_rate) == (1, 5e-5)
     assert (settings.final_rate, settings.warmup) == (1, 0)
     assert settings.normalise == "codebook" and settings.label_dropout == 0

@@ -8,8 +8,8 @@ input = ⌈0.82 · output⌉, latent = ⌈input / 4⌉.
 
 from dataclasses import dataclass
 
-from skfm_lib.scales import Shape, scaled_shape
-from skfm_lib.settings import (
+from skfm_lib.presets.grid_sizes import Shape, scaled_shape
+from skfm_lib.presets.settings import (
     VQVAE,
     Aligner,
     Completer,
@@ -20,24 +20,6 @@ from skfm_lib.settings import (
     Training,
 )
 from skfm_lib.utils.errors import SkfmError
-
-__all__ = [
-    "NAMES",
-    "NO_LABEL",
-    "QUALITY_SCORES",
-    "TABLE",
-    "VQVAE",
-    "Aligner",
-    "Completer",
-    "Data",
-    "Denoiser",
-    "Preset",
-    "Sampling",
-    "Shape",
-    "Shortcut",
-    "Training",
-    "preset",
-]
 
 QUALITY_SCORES = (2, 3, 4, 5, 6)  # QS 1 is excluded (paper §3.3)
 NO_LABEL = 0  # stands for a dropped class label, in training with guidance only

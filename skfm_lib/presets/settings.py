@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, fields, replace
 
-from skfm_lib.scales import Shape, input_shape, latent_shape
+from skfm_lib.presets.grid_sizes import Shape, input_shape, latent_shape
 from skfm_lib.utils.errors import SkfmError
 
 
