@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from skfm_lib.autoencoding import load_vqvae, of_each, reconstruct, train_vqvae
-from skfm_lib.data.skulls import SkullSet
+from skfm_lib.data.dataset import SkullSet
 from skfm_lib.losses.adversarial import VERDICT
 from skfm_lib.losses.perceptual import LPIPS, StudyDistance
 from skfm_lib.metrics import Interval, bootstrap

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from skfm_lib import presets
-from skfm_lib.data.skulls import SkullSet
+from skfm_lib.data.dataset import SkullSet
 from skfm_lib.judges import judges_of
 from skfm_lib.metrics import dice, reconstruction_error
 from skfm_lib.models import VQVAE

@@ -44,7 +44,7 @@ def prepare(options: argparse.Namespace) -> int:
 def export(options: argparse.Namespace) -> None:
     """Write a skull as a volume or mesh in mm, also in its patient's own frame."""
     from skfm_lib.data.export import export as export_skull
-    from skfm_lib.data.guard import Guard
+    from skfm_lib.data.io.sandbox import Guard
 
     with Guard() as guard:
         export_skull(options.skull, options.out, guard, options.like, options.record)
@@ -52,7 +52,7 @@ def export(options: argparse.Namespace) -> None:
 
 def sample(options: argparse.Namespace) -> None:
     """Fetch a public head CT to try things on: InVesalius' sample, 19 MB."""
-    from skfm_lib.data.sample import fetch_sample
+    from skfm_lib.data.io.sample_scan import fetch_sample
 
     path = fetch_sample(options.out, options.file)
     print(f"{path}; next: skfm prepare {path} --out data/sample")

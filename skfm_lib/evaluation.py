@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from skfm_lib import metrics
+from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.manifest import stratified_split
-from skfm_lib.data.skulls import SkullSet
 from skfm_lib.metrics import Draws, Interval
 from skfm_lib.metrics.features import FeatureNetwork
 from skfm_lib.metrics.study_features import StudyFeatures

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from skfm_lib import presets, samplers
 from skfm_lib.autoencoding import load_vqvae
+from skfm_lib.data.io.volumes import write_mesh, write_volume
 from skfm_lib.data.manifest import Skull, claim, proportional, write_manifest
-from skfm_lib.data.scans import write_mesh, write_volume
 from skfm_lib.data.voxels import Grid, skull_grid, surface
 from skfm_lib.denoising import WEIGHTS
 from skfm_lib.latents import LatentScale

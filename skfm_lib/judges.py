@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from skfm_lib import evaluation
-from skfm_lib.data.skulls import SkullSet
+from skfm_lib.data.dataset import SkullSet
 from skfm_lib.descent import Companion
 from skfm_lib.losses import adversarial
 from skfm_lib.losses.adversarial import some_slices

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from skfm_lib.data.skulls import SkullSet
+from skfm_lib.data.dataset import SkullSet
 from skfm_lib.material import skulls
 from skfm_lib.models import VQVAE
 from skfm_lib.study import Study

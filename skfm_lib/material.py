@@ -3,9 +3,9 @@
 import hashlib
 from pathlib import Path
 
+from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.manifest import proportional, read_manifest
-from skfm_lib.data.population import PAPER_TEST, PAPER_TRAIN, phantom_skulls
-from skfm_lib.data.skulls import SkullSet
+from skfm_lib.data.phantom_set import PAPER_TEST, PAPER_TRAIN, phantom_skulls
 from skfm_lib.study import Stage, Study
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.paths import project_root

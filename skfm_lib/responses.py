@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from skfm_lib import evaluation
-from skfm_lib.data.skulls import SkullSet
+from skfm_lib.data.dataset import SkullSet
 from skfm_lib.evaluation import COMPARED, LIKENESS, Row, equal_part, volumes_of
 from skfm_lib.metrics.features import FeatureNetwork
 from skfm_lib.utils.seeding import generator

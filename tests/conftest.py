@@ -2,7 +2,7 @@
 
 import pytest
 
-from skfm_lib.data.skulls import SkullSet, phantom_skulls
+from skfm_lib.data.dataset import SkullSet, phantom_skulls
 from skfm_lib.presets import preset
 
 

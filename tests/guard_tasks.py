@@ -7,9 +7,9 @@ import numpy as np
 
 from skfm_lib.data.bone import POSSIBLE_BONE, THRESHOLD
 from skfm_lib.data.extract import read_surface
-from skfm_lib.data.guard import time_limit
-from skfm_lib.data.meshes import HEAD
-from skfm_lib.data.place import place
+from skfm_lib.data.io.meshes import HEAD
+from skfm_lib.data.io.sandbox import time_limit
+from skfm_lib.data.registration.canonical_pose import place
 from skfm_lib.data.sources import Source
 from skfm_lib.data.voxels import Grid, voxelise
 from skfm_lib.utils.errors import SkfmError

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from skfm_lib import evaluation, material, metrics
-from skfm_lib.data.scans import write_volume
-from skfm_lib.data.skulls import Skull, SkullSet, write_manifest
+from skfm_lib.data.dataset import Skull, SkullSet, write_manifest
+from skfm_lib.data.io.volumes import write_volume
 from skfm_lib.data.voxels import Grid
 from skfm_lib.metrics import StudyFeatures
 from skfm_lib.models import Med3D

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 import torch
 
-from skfm_lib.data.skulls import SkullSet
+from skfm_lib.data.dataset import SkullSet
 from skfm_lib.generation import (
     Sampler,
     SkullGenerator,

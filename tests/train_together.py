@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from skfm_lib.autoencoding import train_vqvae, vqvae_stage
-from skfm_lib.data.skulls import SkullSet
+from skfm_lib.data.dataset import SkullSet
 from skfm_lib.denoising import denoiser_stage, train_denoiser
 from skfm_lib.latents import LatentScale
 from skfm_lib.losses import otfm

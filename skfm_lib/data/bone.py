@@ -5,7 +5,7 @@ import pyvista as pv
 import SimpleITK as sitk
 from scipy import ndimage
 
-from skfm_lib.data.scans import LPS_TO_RAS
+from skfm_lib.data.io.volumes import LPS_TO_RAS
 from skfm_lib.data.voxels import Grid, isosurface, voxelise
 from skfm_lib.utils.errors import SkfmError
 

@@ -8,10 +8,10 @@ import pyvista as pv
 
 from skfm_lib.data.bone import bone_voxels
 from skfm_lib.data.extract import REASON, SHAPE, Record
+from skfm_lib.data.io.volumes import read_volume, write_volume
 from skfm_lib.data.manifest import Skull
-from skfm_lib.data.phantom.view import FACE_Y, SLABS
+from skfm_lib.data.phantom.field_of_view import FACE_Y, SLABS
 from skfm_lib.data.quality import landmarks
-from skfm_lib.data.scans import read_volume, write_volume
 from skfm_lib.data.voxels import Grid, surface
 from skfm_lib.data.warp import Warp, random_warp
 from skfm_lib.utils.errors import SkfmError

@@ -8,9 +8,9 @@ import pyvista as pv
 import SimpleITK as sitk
 
 from skfm_lib.data.extract import SCAN, TRANSFORM, describe, read_source
-from skfm_lib.data.guard import Guard, patience, time_limit
-from skfm_lib.data.meshes import MESH_SUFFIXES, in_millimetres, read_mesh, write_mesh
-from skfm_lib.data.scans import (
+from skfm_lib.data.io.meshes import MESH_SUFFIXES, in_millimetres, read_mesh, write_mesh
+from skfm_lib.data.io.sandbox import Guard, patience, time_limit
+from skfm_lib.data.io.volumes import (
     LPS_TO_RAS,
     ONE_FILE_SUFFIXES,
     read_as_it_lies,

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from skfm_lib.data.bone import WALL_SHARE
-from skfm_lib.data.scans import read_volume
+from skfm_lib.data.io.volumes import read_volume
 from skfm_lib.data.voxels import Grid
 from skfm_lib.utils.files import replacing
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from skfm_lib.data.bone import THRESHOLD
 from skfm_lib.data.derive import derive
 from skfm_lib.data.extract import PROPOSED, REASON, Record
-from skfm_lib.data.guard import Guard
+from skfm_lib.data.io.sandbox import Guard
 from skfm_lib.data.labels import Label, read_labels
 from skfm_lib.data.manifest import Skull, claim, stratified_split, write_manifest
 from skfm_lib.data.names import code, read_salt

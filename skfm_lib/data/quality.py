@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skfm_lib.data.place import SURE, Placement, scattered
-from skfm_lib.data.reference import reference
+from skfm_lib.data.registration.canonical_pose import SURE, Placement, scattered
+from skfm_lib.data.registration.shape_model import reference
 
 # The reference's landmarks in its own skull frame, mm.
 NASION, NASAL_FLOOR, VERTEX = (0.0, 94.0, 31.0), (0.0, 86.0, -20.0), (0.0, 0.0, 118.0)

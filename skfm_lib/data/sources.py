@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from skfm_lib.data.archives import ARCHIVE_SUFFIXES, beginnings, members, unpacked
-from skfm_lib.data.dicom import Slice, choose, read_slice
-from skfm_lib.data.guard import Guard, patience, time_limit
+from skfm_lib.data.io.archives import ARCHIVE_SUFFIXES, beginnings, members, unpacked
+from skfm_lib.data.io.dicom_headers import Slice, choose, read_slice
+from skfm_lib.data.io.sandbox import Guard, patience, time_limit
 from skfm_lib.data.layouts import Layout, read_fractures
 from skfm_lib.data.source import SCAN_SUFFIXES, Item
 from skfm_lib.data.source import Source as Source

@@ -8,7 +8,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from skfm_lib.data.extract import Record, extract_skull, finished
-from skfm_lib.data.guard import Guard
+from skfm_lib.data.io.sandbox import Guard
 from skfm_lib.data.picture import draw_skull, picture_path
 from skfm_lib.data.source import Source
 from skfm_lib.presets.grid_sizes import Shape

@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skfm_lib import presets
-from skfm_lib.data.clouds import CloudSet
-from skfm_lib.data.register import apply
+from skfm_lib.data.point_clouds import CloudSet
+from skfm_lib.data.registration.rigid_icp import apply
 from skfm_lib.models import Aligner
 from skfm_lib.models.places import SCALE
 from skfm_lib.points import apply_pose, random_poses, to_rotation

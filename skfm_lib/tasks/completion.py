@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from skfm_lib import presets
-from skfm_lib.data.clouds import KEPT, CloudSet, distance_to_surface
-from skfm_lib.data.skulls import SkullSet
+from skfm_lib.data.dataset import SkullSet
+from skfm_lib.data.point_clouds import KEPT, CloudSet, distance_to_surface
 from skfm_lib.data.voxels import surface
 from skfm_lib.metrics import chamfer
 from skfm_lib.models import PointAttN

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 
 from skfm_lib.data.phantom import phantom_skull
-from skfm_lib.data.register import apply, rigid_icp
+from skfm_lib.data.registration.rigid_icp import apply, rigid_icp
 from skfm_lib.data.voxels import skull_grid, surface
 
 TARGETS = 20_000  # points of the reference

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pyvista as pv
 
-from skfm_lib.data.clouds import distance_to_surface
-from skfm_lib.data.skulls import SkullSet
+from skfm_lib.data.dataset import SkullSet
+from skfm_lib.data.point_clouds import distance_to_surface
 from skfm_lib.data.voxels import surface
 from skfm_lib.models import PointAttN
 from skfm_lib.tasks.completion import MARGIN, MIRROR, defective

@@ -13,10 +13,10 @@ import trimesh
 from skfm_lib import presets
 from skfm_lib.data.bone import bone_voxels
 from skfm_lib.data.extract import DOUBT, SCAN, TRANSFORM, read_surface
-from skfm_lib.data.guard import Guard
-from skfm_lib.data.place import place
-from skfm_lib.data.register import apply
-from skfm_lib.data.scans import write_mesh, write_volume
+from skfm_lib.data.io.sandbox import Guard
+from skfm_lib.data.io.volumes import write_mesh, write_volume
+from skfm_lib.data.registration.canonical_pose import place
+from skfm_lib.data.registration.rigid_icp import apply
 from skfm_lib.data.sources import find_sources
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.models import PointAttN

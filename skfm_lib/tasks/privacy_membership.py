@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from skfm_lib.autoencoding import reconstruct
-from skfm_lib.data.skulls import SkullSet
+from skfm_lib.data.dataset import SkullSet
 from skfm_lib.generation import SkullGenerator
 from skfm_lib.latents import LatentSet
 from skfm_lib.losses import ddpm, otfm

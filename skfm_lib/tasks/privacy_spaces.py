@@ -16,7 +16,7 @@ from skimage.measure import block_reduce
 from torch import Tensor
 
 from skfm_lib import metrics
-from skfm_lib.data.skulls import SkullSet
+from skfm_lib.data.dataset import SkullSet
 from skfm_lib.evaluation import volumes_of
 from skfm_lib.latents import LatentSet, cache_latents
 from skfm_lib.metrics.features import FeatureNetwork

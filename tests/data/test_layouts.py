@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 from scan_files import write_dicom
 
-from skfm_lib.data.guard import Guard
+from skfm_lib.data.io.sandbox import Guard
 from skfm_lib.data.layouts import Layout
 from skfm_lib.data.prepare import patient_split
 from skfm_lib.data.sources import Found, find_sources

@@ -12,7 +12,7 @@ from skfm_lib.data.manifest import (
     stratified_split,
     write_manifest,
 )
-from skfm_lib.data.population import PAPER_TEST, PAPER_TRAIN
+from skfm_lib.data.phantom_set import PAPER_TEST, PAPER_TRAIN
 from skfm_lib.utils.errors import SkfmError
 
 ROWS = [

@@ -12,7 +12,7 @@ import pyvista as pv
 import SimpleITK as sitk
 from scan_files import write_dicom, write_inv3
 
-from skfm_lib.data.meshes import write_mesh
+from skfm_lib.data.io.meshes import write_mesh
 from skfm_lib.data.names import code, read_salt, salt_path
 from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.prepare import prepare, who_is_who

@@ -25,8 +25,8 @@ from guard_tasks import skull_of, verdict
 from mutations import damage
 from scan_files import write_dicom, write_inv3
 
-from skfm_lib.data.guard import Guard, Unexpected
-from skfm_lib.data.meshes import write_mesh
+from skfm_lib.data.io.meshes import write_mesh
+from skfm_lib.data.io.sandbox import Guard, Unexpected
 from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.sources import Source, find_sources
 from skfm_lib.data.voxels import skull_grid, surface

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from skfm_lib.data.population import PAPER_TEST, PAPER_TRAIN
+from skfm_lib.data.phantom_set import PAPER_TEST, PAPER_TRAIN
 from skfm_lib.losses import ddpm
 from skfm_lib.presets import (
     NAMES,

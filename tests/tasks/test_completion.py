@@ -8,7 +8,7 @@ import pyvista as pv
 import torch
 from cloud_training import stage, whole_and_resumed
 
-from skfm_lib.data.clouds import KEPT, load_clouds
+from skfm_lib.data.point_clouds import KEPT, load_clouds
 from skfm_lib.metrics import chamfer
 from skfm_lib.models import PointAttN
 from skfm_lib.presets import preset

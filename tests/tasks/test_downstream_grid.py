@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from skfm_lib.data.io.volumes import read_volume, write_volume
 from skfm_lib.data.manifest import Skull, write_manifest
-from skfm_lib.data.scans import read_volume, write_volume
 from skfm_lib.study import open_study
 from skfm_lib.tasks import alignment
 from skfm_lib.tasks.downstream import (

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from skfm_lib.data.clouds import load_clouds
-from skfm_lib.data.register import apply, rigid_icp
+from skfm_lib.data.point_clouds import load_clouds
+from skfm_lib.data.registration.rigid_icp import apply, rigid_icp
 from skfm_lib.points import random_poses
 from skfm_lib.tasks.icp import icp, reference_skull
 

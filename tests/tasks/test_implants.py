@@ -6,7 +6,7 @@ import pyvista as pv
 import torch
 import trimesh
 
-from skfm_lib.data.clouds import distance_to_surface
+from skfm_lib.data.point_clouds import distance_to_surface
 from skfm_lib.presets import preset
 from skfm_lib.tasks import implants
 from skfm_lib.tasks.implants import complete_skull, implant

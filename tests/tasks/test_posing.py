@@ -6,7 +6,7 @@ import pyvista as pv
 import torch
 from scipy.spatial.transform import Rotation
 
-from skfm_lib.data.register import apply
+from skfm_lib.data.registration.rigid_icp import apply
 from skfm_lib.points import apply_pose
 from skfm_lib.presets import preset
 from skfm_lib.tasks.posing import align_skull

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from skfm_lib.data.skulls import SkullSet, phantom_skulls
+from skfm_lib.data.dataset import SkullSet, phantom_skulls
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.latents import LatentSet, cache_latents
 from skfm_lib.metrics import StudyFeatures

@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from skfm_lib.data.phantom import cranium, face, jaw, spine, view
-from skfm_lib.data.phantom.clay import Clay
+from skfm_lib.data.phantom import cranium, face, field_of_view, jaw, spine
 from skfm_lib.data.phantom.craniometry import Craniometry, craniometry
-from skfm_lib.data.phantom.individual import to_template, upright
+from skfm_lib.data.phantom.distance_field import Clay
 from skfm_lib.data.phantom.teeth import LOWER_ROW, UPPER_ROW, add_teeth
+from skfm_lib.data.phantom.template import to_template, upright
 from skfm_lib.data.voxels import PAPER_SHAPE, skull_grid
 from skfm_lib.presets import QUALITY_SCORES
 from skfm_lib.utils.errors import SkfmError
@@ -58,7 +58,7 @@ def phantom_skull(
 def _slab(seed: int, quality: int, axes: tuple, spacing: float) -> np.ndarray:
     head = upright(seed, axes)
     who = craniometry(seed)
-    unseen = view.outside(seed, quality, who, head)
+    unseen = field_of_view.outside(seed, quality, who, head)
     bone = np.zeros(unseen.shape, bool)
     axes = ((1, 2), (0, 2), (0, 1))
     seen = [np.flatnonzero((unseen < 0).any(others)) for others in axes]
@@ -67,7 +67,7 @@ def _slab(seed: int, quality: int, axes: tuple, spacing: float) -> np.ndarray:
         points = to_template(seed, who, tuple(c[box] for c in head))
         clay = Clay(points, spacing)
         _model(clay, seed, who)
-        if (lost := view.holes(seed, points)) is not None:
+        if (lost := field_of_view.holes(seed, points)) is not None:
             clay.carve(lost)
         bone[box] = (clay.bone < 0) & (unseen[box] < 0)
     return bone

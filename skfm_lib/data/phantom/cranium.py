@@ -6,9 +6,9 @@ a template point and an individual's point belong together.
 
 import numpy as np
 
-from skfm_lib.data.phantom.clay import Clay
 from skfm_lib.data.phantom.craniometry import Craniometry
-from skfm_lib.data.phantom.shapes import Pebble, Web
+from skfm_lib.data.phantom.distance_field import Clay
+from skfm_lib.data.phantom.primitives import Pebble, Web
 
 CENTRE = (0.0, 0.0, 45.0)  # of the polar form, mm
 # Radius of the outer table and thickness of the bone, mm, in the direction (x, y, z)

@@ -6,10 +6,10 @@ are the meshes' openings, the maxillary sinuses the space inside.
 
 from functools import lru_cache
 
-from skfm_lib.data.phantom.clay import Clay
 from skfm_lib.data.phantom.craniometry import Craniometry
-from skfm_lib.data.phantom.individual import BIZYGOMATIC, FACE, NASION_Z
-from skfm_lib.data.phantom.shapes import Pebble, Point, Web
+from skfm_lib.data.phantom.distance_field import Clay
+from skfm_lib.data.phantom.primitives import Pebble, Point, Web
+from skfm_lib.data.phantom.template import BIZYGOMATIC, FACE, NASION_Z
 
 # name: x, y, z, radius
 LANDMARKS: dict[str, Point] = {

@@ -2,10 +2,10 @@
 
 from functools import lru_cache
 
-from skfm_lib.data.phantom.clay import Clay
 from skfm_lib.data.phantom.craniometry import Craniometry
-from skfm_lib.data.phantom.individual import BIZYGOMATIC, FACE
-from skfm_lib.data.phantom.shapes import Point, Web
+from skfm_lib.data.phantom.distance_field import Clay
+from skfm_lib.data.phantom.primitives import Point, Web
+from skfm_lib.data.phantom.template import BIZYGOMATIC, FACE
 
 # name: x, y, z, radius
 LANDMARKS: dict[str, Point] = {

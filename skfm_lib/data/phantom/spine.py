@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from skfm_lib.data.phantom.clay import Clay
-from skfm_lib.data.phantom.shapes import Pebble, Point, Web
+from skfm_lib.data.phantom.distance_field import Clay
+from skfm_lib.data.phantom.primitives import Pebble, Point, Web
 
 ATLAS = Web(
     {

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skfm_lib.data.phantom.clay import Clay
-from skfm_lib.data.phantom.shapes import Pebble, Point, Web
+from skfm_lib.data.phantom.distance_field import Clay
+from skfm_lib.data.phantom.primitives import Pebble, Point, Web
 
 # Mesiodistal width, depth and crown height of incisors (2), canine, premolars (2) and
 # molars (3), mm: usual averages of dental anatomy.

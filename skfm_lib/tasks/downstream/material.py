@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from skfm_lib.data.clouds import CloudSet, joined, load_clouds
+from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.manifest import Skull, read_manifest
-from skfm_lib.data.skulls import SkullSet
+from skfm_lib.data.point_clouds import CloudSet, joined, load_clouds
 from skfm_lib.generation import (
     SAMPLERS,
     STAGES,

@@ -6,7 +6,7 @@ import time
 import guard_tasks
 import pytest
 
-from skfm_lib.data.guard import Guard, Unexpected, patience
+from skfm_lib.data.io.sandbox import Guard, Unexpected, patience
 from skfm_lib.utils.errors import SkfmError
 
 

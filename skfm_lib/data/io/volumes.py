@@ -9,7 +9,12 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from skfm_lib.data.checks import (
+from skfm_lib.data.io.dicom_series import NOTE, read_series
+from skfm_lib.data.io.invesalius import read_inv3
+from skfm_lib.data.io.meshes import MESH_SUFFIXES as MESH_SUFFIXES
+from skfm_lib.data.io.meshes import read_mesh as read_mesh
+from skfm_lib.data.io.meshes import write_mesh as write_mesh
+from skfm_lib.data.io.scan_checks import (
     check_attached,
     check_axes,
     check_bytes,
@@ -17,13 +22,8 @@ from skfm_lib.data.checks import (
     check_voxels,
     times,
 )
-from skfm_lib.data.inv3 import read_inv3
-from skfm_lib.data.meshes import MESH_SUFFIXES as MESH_SUFFIXES
-from skfm_lib.data.meshes import read_mesh as read_mesh
-from skfm_lib.data.meshes import write_mesh as write_mesh
-from skfm_lib.data.series import NOTE, read_series
+from skfm_lib.data.io.truncation import NIFTI, cut_short, nifti_floats
 from skfm_lib.data.voxels import Grid
-from skfm_lib.data.whole import NIFTI, cut_short, nifti_floats
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import (
     check_present,

@@ -5,7 +5,7 @@ import pytest
 import pyvista as pv
 from scipy.spatial.transform import Rotation
 
-from skfm_lib.data.register import apply, plane_fit, rigid_fit, rigid_icp
+from skfm_lib.data.registration.rigid_icp import apply, plane_fit, rigid_fit, rigid_icp
 
 
 def pose(degrees: tuple[float, float, float], shift: tuple) -> np.ndarray:

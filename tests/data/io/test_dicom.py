@@ -8,10 +8,10 @@ import pytest
 import SimpleITK as sitk
 from scan_files import change, write_dicom
 
-from skfm_lib.data.dicom import choose, read_slice
-from skfm_lib.data.guard import Guard
-from skfm_lib.data.scans import read_scan
-from skfm_lib.data.series import NOTE, read_series
+from skfm_lib.data.io.dicom_headers import choose, read_slice
+from skfm_lib.data.io.dicom_series import NOTE, read_series
+from skfm_lib.data.io.sandbox import Guard
+from skfm_lib.data.io.volumes import read_scan
 from skfm_lib.data.sources import find_sources, on_disk
 from skfm_lib.utils.errors import SkfmError
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from skfm_lib.data.phantom.craniometry import Craniometry
-from skfm_lib.data.phantom.individual import FACE, NASION_Z, Coordinates
-from skfm_lib.data.phantom.shapes import FAR
+from skfm_lib.data.phantom.primitives import FAR
+from skfm_lib.data.phantom.template import FACE, NASION_Z, Coordinates
 
 # The scanned slab, (least, greatest) each: lower border at the face, in nasal heights
 # above the nasal floor (so that 1 is the nasion); upper border, mm; and tilt towards

@@ -5,11 +5,17 @@ import pytest
 import pyvista as pv
 from scipy.spatial.transform import Rotation
 
-from skfm_lib.data.laid import Laid, Scan, lay, mean_shift, uncertainty
 from skfm_lib.data.phantom import phantom_skull
-from skfm_lib.data.place import SURE, place, scattered
-from skfm_lib.data.reference import MODES, Reference, reference
-from skfm_lib.data.register import apply
+from skfm_lib.data.registration.canonical_pose import SURE, place, scattered
+from skfm_lib.data.registration.rigid_icp import apply
+from skfm_lib.data.registration.shape_fit import (
+    Laid,
+    Scan,
+    lay,
+    mean_shift,
+    uncertainty,
+)
+from skfm_lib.data.registration.shape_model import MODES, Reference, reference
 from skfm_lib.data.voxels import skull_grid, surface
 from skfm_lib.presets.grid_sizes import scaled_shape
 from skfm_lib.utils.errors import SkfmError

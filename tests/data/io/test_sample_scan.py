@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from skfm_lib.data import sample
-from skfm_lib.data.inv3 import read_inv3
-from skfm_lib.data.sample import fetch_sample
+from skfm_lib.data.io import sample_scan
+from skfm_lib.data.io.invesalius import read_inv3
+from skfm_lib.data.io.sample_scan import fetch_sample
 from skfm_lib.utils.errors import SkfmError
 
 
@@ -20,7 +20,7 @@ def test_a_file_at_hand_is_taken_if_it_is_the_sample(tmp_path, monkeypatch):
     with pytest.raises(SkfmError, match="none.inv3 is not"):
         fetch_sample(tmp_path / "out", tmp_path / "none.inv3")
     assert not (tmp_path / "out").exists()
-    monkeypatch.setattr(sample, "SHA256", hashlib.sha256(b"content").hexdigest())
+    monkeypatch.setattr(sample_scan, "SHA256", hashlib.sha256(b"content").hexdigest())
     got = fetch_sample(tmp_path / "out", tmp_path / "mine.inv3")
     assert got.read_bytes() == b"content" and got.name == "Cranium.inv3"
     assert fetch_sample(tmp_path / "out") == got  # there already: no network needed
@@ -37,7 +37,7 @@ def test_without_a_network_it_says_where_to_get_it(tmp_path, monkeypatch):
         fetch_sample(tmp_path)
     line = str(error.value)
     assert "samples/Cranium.inv3" in line and "skfm sample --file FILE" in line
-    assert sample.SHA256 in line and not list(tmp_path.iterdir())
+    assert sample_scan.SHA256 in line and not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(

@@ -5,7 +5,7 @@ import pytest
 import pyvista as pv
 import torch
 
-from skfm_lib.data.clouds import (
+from skfm_lib.data.point_clouds import (
     KEPT,
     distance_to_surface,
     joined,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from skfm_lib.data.io.volumes import write_volume
 from skfm_lib.data.manifest import Skull, claim, proportional, write_manifest
-from skfm_lib.data.scans import write_volume
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.presets.grid_sizes import Shape
 from skfm_lib.utils.progress import track

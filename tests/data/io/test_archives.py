@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from skfm_lib.data import archives
-from skfm_lib.data.archives import beginnings, members, unpacked
+from skfm_lib.data.io import archives
+from skfm_lib.data.io.archives import beginnings, members, unpacked
 from skfm_lib.utils.errors import SkfmError
 
 CONTENT = {"a b/é.txt": b"one", "c.bin": bytes(range(256)) * 100}

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from skfm_lib.data.skulls import SkullSet
+from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.voxels import surface
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import replacing

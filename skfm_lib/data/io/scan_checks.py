@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from skfm_lib.data.whole import NIFTI, elsewhere
+from skfm_lib.data.io.truncation import NIFTI, elsewhere
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import suffix
 

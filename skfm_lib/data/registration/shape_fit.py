@@ -11,8 +11,8 @@ import numpy as np
 from scipy.spatial import ConvexHull, cKDTree
 from scipy.spatial.transform import Rotation
 
-from skfm_lib.data.reference import Reference
-from skfm_lib.data.register import apply
+from skfm_lib.data.registration.rigid_icp import apply
+from skfm_lib.data.registration.shape_model import Reference
 
 SIGMA = 2.0  # mm that a skull of the fitted shape lies from another
 PATCHES = 120.0  # of skull, about 3 cm wide, that differ independently

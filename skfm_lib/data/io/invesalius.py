@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import SimpleITK as sitk
 
-from skfm_lib.data.archives import members, unpacked
+from skfm_lib.data.io.archives import members, unpacked
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import check_present, unreadable
 

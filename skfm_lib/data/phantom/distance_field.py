@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from skfm_lib.data.phantom.shapes import (
+from skfm_lib.data.phantom.primitives import (
     FAR,
     MIRROR,
     Pebble,

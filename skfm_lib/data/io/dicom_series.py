@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from skfm_lib.data.dicom import Slice, read_slice
+from skfm_lib.data.io.dicom_headers import Slice, read_slice
 from skfm_lib.utils.errors import SkfmError
 
 SAME_PLACE = 0.01  # mm between two slices that are one

@@ -5,12 +5,7 @@ import pytest
 import pyvista as pv
 import trimesh
 
-from skfm_lib.data.meshes import (
-    MESH_SUFFIXES,
-    in_millimetres,
-    read_mesh,
-    write_mesh,
-)
+from skfm_lib.data.io.meshes import MESH_SUFFIXES, in_millimetres, read_mesh, write_mesh
 from skfm_lib.data.voxels import Grid, surface, voxelise
 from skfm_lib.utils.errors import SkfmError
 

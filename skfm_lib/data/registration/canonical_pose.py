@@ -9,9 +9,15 @@ import pyvista as pv
 from scipy.spatial import QhullError
 from scipy.spatial.transform import Rotation
 
-from skfm_lib.data.laid import Laid, Scan, lay, mean_shift, uncertainty
-from skfm_lib.data.reference import MODES, reference
-from skfm_lib.data.register import apply
+from skfm_lib.data.registration.rigid_icp import apply
+from skfm_lib.data.registration.shape_fit import (
+    Laid,
+    Scan,
+    lay,
+    mean_shift,
+    uncertainty,
+)
+from skfm_lib.data.registration.shape_model import MODES, reference
 from skfm_lib.utils.errors import SkfmError
 
 MIDDLE_Y = 8.0  # mm, halfway between glabella (98) and occiput (−82)

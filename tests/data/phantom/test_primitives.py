@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from skfm_lib.data.phantom.clay import Clay
 from skfm_lib.data.phantom.cranium import polynomial
-from skfm_lib.data.phantom.shapes import Pebble, Web, part_distance, smooth_min
-from skfm_lib.data.phantom.subdivide import bspline, loop
+from skfm_lib.data.phantom.distance_field import Clay
+from skfm_lib.data.phantom.primitives import Pebble, Web, part_distance, smooth_min
+from skfm_lib.data.phantom.subdivision import bspline, loop
 
 RNG = np.random.default_rng(0)
 POINTS = RNG.uniform(-20, 20, (3, 500)).astype(np.float32)

@@ -1,7 +1,7 @@
 """Skulls for the networks: a data set on disk as a torch dataset.
 
 The manifest and the phantom population are re-exported, so that
-``from skfm_lib.data.skulls import ...`` is all that other modules need.
+``from skfm_lib.data.dataset import ...`` is all that other modules need.
 """
 
 from pathlib import Path
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from skfm_lib.data.io.volumes import read_volume
 from skfm_lib.data.manifest import (
     SPLITS,
     Skull,
@@ -17,8 +18,7 @@ from skfm_lib.data.manifest import (
     stratified_split,
     write_manifest,
 )
-from skfm_lib.data.population import PAPER_TEST, PAPER_TRAIN, phantom_skulls
-from skfm_lib.data.scans import read_volume
+from skfm_lib.data.phantom_set import PAPER_TEST, PAPER_TRAIN, phantom_skulls
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.progress import track
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from skfm_lib.data import population, skulls
-from skfm_lib.data.scans import read_volume, write_volume
-from skfm_lib.data.skulls import Skull, SkullSet, phantom_skulls, write_manifest
+from skfm_lib.data import dataset, phantom_set
+from skfm_lib.data.dataset import Skull, SkullSet, phantom_skulls, write_manifest
+from skfm_lib.data.io.volumes import read_volume, write_volume
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.presets.grid_sizes import scaled_shape
 from skfm_lib.utils.errors import SkfmError
@@ -41,7 +41,7 @@ def test_items_may_be_changed_without_changing_the_set(folder):
 
 def test_large_sets_are_read_each_time(folder, monkeypatch):
     kept = SkullSet(folder, "train")[1][0]
-    monkeypatch.setattr(skulls, "MEMORY", 0)
+    monkeypatch.setattr(dataset, "MEMORY", 0)
     assert torch.equal(SkullSet(folder, "train").load()[1][0], kept)
 
 
@@ -63,8 +63,8 @@ def test_processes_make_what_one_makes_and_an_interrupted_run_goes_on(
             raise KeyboardInterrupt
         made.append(make(job))
 
-    make = population.make_skull
-    monkeypatch.setattr(population, "make_skull", failing)
+    make = phantom_set.make_skull
+    monkeypatch.setattr(phantom_set, "make_skull", failing)
     with pytest.raises(KeyboardInterrupt):
         phantom_skulls(tmp_path, SHAPE, {2: 2, 6: 1}, {3: 1}, seed=7, workers=1)
     monkeypatch.undo()

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from skfm_lib.data.scans import (
+from skfm_lib.data.io.dicom_series import NOTE
+from skfm_lib.data.io.volumes import (
     ONE_FILE_SUFFIXES,
     read_scan,
     read_volume,
     write_volume,
 )
-from skfm_lib.data.series import NOTE
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import replacing, stem, suffix
@@ -212,8 +212,8 @@ def test_a_folder_that_is_a_file_is_said_and_nothing_is_left(tmp_path, occupancy
 
 FULL_DISK = """
 import numpy as np, pyvista as pv
-from skfm_lib.data.scans import write_mesh, write_volume
-from skfm_lib.data.series import NOTE
+from skfm_lib.data.io.volumes import write_mesh, write_volume
+from skfm_lib.data.io.dicom_series import NOTE
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.utils.errors import SkfmError
 shape = (57, 44, 64)

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from skfm_lib.data.phantom.subdivide import bspline, loop
+from skfm_lib.data.phantom.subdivision import bspline, loop
 
 Point = tuple[float, float, float, float]  # x, y, z, radius, mm
 FAR = np.float32(1e3)  # mm; "no bone near"

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 
 from skfm_lib.data.phantom import craniometry, phantom_skull
-from skfm_lib.data.phantom.individual import pose, to_template
+from skfm_lib.data.phantom.template import pose, to_template
 from skfm_lib.data.voxels import skull_grid, surface
 
 FINE = (114, 88, 128)  # 2.04 mm voxels: finer than skulls differ from each other

@@ -1,0 +1,1 @@
+"""Read and write scans and meshes of every format, with their geometry."""

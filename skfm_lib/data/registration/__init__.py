@@ -1,0 +1,1 @@
+"""Find a skull's canonical pose: rigid registration onto a shape model."""
