@@ -13,8 +13,8 @@ def prepare(options: argparse.Namespace) -> int:
     Scans: DICOM series, NIfTI, NRRD, MetaImage, InVesalius projects; meshes: STL, PLY,
     OBJ, OFF, VTP, GLB; also within zip and tar archives.
     """
-    from skfm_lib.data.prepare import prepare as prepare_folder
-    from skfm_lib.data.prepare import who_is_who
+    from skfm_lib.prepare.pipeline import prepare as prepare_folder
+    from skfm_lib.prepare.pipeline import who_is_who
     from skfm_lib.presets import preset
 
     shape = preset(options.preset).vqvae.output_shape
@@ -43,8 +43,8 @@ def prepare(options: argparse.Namespace) -> int:
 
 def export(options: argparse.Namespace) -> None:
     """Write a skull as a volume or mesh in mm, also in its patient's own frame."""
-    from skfm_lib.data.export import export as export_skull
     from skfm_lib.data.io.sandbox import Guard
+    from skfm_lib.prepare.export import export as export_skull
 
     with Guard() as guard:
         export_skull(options.skull, options.out, guard, options.like, options.record)

@@ -5,13 +5,13 @@ import sys
 
 import numpy as np
 
-from skfm_lib.data.bone import POSSIBLE_BONE, THRESHOLD
-from skfm_lib.data.extract import read_surface
 from skfm_lib.data.io.meshes import HEAD
 from skfm_lib.data.io.sandbox import time_limit
 from skfm_lib.data.registration.canonical_pose import place
-from skfm_lib.data.sources import Source
 from skfm_lib.data.voxels import Grid, voxelise
+from skfm_lib.prepare.bone_segmentation import POSSIBLE_BONE, THRESHOLD
+from skfm_lib.prepare.discovery import Source
+from skfm_lib.prepare.extraction import read_surface
 from skfm_lib.utils.errors import SkfmError
 
 SPACING, SIDE = 4.08, 64  # mm and voxels of the cube in which skulls are compared

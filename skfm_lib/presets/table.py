@@ -8,7 +8,7 @@ input = ⌈0.82 · output⌉, latent = ⌈input / 4⌉.
 
 from dataclasses import dataclass
 
-from skfm_lib.presets.grid_sizes import Shape, scaled_shape
+from skfm_lib.presets.grid_sizes import scaled_shape
 from skfm_lib.presets.settings import (
     VQVAE,
     Aligner,
@@ -17,7 +17,6 @@ from skfm_lib.presets.settings import (
     Denoiser,
     Sampling,
     Shortcut,
-    Training,
 )
 from skfm_lib.utils.errors import SkfmError
 

@@ -11,15 +11,15 @@ import pyvista as pv
 import trimesh
 
 from skfm_lib import presets
-from skfm_lib.data.bone import bone_voxels
-from skfm_lib.data.extract import DOUBT, SCAN, TRANSFORM, read_surface
 from skfm_lib.data.io.sandbox import Guard
 from skfm_lib.data.io.volumes import write_mesh, write_volume
 from skfm_lib.data.registration.canonical_pose import place
 from skfm_lib.data.registration.rigid_icp import apply
-from skfm_lib.data.sources import find_sources
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.models import PointAttN
+from skfm_lib.prepare.bone_segmentation import bone_voxels
+from skfm_lib.prepare.discovery import find_sources
+from skfm_lib.prepare.extraction import DOUBT, SCAN, TRANSFORM, read_surface
 from skfm_lib.study import Stage, Study, open_study
 from skfm_lib.tasks.alignment import load_aligner
 from skfm_lib.tasks.completion import load_completer

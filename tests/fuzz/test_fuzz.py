@@ -28,8 +28,8 @@ from scan_files import write_dicom, write_inv3
 from skfm_lib.data.io.meshes import write_mesh
 from skfm_lib.data.io.sandbox import Guard, Unexpected
 from skfm_lib.data.phantom import phantom_skull
-from skfm_lib.data.sources import Source, find_sources
 from skfm_lib.data.voxels import skull_grid, surface
+from skfm_lib.prepare.discovery import Source, find_sources
 from skfm_lib.presets.grid_sizes import scaled_shape
 from skfm_lib.utils.errors import SkfmError
 

@@ -12,7 +12,7 @@ from skfm_lib.data.io.dicom_headers import choose, read_slice
 from skfm_lib.data.io.dicom_series import NOTE, read_series
 from skfm_lib.data.io.sandbox import Guard
 from skfm_lib.data.io.volumes import read_scan
-from skfm_lib.data.sources import find_sources, on_disk
+from skfm_lib.prepare.discovery import find_sources, on_disk
 from skfm_lib.utils.errors import SkfmError
 
 SPACING = (4.0, 5.0, 3.0)

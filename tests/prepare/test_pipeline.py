@@ -19,15 +19,15 @@ import SimpleITK as sitk
 
 from skfm_lib import cli
 from skfm_lib.data.dataset import SkullSet, read_manifest
-from skfm_lib.data.extract import SHAPE as SHAPE_KEY
-from skfm_lib.data.extract import finished
 from skfm_lib.data.io.meshes import read_mesh, write_mesh
-from skfm_lib.data.names import salt_path
 from skfm_lib.data.phantom import phantom_skull
-from skfm_lib.data.prepare import prepare, who_is_who
 from skfm_lib.data.registration.canonical_pose import place
 from skfm_lib.data.registration.rigid_icp import apply
 from skfm_lib.data.voxels import skull_grid, surface
+from skfm_lib.prepare.extraction import SHAPE as SHAPE_KEY
+from skfm_lib.prepare.extraction import finished
+from skfm_lib.prepare.pipeline import prepare, who_is_who
+from skfm_lib.prepare.pseudonyms import salt_path
 from skfm_lib.presets.grid_sizes import scaled_shape
 from skfm_lib.utils.errors import SkfmError
 

@@ -9,15 +9,20 @@ import pyvista as pv
 import SimpleITK as sitk
 from scipy import ndimage
 
-from skfm_lib.data.bone import EVERYWHERE, bone_mesh, bone_voxels, touched_borders
 from skfm_lib.data.io.dicom_series import NOTE
 from skfm_lib.data.io.meshes import MESH_SUFFIXES, in_millimetres, read_mesh
 from skfm_lib.data.io.sandbox import patience, time_limit
 from skfm_lib.data.io.volumes import read_scan, write_volume
-from skfm_lib.data.quality import propose
 from skfm_lib.data.registration.canonical_pose import SURE, Placement, place
-from skfm_lib.data.sources import Source, on_disk, without
 from skfm_lib.data.voxels import Grid, skull_grid
+from skfm_lib.prepare.bone_segmentation import (
+    EVERYWHERE,
+    bone_mesh,
+    bone_voxels,
+    touched_borders,
+)
+from skfm_lib.prepare.discovery import Source, on_disk, without
+from skfm_lib.prepare.score_proposal import propose
 from skfm_lib.presets.grid_sizes import Shape
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import replacing

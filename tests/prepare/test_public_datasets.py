@@ -9,9 +9,9 @@ import SimpleITK as sitk
 from scan_files import write_dicom
 
 from skfm_lib.data.io.sandbox import Guard
-from skfm_lib.data.layouts import Layout
-from skfm_lib.data.prepare import patient_split
-from skfm_lib.data.sources import Found, find_sources
+from skfm_lib.prepare.discovery import Found, find_sources
+from skfm_lib.prepare.pipeline import patient_split
+from skfm_lib.prepare.public_datasets import Layout
 from skfm_lib.utils.errors import SkfmError
 
 SLICES = np.zeros((110, 4, 4), np.int16)

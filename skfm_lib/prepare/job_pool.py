@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
-from skfm_lib.data.extract import Record, extract_skull, finished
 from skfm_lib.data.io.sandbox import Guard
-from skfm_lib.data.picture import draw_skull, picture_path
-from skfm_lib.data.source import Source
+from skfm_lib.prepare.extraction import Record, extract_skull, finished
+from skfm_lib.prepare.source import Source
+from skfm_lib.prepare.thumbnails import draw_skull, picture_path
 from skfm_lib.presets.grid_sizes import Shape
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import clear_leftovers

@@ -7,7 +7,6 @@ import numpy as np
 import pyvista as pv
 import SimpleITK as sitk
 
-from skfm_lib.data.extract import SCAN, TRANSFORM, describe, read_source
 from skfm_lib.data.io.meshes import MESH_SUFFIXES, in_millimetres, read_mesh, write_mesh
 from skfm_lib.data.io.sandbox import Guard, patience, time_limit
 from skfm_lib.data.io.volumes import (
@@ -19,8 +18,9 @@ from skfm_lib.data.io.volumes import (
     write_image,
     write_volume,
 )
-from skfm_lib.data.sources import Source, find_sources, on_disk
 from skfm_lib.data.voxels import Grid, skull_grid, surface, voxelise
+from skfm_lib.prepare.discovery import Source, find_sources, on_disk
+from skfm_lib.prepare.extraction import SCAN, TRANSFORM, describe, read_source
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import check_suffix, stem, suffix
 

@@ -16,15 +16,15 @@ from scan_files import write_dicom, write_inv3
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from skfm_lib.data.bone import THRESHOLD, bone_voxels
-from skfm_lib.data.export import export
-from skfm_lib.data.extract import SCAN, TRANSFORM, read_surface
 from skfm_lib.data.io.meshes import MESH_SUFFIXES, read_mesh, write_mesh
 from skfm_lib.data.io.sandbox import Guard
 from skfm_lib.data.io.volumes import read_volume, write_volume
 from skfm_lib.data.phantom import phantom_skull
-from skfm_lib.data.sources import find_sources
 from skfm_lib.data.voxels import Grid, skull_grid, surface, voxelise
+from skfm_lib.prepare.bone_segmentation import THRESHOLD, bone_voxels
+from skfm_lib.prepare.discovery import find_sources
+from skfm_lib.prepare.export import export
+from skfm_lib.prepare.extraction import SCAN, TRANSFORM, read_surface
 from skfm_lib.presets.grid_sizes import scaled_shape
 from skfm_lib.utils.errors import SkfmError
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from skfm_lib.data.bone import WALL_SHARE
 from skfm_lib.data.io.volumes import read_volume
 from skfm_lib.data.voxels import Grid
+from skfm_lib.prepare.bone_segmentation import WALL_SHARE
 from skfm_lib.utils.files import replacing
 
 PIXELS = 260

@@ -5,16 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from skfm_lib.data import warp as warps
-from skfm_lib.data.derive import cropped, derive, shown_scores
-from skfm_lib.data.extract import REASON, SHAPE
 from skfm_lib.data.io.volumes import read_volume, write_volume
 from skfm_lib.data.manifest import Skull
 from skfm_lib.data.phantom import phantom_skull
-from skfm_lib.data.quality import landmarks
 from skfm_lib.data.registration.shape_model import MODES
 from skfm_lib.data.voxels import skull_grid
-from skfm_lib.data.warp import MOST, STEP, followed, random_warp
+from skfm_lib.prepare import deformation as warps
+from skfm_lib.prepare.augmentation import cropped, derive, shown_scores
+from skfm_lib.prepare.deformation import MOST, STEP, followed, random_warp
+from skfm_lib.prepare.extraction import REASON, SHAPE
+from skfm_lib.prepare.score_proposal import landmarks
 from skfm_lib.presets.grid_sizes import scaled_shape
 from skfm_lib.utils.errors import SkfmError
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pyvista as pv
 
-from skfm_lib.data.bone import bone_voxels
-from skfm_lib.data.extract import REASON, SHAPE, Record
 from skfm_lib.data.io.volumes import read_volume, write_volume
 from skfm_lib.data.manifest import Skull
 from skfm_lib.data.phantom.field_of_view import FACE_Y, SLABS
-from skfm_lib.data.quality import landmarks
 from skfm_lib.data.voxels import Grid, surface
-from skfm_lib.data.warp import Warp, random_warp
+from skfm_lib.prepare.bone_segmentation import bone_voxels
+from skfm_lib.prepare.deformation import Warp, random_warp
+from skfm_lib.prepare.extraction import REASON, SHAPE, Record
+from skfm_lib.prepare.score_proposal import landmarks
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import replacing
 from skfm_lib.utils.progress import track

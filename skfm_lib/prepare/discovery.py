@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 from skfm_lib.data.io.archives import ARCHIVE_SUFFIXES, beginnings, members, unpacked
 from skfm_lib.data.io.dicom_headers import Slice, choose, read_slice
 from skfm_lib.data.io.sandbox import Guard, patience, time_limit
-from skfm_lib.data.layouts import Layout, read_fractures
-from skfm_lib.data.source import SCAN_SUFFIXES, Item
-from skfm_lib.data.source import Source as Source
+from skfm_lib.prepare.public_datasets import Layout, read_fractures
+from skfm_lib.prepare.source import SCAN_SUFFIXES, Item
+from skfm_lib.prepare.source import Source as Source
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import suffix
 from skfm_lib.utils.progress import track

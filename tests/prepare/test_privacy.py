@@ -13,10 +13,10 @@ import SimpleITK as sitk
 from scan_files import write_dicom, write_inv3
 
 from skfm_lib.data.io.meshes import write_mesh
-from skfm_lib.data.names import code, read_salt, salt_path
 from skfm_lib.data.phantom import phantom_skull
-from skfm_lib.data.prepare import prepare, who_is_who
 from skfm_lib.data.voxels import skull_grid, surface
+from skfm_lib.prepare.pipeline import prepare, who_is_who
+from skfm_lib.prepare.pseudonyms import code, read_salt, salt_path
 from skfm_lib.presets.grid_sizes import scaled_shape
 from skfm_lib.utils.errors import SkfmError
 

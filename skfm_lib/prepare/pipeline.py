@@ -5,19 +5,19 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from skfm_lib.data.bone import THRESHOLD
-from skfm_lib.data.derive import derive
-from skfm_lib.data.extract import PROPOSED, REASON, Record
 from skfm_lib.data.io.sandbox import Guard
-from skfm_lib.data.labels import Label, read_labels
 from skfm_lib.data.manifest import Skull, claim, stratified_split, write_manifest
-from skfm_lib.data.names import code, read_salt
-from skfm_lib.data.report import Report, write_report
-from skfm_lib.data.scores import DISCARD, read_scores, write_scores
-from skfm_lib.data.source import Source
-from skfm_lib.data.sources import Found, find_sources, without
 from skfm_lib.data.voxels import skull_grid
-from skfm_lib.data.working import Job, Outcome, outcomes
+from skfm_lib.prepare.augmentation import derive
+from skfm_lib.prepare.bone_segmentation import THRESHOLD
+from skfm_lib.prepare.discovery import Found, find_sources, without
+from skfm_lib.prepare.expert_scores import DISCARD, read_scores, write_scores
+from skfm_lib.prepare.extraction import PROPOSED, REASON, Record
+from skfm_lib.prepare.job_pool import Job, Outcome, outcomes
+from skfm_lib.prepare.pseudonyms import code, read_salt
+from skfm_lib.prepare.report import Report, write_report
+from skfm_lib.prepare.source import Source
+from skfm_lib.prepare.user_labels import Label, read_labels
 from skfm_lib.presets.grid_sizes import Shape, scaled_shape
 from skfm_lib.utils.errors import SkfmError
 

@@ -7,8 +7,8 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from skfm_lib.data.extract import DOUBT, FIT, PROPOSED, REASON, Record
 from skfm_lib.data.manifest import Skull
+from skfm_lib.prepare.extraction import DOUBT, FIT, PROPOSED, REASON, Record
 from skfm_lib.utils.files import replacing
 
 COLUMNS = ["name", "result", "split", "quality", "proposed", "reason", "checks"]

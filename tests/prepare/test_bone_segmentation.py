@@ -5,8 +5,13 @@ import pytest
 import pyvista as pv
 import SimpleITK as sitk
 
-from skfm_lib.data.bone import _filtered, bone_mesh, bone_voxels, touched_borders
 from skfm_lib.data.voxels import skull_grid
+from skfm_lib.prepare.bone_segmentation import (
+    _filtered,
+    bone_mesh,
+    bone_voxels,
+    touched_borders,
+)
 from skfm_lib.presets.grid_sizes import scaled_shape
 from skfm_lib.utils.errors import SkfmError
 

@@ -4,7 +4,7 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from skfm_lib.data.sources import Source
+from skfm_lib.prepare.discovery import Source
 from skfm_lib.presets import QUALITY_SCORES
 from skfm_lib.utils.errors import SkfmError
 
