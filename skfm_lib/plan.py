@@ -21,7 +21,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from skfm_lib.benchmarks.flops import FlopCount
-from skfm_lib.models import VQVAE, UNet3D, attention, slabs
+from skfm_lib.models import VQVAE, UNet3D, attention
+from skfm_lib.models.ops import tiling
 from skfm_lib.presets import Preset
 from skfm_lib.presets.grid_sizes import scaled_shape
 from skfm_lib.utils.device import KEPT_AT_MOST, Device, pick_device
@@ -203,13 +204,13 @@ class Alive(TorchDispatchMode):
 @contextlib.contextmanager
 def _coarse_slabs() -> Iterator[None]:
     """Fewer, larger slabs and parts: each takes a moment to count, little memory."""
-    former, part = dict(slabs.SLAB), attention.PART
-    slabs.SLAB.update({kind: max(size, 1 << 27) for kind, size in former.items()})
+    former, part = dict(tiling.SLAB), attention.PART
+    tiling.SLAB.update({kind: max(size, 1 << 27) for kind, size in former.items()})
     attention.PART = 4 * part
     try:
         yield
     finally:
-        slabs.SLAB.update(former)
+        tiling.SLAB.update(former)
         attention.PART = part
 
 

@@ -7,7 +7,7 @@ from torch import nn
 from skfm_lib.benchmarks import clouds, plain
 from skfm_lib.models import Aligner, PointAttN
 from skfm_lib.models.pointattn import Attention
-from skfm_lib.points import ball_query, chamfer_loss, farthest_points
+from skfm_lib.models.pointcloud import ball_query, chamfer_loss, farthest_points
 from skfm_lib.presets import preset
 from skfm_lib.utils.device import Device
 

@@ -17,8 +17,8 @@ from skfm_lib.benchmarks.ours import NOWHERE, PAPER, QUALITY
 from skfm_lib.benchmarks.peers import bare_training
 from skfm_lib.benchmarks.process import Case
 from skfm_lib.models import Aligner, PointAttN
-from skfm_lib.models.places import SCALE
-from skfm_lib.points import chamfer_loss
+from skfm_lib.models.pointcloud import chamfer_loss
+from skfm_lib.models.pointcloud.layers import SCALE
 from skfm_lib.tasks.completion import thinned
 from skfm_lib.training import Trainer
 from skfm_lib.utils.device import pick_device

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from skfm_lib import presets
 from skfm_lib.models.aligner import head, in_order
-from skfm_lib.models.places import SCALE
 from skfm_lib.models.pointattn import FEED, HEADS
+from skfm_lib.models.pointcloud.layers import SCALE
 from skfm_lib.models.pointnet2 import GLOBAL, RADII, WIDTHS
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from skfm_lib.losses.adversarial import some_slices
 from skfm_lib.metrics.study_features import StudyFeatures
-from skfm_lib.models.released import read_released
+from skfm_lib.models.pretrained import read_released
 from skfm_lib.utils.errors import SkfmError
 
 VGG, HEADS = "vgg16-397923af.pth", "vgg.pth"  # the files' names where they are shared

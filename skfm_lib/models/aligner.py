@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from skfm_lib import presets
-from skfm_lib.models.places import SCALE, Float32
+from skfm_lib.models.pointcloud import apply_pose, check_clouds, take, to_rotation
+from skfm_lib.models.pointcloud.layers import SCALE, Float32
 from skfm_lib.models.pointnet2 import PointNet2, neighbourhoods
-from skfm_lib.points import apply_pose, check_clouds, take, to_rotation
 from skfm_lib.utils.errors import SkfmError
 
 CHOICES = {"skip": ("add", "concat"), "rotation": ("raw", "svd")}

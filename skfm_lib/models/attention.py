@@ -14,8 +14,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skfm_lib.models.layers import precision
-from skfm_lib.models.memory import in_parts, large
+from skfm_lib.models.ops.mixed_precision import precision
+from skfm_lib.models.ops.recompute import in_parts, large
 
 HEAD_DIM = 32
 BUCKETS, MAX_DISTANCE = 32, 32  # of the relative position bias (T5)

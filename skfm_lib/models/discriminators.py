@@ -4,7 +4,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skfm_lib.models.layers import Conv3d
+from skfm_lib.models.ops.mixed_precision import Conv3d
 from skfm_lib.presets.grid_sizes import Shape
 
 KERNEL, PADDING, SLOPE = 4, 2, 0.2  # of Isola et al. 2017, padded as by Khader et al.

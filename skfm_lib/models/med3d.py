@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skfm_lib.models.released import read_released
+from skfm_lib.models.pretrained import read_released
 from skfm_lib.presets.grid_sizes import Shape
 from skfm_lib.utils.errors import SkfmError
 

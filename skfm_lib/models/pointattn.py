@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skfm_lib import presets
-from skfm_lib.models.places import SCALE, Float32
-from skfm_lib.points import check_clouds, farthest_points, take
+from skfm_lib.models.pointcloud import check_clouds, farthest_points, take
+from skfm_lib.models.pointcloud.layers import SCALE, Float32
 from skfm_lib.utils.errors import SkfmError
 
 HEADS = 4

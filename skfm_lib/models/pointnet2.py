@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skfm_lib import presets
-from skfm_lib.points import ball_query, farthest_points, take
+from skfm_lib.models.pointcloud import ball_query, farthest_points, take
 
 RADII = ((0.1, 0.2, 0.4), (0.2, 0.4, 0.8))  # of the unit sphere, PointNet++ appendix B
 WIDTHS = (  # of the published classification network, for each radius

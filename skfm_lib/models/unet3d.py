@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from skfm_lib import presets
 from skfm_lib.models.attention import DepthAttention, SpatialLinearAttention
-from skfm_lib.models.layers import Conv3d
-from skfm_lib.models.norm import NormSiLU
+from skfm_lib.models.ops.group_norm import NormSiLU
+from skfm_lib.models.ops.mixed_precision import Conv3d
 from skfm_lib.utils.errors import SkfmError
 
 NORM_GROUPS = 8

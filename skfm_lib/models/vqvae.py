@@ -6,11 +6,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skfm_lib import presets
-from skfm_lib.models.layers import Conv3d, Readout
-from skfm_lib.models.memory import again, large, remade
-from skfm_lib.models.norm import NormSiLU
+from skfm_lib.models.ops.group_norm import NormSiLU
+from skfm_lib.models.ops.mixed_precision import Conv3d, Readout
+from skfm_lib.models.ops.recompute import again, large, remade
+from skfm_lib.models.ops.residual import ResidualBlock
 from skfm_lib.models.quantizer import Codebook
-from skfm_lib.models.residual import ResidualBlock
 from skfm_lib.utils.errors import SkfmError
 
 BACKGROUND = -1.0

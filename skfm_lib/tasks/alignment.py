@@ -18,8 +18,8 @@ from skfm_lib import presets
 from skfm_lib.data.point_clouds import CloudSet
 from skfm_lib.data.registration.rigid_icp import apply
 from skfm_lib.models import Aligner
-from skfm_lib.models.places import SCALE
-from skfm_lib.points import apply_pose, random_poses, to_rotation
+from skfm_lib.models.pointcloud import apply_pose, random_poses, to_rotation
+from skfm_lib.models.pointcloud.layers import SCALE
 from skfm_lib.study import Stage
 from skfm_lib.tasks.icp import Reference, icp
 from skfm_lib.training import Trainer, load_weights, save_weights

@@ -18,8 +18,8 @@ from skfm_lib.data.point_clouds import KEPT, CloudSet, distance_to_surface
 from skfm_lib.data.voxels import surface
 from skfm_lib.metrics import chamfer
 from skfm_lib.models import PointAttN
-from skfm_lib.models.places import SCALE
-from skfm_lib.points import chamfer_loss, farthest_points, take
+from skfm_lib.models.pointcloud import chamfer_loss, farthest_points, take
+from skfm_lib.models.pointcloud.layers import SCALE
 from skfm_lib.study import Stage
 from skfm_lib.tasks.defects import Cuboid, draw_defect
 from skfm_lib.training import Trainer, load_weights, save_weights

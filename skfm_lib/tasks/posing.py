@@ -8,7 +8,7 @@ import torch
 
 from skfm_lib.data.point_clouds import sample_surface
 from skfm_lib.models import Aligner
-from skfm_lib.points import apply_pose, random_poses
+from skfm_lib.models.pointcloud import apply_pose, random_poses
 from skfm_lib.tasks.alignment import align, rigid
 from skfm_lib.utils.device import Device
 

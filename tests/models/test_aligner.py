@@ -5,7 +5,7 @@ import torch
 
 from skfm_lib.models import Aligner
 from skfm_lib.models.aligner import head, in_order
-from skfm_lib.points import apply_pose, random_poses
+from skfm_lib.models.pointcloud import apply_pose, random_poses
 from skfm_lib.presets import preset
 from skfm_lib.utils.errors import SkfmError
 

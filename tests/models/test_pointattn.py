@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from skfm_lib.models import PointAttN
 from skfm_lib.models.pointattn import Attention, Refine, attend
-from skfm_lib.points import nearest
+from skfm_lib.models.pointcloud import nearest
 from skfm_lib.presets import preset
 from skfm_lib.utils.errors import SkfmError
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from skfm_lib.models.pointcloud import ball_query, farthest_points, random_poses, take
 from skfm_lib.models.pointnet2 import (
     Neighbourhoods,
     PointNet2,
@@ -13,7 +14,6 @@ from skfm_lib.models.pointnet2 import (
     largest,
     neighbourhoods,
 )
-from skfm_lib.points import ball_query, farthest_points, random_poses, take
 from skfm_lib.presets import preset
 from skfm_lib.utils.errors import SkfmError
 

@@ -9,7 +9,7 @@ from cloud_training import stage, whole_and_resumed
 
 from skfm_lib.data.point_clouds import load_clouds
 from skfm_lib.models import Aligner
-from skfm_lib.points import apply_pose, random_poses
+from skfm_lib.models.pointcloud import apply_pose, random_poses
 from skfm_lib.presets import preset
 from skfm_lib.tasks import alignment
 from skfm_lib.tasks.alignment import (

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skfm_lib.metrics.damage import damaged
-from skfm_lib.models.layers import Conv3d
+from skfm_lib.models.ops.mixed_precision import Conv3d
 from skfm_lib.presets import Training
 from skfm_lib.study import Stage
 from skfm_lib.tasks.screening.cells import FINE, blocks

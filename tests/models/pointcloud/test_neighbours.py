@@ -3,7 +3,13 @@
 import pytest
 import torch
 
-from skfm_lib.points import ball_query, interpolate, nearest, neighbours, take
+from skfm_lib.models.pointcloud import (
+    ball_query,
+    interpolate,
+    nearest,
+    neighbours,
+    take,
+)
 from skfm_lib.utils.errors import SkfmError
 
 RADII, COUNTS = (20.0, 45.0), (4, 32)

@@ -4,11 +4,11 @@ Exact, batched, on CPU and CUDA, and without an extension to compile.  Indices c
 no gradient; what is taken by them does.
 """
 
-from skfm_lib.points.chamfer import chamfer_loss
-from skfm_lib.points.checks import check_clouds
-from skfm_lib.points.neighbours import ball_query, interpolate, nearest, take
-from skfm_lib.points.poses import apply_pose, random_poses, to_rotation
-from skfm_lib.points.sampling import farthest_points
+from skfm_lib.models.pointcloud.chamfer_loss import chamfer_loss
+from skfm_lib.models.pointcloud.neighbours import ball_query, interpolate, nearest, take
+from skfm_lib.models.pointcloud.rigid import apply_pose, random_poses, to_rotation
+from skfm_lib.models.pointcloud.sampling import farthest_points
+from skfm_lib.models.pointcloud.validation import check_clouds
 
 __all__ = [
     "apply_pose",

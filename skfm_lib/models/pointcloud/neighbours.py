@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.nn import functional as F
 
-from skfm_lib.points.checks import check_clouds
+from skfm_lib.models.pointcloud.validation import check_clouds
 from skfm_lib.utils.errors import SkfmError
 
 TABLE, CACHED = 1 << 27, 1 << 15  # distances held at a time: 512 MiB, 128 KiB

@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skfm_lib.models import convolve as module
-from skfm_lib.models.convolve import convolve, kernel_gradient, transposed
-from skfm_lib.models.layers import Conv3d
+from skfm_lib.models.ops import conv3d as module
+from skfm_lib.models.ops.conv3d import convolve, kernel_gradient, transposed
+from skfm_lib.models.ops.mixed_precision import Conv3d
 
 DEPTHS = [1, 2, 3, 8, 13]
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from skfm_lib.points.neighbours import nearest, take
+from skfm_lib.models.pointcloud.neighbours import nearest, take
 
 
 def chamfer_loss(pred: Tensor, target: Tensor) -> Tensor:

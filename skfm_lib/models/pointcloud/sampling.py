@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skfm_lib.points.checks import check_clouds
+from skfm_lib.models.pointcloud.validation import check_clouds
 from skfm_lib.utils.errors import SkfmError
 
 CACHED = 1 << 15  # points of all clouds that are worked at together

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skfm_lib.models.slabs import cuts
+from skfm_lib.models.ops.tiling import cuts
 
 BACKWARD = torch.ops.aten.native_batch_norm_backward
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skfm_lib.models.convolve import convolve, kernel_gradient, transposed
+from skfm_lib.models.ops.conv3d import convolve, kernel_gradient, transposed
 
 
 def precision(x: Tensor, kernel: int) -> torch.dtype:

@@ -7,7 +7,7 @@ import torch
 from hardware import needs_bf16
 from torch import nn
 
-from skfm_lib.models.layers import Conv3d, Readout
+from skfm_lib.models.ops.mixed_precision import Conv3d, Readout
 
 SHAPES = [
     (3, 1, 1, (2, 9, 9)),

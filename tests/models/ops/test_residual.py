@@ -5,8 +5,8 @@ import torch
 from hardware import needs_bf16
 from torch.nn import functional as F
 
-from skfm_lib.models import memory, slabs
-from skfm_lib.models.residual import ResidualBlock
+from skfm_lib.models.ops import recompute, tiling
+from skfm_lib.models.ops.residual import ResidualBlock
 
 
 def block(channels=8, groups=4):
@@ -31,8 +31,8 @@ def volume(batch=2, depth=9, kind=torch.double):
 @pytest.mark.parametrize("slab", [1, 1 << 24], ids=["slabs", "whole"])
 @pytest.mark.parametrize("depth", [1, 2, 5, 9])
 def test_equals_the_plain_formula(kept, slab, depth, monkeypatch):
-    monkeypatch.setattr(memory, "LARGE", 1 << 27 if kept else 0)
-    monkeypatch.setitem(slabs.SLAB, "cpu", slab)
+    monkeypatch.setattr(recompute, "LARGE", 1 << 27 if kept else 0)
+    monkeypatch.setitem(tiling.SLAB, "cpu", slab)
     made, x = block().double(), volume(depth=depth)
     inputs, weight = [x, *made.parameters()], torch.randn_like(x)
     found, wanted = made(x), plain(made, x)
@@ -50,8 +50,8 @@ def test_slabs_change_nothing_but_rounding_in_bf16(monkeypatch):
     weight = torch.randn_like(x)
 
     def run(slab, large):
-        monkeypatch.setitem(slabs.SLAB, "cpu", slab)
-        monkeypatch.setattr(memory, "LARGE", large)
+        monkeypatch.setitem(tiling.SLAB, "cpu", slab)
+        monkeypatch.setattr(recompute, "LARGE", large)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             out = made(x)
         inputs = [x, *made.parameters()]
@@ -67,7 +67,7 @@ def test_slabs_change_nothing_but_rounding_in_bf16(monkeypatch):
 
 def test_a_large_block_keeps_its_input_only(monkeypatch):
     def kept(large):
-        monkeypatch.setattr(memory, "LARGE", large)
+        monkeypatch.setattr(recompute, "LARGE", large)
         found = []
         with torch.autograd.graph.saved_tensors_hooks(lambda t: found.append(t), id):
             block()(volume(1, kind=torch.float32))
@@ -77,7 +77,7 @@ def test_a_large_block_keeps_its_input_only(monkeypatch):
 
 
 def test_the_input_is_left_alone(monkeypatch):
-    monkeypatch.setattr(memory, "LARGE", 0)
+    monkeypatch.setattr(recompute, "LARGE", 0)
     made, x = block().double(), volume()
     before = x.detach().clone()
     made(x).sum().backward()

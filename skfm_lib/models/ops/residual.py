@@ -9,11 +9,11 @@ written over what it was made from.  Small maps keep h, which saves a convolutio
 import torch
 from torch import Tensor, nn
 
-from skfm_lib.models.convolve import convolve, kernel_gradient, transposed
-from skfm_lib.models.layers import precision
-from skfm_lib.models.memory import large
-from skfm_lib.models.norm import Moments, Normalised, measured
-from skfm_lib.models.slabs import with_halo
+from skfm_lib.models.ops.conv3d import convolve, kernel_gradient, transposed
+from skfm_lib.models.ops.group_norm import Moments, Normalised, measured
+from skfm_lib.models.ops.mixed_precision import precision
+from skfm_lib.models.ops.recompute import large
+from skfm_lib.models.ops.tiling import with_halo
 
 EPS = 1e-6
 SLAB = (0, 1, 1)  # padding of a slab with its halo: two planes fewer come out

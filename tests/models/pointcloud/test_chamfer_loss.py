@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from skfm_lib.metrics import chamfer
-from skfm_lib.points import chamfer_loss, random_poses
+from skfm_lib.models.pointcloud import chamfer_loss, random_poses
 from skfm_lib.utils.errors import SkfmError
 
 

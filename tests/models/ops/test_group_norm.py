@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from skfm_lib.models import slabs
-from skfm_lib.models.norm import NormSiLU
+from skfm_lib.models.ops import tiling
+from skfm_lib.models.ops.group_norm import NormSiLU
 
 
 def layer(groups=4, channels=8):
@@ -26,7 +26,7 @@ def plain(made, x, scale=0.0, shift=0.0):
 
 @pytest.mark.parametrize("slab", [1, 1 << 24], ids=["slabs", "whole"])
 def test_equals_group_norm_and_silu(slab, monkeypatch):
-    monkeypatch.setitem(slabs.SLAB, "cpu", slab)
+    monkeypatch.setitem(tiling.SLAB, "cpu", slab)
     made = layer()
     x = 3 + 2 * torch.randn(2, 8, 7, 4, 5, dtype=torch.double)
     x = x.to(memory_format=torch.channels_last_3d).requires_grad_()

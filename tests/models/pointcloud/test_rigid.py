@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from skfm_lib.points import apply_pose, random_poses, to_rotation
+from skfm_lib.models.pointcloud import apply_pose, random_poses, to_rotation
 
 
 def is_rotation(matrix):

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from skfm_lib.points import farthest_points, random_poses, take
-from skfm_lib.points.sampling import _all_at_once
+from skfm_lib.models.pointcloud import farthest_points, random_poses, take
+from skfm_lib.models.pointcloud.sampling import _all_at_once
 from skfm_lib.utils.errors import SkfmError
 
 

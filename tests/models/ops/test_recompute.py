@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from skfm_lib import presets
-from skfm_lib.models import VQVAE, UNet3D, memory
-from skfm_lib.models.memory import remade
+from skfm_lib.models import VQVAE, UNet3D
+from skfm_lib.models.ops import recompute
+from skfm_lib.models.ops.recompute import remade
 
 
 def gradients(loss, model):
@@ -16,7 +17,7 @@ def gradients(loss, model):
 
 
 def test_a_remade_map_gives_the_same_gradient(monkeypatch):
-    monkeypatch.setattr(memory, "LARGE", 0)
+    monkeypatch.setattr(recompute, "LARGE", 0)
     torch.manual_seed(0)
     first, second = nn.Linear(4, 5), nn.Linear(5, 3)
     both, source = nn.Sequential(first, second), torch.randn(6, 4)
@@ -33,11 +34,11 @@ def test_a_remade_map_gives_the_same_gradient(monkeypatch):
 
 
 def test_nothing_is_remade_without_gradients(monkeypatch):
-    monkeypatch.setattr(memory, "LARGE", 0)
+    monkeypatch.setattr(recompute, "LARGE", 0)
     x = torch.ones(3)
     with torch.no_grad():
-        assert not memory.large(x)
-    assert memory.large(x)
+        assert not recompute.large(x)
+    assert recompute.large(x)
 
 
 @pytest.mark.parametrize("kind", ["vqvae", "unet"])
@@ -58,6 +59,6 @@ def test_networks_are_the_same_when_all_is_large(kind, monkeypatch):
             return model(z, 0.5, 3).square().mean()
 
     want = gradients(loss(), model)
-    monkeypatch.setattr(memory, "LARGE", 0)
+    monkeypatch.setattr(recompute, "LARGE", 0)
     for a, b in zip(gradients(loss(), model), want, strict=True):
         assert torch.allclose(a, b, rtol=1e-3, atol=1e-5 * want[0].abs().max())

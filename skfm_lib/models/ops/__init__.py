@@ -1,0 +1,1 @@
+"""Layers and operations that make large volumes fast and small in memory."""
