@@ -12,7 +12,7 @@ from skfm_lib import metrics
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.manifest import stratified_split
 from skfm_lib.metrics import Draws, Interval
-from skfm_lib.metrics.features import FeatureNetwork
+from skfm_lib.metrics.feature_extraction import FeatureNetwork
 from skfm_lib.metrics.study_features import StudyFeatures
 from skfm_lib.models.med3d import Med3D
 from skfm_lib.study import Stage, Study

@@ -13,7 +13,7 @@ from torch import Tensor
 from skfm_lib import evaluation
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.evaluation import COMPARED, LIKENESS, Row, equal_part, volumes_of
-from skfm_lib.metrics.features import FeatureNetwork
+from skfm_lib.metrics.feature_extraction import FeatureNetwork
 from skfm_lib.utils.seeding import generator
 
 # ↑ rises  ↓ falls  = stays  ≥ does not fall  ★ best there is  · no claim

@@ -1,8 +1,7 @@
 """How good, how varied and how new the generated skulls are."""
 
-from skfm_lib.metrics.features import extract
-from skfm_lib.metrics.frechet import FewSamples, frechet_distance, kernel_distance
-from skfm_lib.metrics.intervals import (
+from skfm_lib.metrics.chamfer import Chamfer, chamfer
+from skfm_lib.metrics.confidence import (
     Draws,
     Interval,
     bootstrap,
@@ -11,8 +10,17 @@ from skfm_lib.metrics.intervals import (
     half_sampling,
     pair_mean,
 )
-from skfm_lib.metrics.points import Chamfer, chamfer
-from skfm_lib.metrics.precision import (
+from skfm_lib.metrics.feature_extraction import extract
+from skfm_lib.metrics.frechet import FewSamples, frechet_distance, kernel_distance
+from skfm_lib.metrics.ms_ssim import (
+    fitting,
+    largest_window,
+    ms_ssim,
+    ms_ssim_fork,
+    ms_ssim_of_set,
+    random_pairs,
+)
+from skfm_lib.metrics.precision_recall import (
     density_coverage,
     improved_precision_recall,
     probabilistic_precision_recall,
@@ -21,14 +29,6 @@ from skfm_lib.metrics.reconstruction import (
     dice,
     reconstruction_error,
     surface_distances,
-)
-from skfm_lib.metrics.similarity import (
-    fitting,
-    largest_window,
-    ms_ssim,
-    ms_ssim_fork,
-    ms_ssim_of_set,
-    random_pairs,
 )
 from skfm_lib.metrics.study_features import StudyFeatures, train_features
 

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from skfm_lib.metrics.checks import Features, feature_pair
+from skfm_lib.metrics.validation import Features, feature_pair
 
 
 class FewSamples(UserWarning):

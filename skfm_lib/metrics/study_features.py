@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skfm_lib.metrics.damage import KINDS, damaged
-from skfm_lib.metrics.features import as_input, extract
+from skfm_lib.metrics.feature_extraction import as_input, extract
 from skfm_lib.presets import QUALITY_SCORES
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.errors import SkfmError

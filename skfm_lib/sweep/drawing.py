@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from skfm_lib.generation import STAGES, Sampler, SkullGenerator
-from skfm_lib.metrics.features import FeatureNetwork, as_input
+from skfm_lib.metrics.feature_extraction import FeatureNetwork, as_input
 from skfm_lib.study import Study
 from skfm_lib.sweep.cells import Cell, cost
 from skfm_lib.utils.errors import SkfmError

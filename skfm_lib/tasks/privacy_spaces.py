@@ -19,7 +19,7 @@ from skfm_lib import metrics
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.evaluation import volumes_of
 from skfm_lib.latents import LatentSet, cache_latents
-from skfm_lib.metrics.features import FeatureNetwork
+from skfm_lib.metrics.feature_extraction import FeatureNetwork
 from skfm_lib.models import VQVAE
 from skfm_lib.tasks.privacy import SHARE, Findings, RealSkulls
 from skfm_lib.tasks.privacy_copies import Altered, disguises, mirror

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from skfm_lib.metrics import Interval
-from skfm_lib.metrics.intervals import difference
+from skfm_lib.metrics.confidence import difference
 from skfm_lib.tasks.privacy_measures import wilson
 from skfm_lib.tasks.screening.examine import MEASURES
 from skfm_lib.tasks.screening.limits import Limits

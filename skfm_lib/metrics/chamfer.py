@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
-from skfm_lib.metrics.checks import float64
+from skfm_lib.metrics.validation import float64
 from skfm_lib.utils.errors import SkfmError
 
 

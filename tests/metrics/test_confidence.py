@@ -13,7 +13,7 @@ from skfm_lib.metrics import (
     pair_mean,
     random_pairs,
 )
-from skfm_lib.metrics.intervals import Interval
+from skfm_lib.metrics.confidence import Interval
 from skfm_lib.utils.errors import SkfmError
 
 METHODS = [bootstrap, half_sampling]

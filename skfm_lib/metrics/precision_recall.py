@@ -7,7 +7,7 @@ distances in float64 and raises SkfmError for k outside 1 … n−1.
 import numpy as np
 import torch
 
-from skfm_lib.metrics.checks import Features, feature_pair
+from skfm_lib.metrics.validation import Features, feature_pair
 from skfm_lib.utils.errors import SkfmError
 
 
