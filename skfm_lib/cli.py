@@ -83,7 +83,7 @@ def generate(options: argparse.Namespace) -> None:
 def book(options: argparse.Namespace) -> int:
     """Build the book; it shows the latest run."""
     if options.publish:
-        from skfm_lib.book import publish
+        from skfm_lib.study.book import publish
 
         publish()
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", "book"]

@@ -33,8 +33,8 @@ def study(options: argparse.Namespace) -> int:
     Those that judge are made even if another cannot be made of this data; then the
     status is 1.
     """
-    from skfm_lib.book import show_run
-    from skfm_lib.material import real_scans
+    from skfm_lib.study.book import show_run
+    from skfm_lib.study.data_stage import real_scans
 
     made = open_study(options.run, options.preset, options.seed)
     making = {number for group in MAKING for number in group}
@@ -57,7 +57,7 @@ def study(options: argparse.Namespace) -> int:
 
 def _groups(whole: bool, real: bool) -> list[Group]:
     """The chapters of a study, in order; groups of one where cores are lacking."""
-    from skfm_lib.side_by_side import cores_for
+    from skfm_lib.study.parallel import cores_for
 
     groups = [
         *MAKING,
@@ -91,8 +91,8 @@ def _run_group(
     options: argparse.Namespace, given: dict[str, list[tuple[str, str]]]
 ) -> dict[str, SkfmError]:
     """Run chapters with the parameters `given`; chapter → what went wrong."""
-    from skfm_lib.notebooks import find_notebook
-    from skfm_lib.side_by_side import side_by_side
+    from skfm_lib.study.notebooks import find_notebook
+    from skfm_lib.study.parallel import side_by_side
 
     if len(given) > 1:
         words = {n: _words(options, n, parameters) for n, parameters in given.items()}
@@ -116,7 +116,7 @@ def _words(
 
 def run(options: argparse.Namespace) -> None:
     """Run one notebook into the run's folder."""
-    from skfm_lib.notebooks import find_notebook, run_notebook
+    from skfm_lib.study.notebooks import find_notebook, run_notebook
 
     made = open_study(options.run, options.preset, options.seed)
     source = find_notebook(options.notebook)

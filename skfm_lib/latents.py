@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from skfm_lib.data.dataset import SkullSet
-from skfm_lib.material import skulls
 from skfm_lib.models import VQVAE
 from skfm_lib.study import Study
+from skfm_lib.study.data_stage import skulls
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import replacing

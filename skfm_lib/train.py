@@ -7,9 +7,9 @@ from skfm_lib.autoencoding import load_vqvae, train_vqvae, vqvae_stage
 from skfm_lib.denoising import STAGES, denoiser_stage, train_denoiser
 from skfm_lib.latents import latent_scale, load_latents
 from skfm_lib.losses import ddpm, otfm
-from skfm_lib.material import skulls
 from skfm_lib.stages import pace
 from skfm_lib.study import Study, open_study
+from skfm_lib.study.data_stage import skulls
 from skfm_lib.utils import distributed
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.signals import noting_warnings

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from skfm_lib import cli_runs, notebooks, side_by_side
+from skfm_lib import cli_runs
 from skfm_lib.cli import main
-from skfm_lib.study import open_study
+from skfm_lib.study import notebooks, open_study, parallel
 from skfm_lib.tasks import downstream
 from skfm_lib.utils.errors import Interrupted, SkfmError
 
@@ -170,7 +170,7 @@ def chapters_run(monkeypatch, errors, given=None):
             raise errors[options.notebook]
 
     monkeypatch.setattr(cli_runs, "run", run)
-    monkeypatch.setattr(side_by_side, "cores_for", lambda count: count == 1)
+    monkeypatch.setattr(parallel, "cores_for", lambda count: count == 1)
     return tried
 
 
@@ -200,8 +200,8 @@ def test_chapters_without_need_of_each_other_share_the_cores(project, monkeypatc
         return {}
 
     tried = chapters_run(monkeypatch, {})
-    monkeypatch.setattr(side_by_side, "cores_for", lambda count: count <= 2)
-    monkeypatch.setattr(side_by_side, "side_by_side", beside)
+    monkeypatch.setattr(parallel, "cores_for", lambda count: count <= 2)
+    monkeypatch.setattr(parallel, "side_by_side", beside)
     monkeypatch.setattr(notebooks, "find_notebook", lambda n: Path(f"{n}.ipynb"))
     assert main(["study", "--preset", "tiny", "--seed", "4"]) == 0
     assert [list(pair) for pair in pairs] == [["03", "04"], ["06", "07"], ["08", "09"]]
@@ -223,8 +223,8 @@ def test_skulls_of_both_grids_are_drawn_before_they_run(project, monkeypatch, wr
         return {}
 
     chapters_run(monkeypatch, {})
-    monkeypatch.setattr(side_by_side, "cores_for", lambda count: count <= 2)
-    monkeypatch.setattr(side_by_side, "side_by_side", beside)
+    monkeypatch.setattr(parallel, "cores_for", lambda count: count <= 2)
+    monkeypatch.setattr(parallel, "side_by_side", beside)
     monkeypatch.setattr(notebooks, "find_notebook", lambda n: Path(f"{n}.ipynb"))
     monkeypatch.setattr(downstream, "gather", gather)
     assert main(["study", "--preset", "tiny", "--all"]) == 0

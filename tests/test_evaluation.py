@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from skfm_lib import evaluation, material, metrics
+from skfm_lib import evaluation, metrics
 from skfm_lib.data.dataset import Skull, SkullSet, write_manifest
 from skfm_lib.data.io.volumes import write_volume
 from skfm_lib.data.voxels import Grid
 from skfm_lib.metrics import StudyFeatures
 from skfm_lib.models import Med3D
-from skfm_lib.study import open_study
+from skfm_lib.study import data_stage, open_study
 from skfm_lib.utils.errors import SkfmError
 
 MANY = {2: 4, 3: 5, 4: 4, 5: 4, 6: 1}
@@ -176,9 +176,9 @@ def test_the_few_step_model_joins_once_it_has_drawn_skulls(project, many):
 
 def test_examples_are_the_first_of_each_score(phantoms):
     skulls = phantoms
-    found = [skulls.qualities[i] for i in material.examples(skulls)]
+    found = [skulls.qualities[i] for i in data_stage.examples(skulls)]
     assert found == sorted(set(skulls.qualities))
-    assert material.counts(skulls) == dict(sorted(Counter(skulls.qualities).items()))
+    assert data_stage.counts(skulls) == dict(sorted(Counter(skulls.qualities).items()))
 
 
 def test_text_of_values_with_and_without_a_width():

@@ -16,8 +16,9 @@ import pytest
 import torch
 from torch import nn
 
-from skfm_lib import cli, notebooks
+from skfm_lib import cli
 from skfm_lib.presets import Training
+from skfm_lib.study import notebooks
 from skfm_lib.training import Trainer
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import Interrupted

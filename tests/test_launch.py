@@ -14,16 +14,16 @@ from skfm_lib.cli_runs import value as meaning
 from skfm_lib.denoising import denoiser_stage
 from skfm_lib.latents import cache_latents
 from skfm_lib.losses import ddpm, otfm
-from skfm_lib.material import make_material, skulls
 from skfm_lib.presets import preset
 from skfm_lib.stages import pace, train_apart
 from skfm_lib.study import open_study
+from skfm_lib.study.data_stage import make_material, skulls
 from skfm_lib.training import read_checkpoint
 from skfm_lib.utils import distributed, subprocesses
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.errors import SkfmError
 
-SCRIPT = str(Path(__file__).with_name("break_off.py"))
+SCRIPT = str(Path(__file__).parents[1] / "helpers/break_off.py")
 CHANGES = {"steps": 6, "codes": 64, "batch": 2}
 WORDS = [w for name, value in CHANGES.items() for w in ("-p", name, str(value))]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from skfm_lib.cli import _parser
-from skfm_lib.notebooks import find_notebook
+from skfm_lib.study.notebooks import find_notebook
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "book").glob("*.md"))]

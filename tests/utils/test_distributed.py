@@ -18,7 +18,7 @@ from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.seeding import seed_of
 
-SCRIPT = Path(__file__).with_name("train_together.py")
+SCRIPT = Path(__file__).parents[1] / "helpers/train_together.py"
 TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
 SRUN = ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID")
 

@@ -15,8 +15,8 @@ from skfm_lib.generation import (
     generate_skulls,
     load_generator,
 )
-from skfm_lib.material import counts, skulls
 from skfm_lib.study import Study
+from skfm_lib.study.data_stage import counts, skulls
 from skfm_lib.tasks.downstream.mixing import (
     Counts,
     models_of,

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.voxels import skull_grid
 
-CT = Path(__file__).parents[3] / "shared/data/cranium_ct.nii.gz"
+CT = Path(__file__).parents[4] / "shared/data/cranium_ct.nii.gz"
 QUARTER = (114, 88, 128)
 PORIONS = np.array([119.1, 111.0, 32.0])  # read off the scan, mm from its corner
 TILT = np.deg2rad(6.0)  # of its Frankfurt plane

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from skfm_lib.presets import Preset, preset
-from skfm_lib.provenance import provenance
+from skfm_lib.study.provenance import provenance
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import read_json, write_json
 from skfm_lib.utils.paths import project_root

@@ -9,8 +9,8 @@ import time
 import pytest
 import torch
 
-from skfm_lib import side_by_side
-from skfm_lib.side_by_side import cores_for
+from skfm_lib.study import parallel
+from skfm_lib.study.parallel import cores_for
 from skfm_lib.utils import device, subprocesses
 from skfm_lib.utils.errors import Interrupted, SkfmError
 
@@ -42,7 +42,7 @@ def project(tmp_path, monkeypatch):
 
 def test_they_run_at_the_same_time_and_share_the_threads(project, capsys):
     commands = {"one": ["a", "b", "made a", "0"], "two": ["b", "a", "made b", "0"]}
-    assert side_by_side.side_by_side(commands) == {}
+    assert parallel.side_by_side(commands) == {}
     assert capsys.readouterr().out.splitlines() == ["made a", "made b"]
     assert [(project / n).read_text().split()[1] for n in "ab"] == ["3", "3"]
 
@@ -54,7 +54,7 @@ def test_one_that_fails_stops_no_other(project, capsys):
         "mute": ["c", "", "lost", "3"],
         "good": ["d", "a", "made d", "0"],
     }
-    found = side_by_side.side_by_side(commands)
+    found = parallel.side_by_side(commands)
     assert set(found) == {"bad", "saved", "mute"}
     assert str(found["bad"]) == "no scan; next: skfm run 01"
     assert isinstance(found["saved"], Interrupted)
@@ -79,7 +79,7 @@ def test_told_to_stop_it_leaves_none_behind(project, kind):
     error = Interrupted if kind == signal.SIGTERM else KeyboardInterrupt
     try:
         with pytest.raises(error):
-            side_by_side.side_by_side(commands)
+            parallel.side_by_side(commands)
     finally:
         signal.signal(signal.SIGINT, former)  # ignored in a shell's background
     for name in "ab":
@@ -92,9 +92,9 @@ def test_one_line_shows_all_within_the_terminal(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "70")
     files = {"03_train_otfm": tmp_path / "a", "04_train_ddpm": tmp_path / "b"}
     files["03_train_otfm"].write_text("OTFM  12/700 · 3 min 12 s · loss 0.25")
-    assert "loss 0.25 │" in side_by_side._Lines(files).line()  # a log holds all
+    assert "loss 0.25 │" in parallel._Lines(files).line()  # a log holds all
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    line = side_by_side._Lines(files).line()
+    line = parallel._Lines(files).line()
     first, second = line.split(" │ ")
     assert first.startswith("03_train_otfm · OTFM  12/700")
     assert second == "04_train_ddpm · starting" and len(line) < 70
@@ -104,5 +104,5 @@ def test_only_cores_are_shared(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     for kind, expected in ("cpu", True), ("cuda", False):
         here = device.Device(torch.device(kind), torch.float32)
-        monkeypatch.setattr(side_by_side, "pick_device", lambda here=here: here)
+        monkeypatch.setattr(parallel, "pick_device", lambda here=here: here)
         assert cores_for(2) is expected and not cores_for(3)

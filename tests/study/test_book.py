@@ -9,11 +9,11 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from skfm_lib import book
+from skfm_lib.study import book
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import write_json
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CHAPTER = "walkthrough/01_preprocess"
 
 

@@ -1,0 +1,5 @@
+"""A study on disk: its runs, stages, chapters and book."""
+
+from skfm_lib.study.store import Stage, Study, open_study
+
+__all__ = ["Stage", "Study", "open_study"]
