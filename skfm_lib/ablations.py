@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import Tensor
 
-from skfm_lib.autoencoding import load_vqvae, of_each, reconstruct, train_vqvae
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.losses.adversarial import VERDICT
 from skfm_lib.losses.perceptual import LPIPS, StudyDistance
 from skfm_lib.metrics import Interval, bootstrap
 from skfm_lib.presets.paper_tables import TABLE_8
 from skfm_lib.study import Stage, Study
+from skfm_lib.training.vqvae import load_vqvae, of_each, reconstruct, train_vqvae
 from skfm_lib.utils.device import pick_device
 
 CELLS = "10_cells"  # one folder a row

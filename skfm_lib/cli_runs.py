@@ -128,7 +128,7 @@ def run(options: argparse.Namespace) -> None:
 
 def train(options: argparse.Namespace) -> None:
     """Train stage 02, 03 or 04 without its notebook, on one device or several."""
-    from skfm_lib.train import train as train_stage
+    from skfm_lib.training.run_stage import train as train_stage
 
     given = {name: value(text) for name, text in options.parameters}
     study = (options.run, options.preset, options.seed)

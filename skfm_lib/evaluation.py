@@ -1,11 +1,10 @@
 """Table 1: a set of skulls compared with held-out ones, and with itself."""
 
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from skfm_lib import metrics
@@ -13,10 +12,8 @@ from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.manifest import stratified_split
 from skfm_lib.metrics import Draws, Interval
 from skfm_lib.metrics.feature_extraction import FeatureNetwork
-from skfm_lib.metrics.study_features import StudyFeatures
 from skfm_lib.models.med3d import Med3D
 from skfm_lib.study import Stage, Study
-from skfm_lib.training import load_weights, save_weights
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.paths import project_root
 
@@ -55,12 +52,6 @@ def generating_stages(study: Study) -> tuple[str, ...]:
     """The stages that `generated_sets` reads, for the fingerprint of a stage."""
     stages = [GENERATED[row][0] for row in generated_sets(study)]
     return tuple(dict.fromkeys(stages))
-
-
-def volumes_of(skulls: SkullSet, chosen: Sequence[int] | None = None) -> Tensor:
-    """The occupancies (n, 1, D, H, W) bool of a set, or of the chosen items."""
-    items = range(len(skulls)) if chosen is None else chosen
-    return torch.from_numpy(np.stack([skulls.occupancy(i)[None] for i in items]))
 
 
 def equal_count(*sets: SkullSet) -> int:
@@ -103,28 +94,6 @@ def feature_network(
     if med3d_weights is None:
         return study_features(stage, train, steps)
     return Med3D.load(project_root() / Path(med3d_weights).expanduser())
-
-
-def study_features(stage: Stage, train: SkullSet, steps: int) -> StudyFeatures:
-    """The feature network, trained once on the study's own training skulls.
-
-    It is kept with the run, whatever stage asks for it.
-    """
-    study = stage.study
-    skulls = study.finished("01_preprocess").fingerprint
-    path = feature_cache(study) / f"study-{skulls}-{steps}.safetensors"
-    network = StudyFeatures()
-    if not path.is_file():
-        volumes = volumes_of(train)
-        network = metrics.train_features(volumes, train.qualities, steps, study.seed)
-        save_weights(network, path, {"steps": steps, "seed": study.seed})
-    load_weights(network, path)
-    return network.eval()
-
-
-def feature_cache(study: Study) -> Path:
-    """Where a run keeps features; by their content, so that all stages share them."""
-    return study.folder / "features"
 
 
 def table_1(

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 
 from skfm_lib import presets, samplers
-from skfm_lib.autoencoding import load_vqvae
 from skfm_lib.data.io.volumes import write_mesh, write_volume
 from skfm_lib.data.manifest import Skull, claim, proportional, write_manifest
 from skfm_lib.data.voxels import Grid, skull_grid, surface
-from skfm_lib.denoising import WEIGHTS
-from skfm_lib.latents import LatentScale
 from skfm_lib.losses import shortcut
 from skfm_lib.models import VQVAE, UNet3D
 from skfm_lib.study import Study
-from skfm_lib.training import load_weights
+from skfm_lib.training.checkpoints import load_weights
+from skfm_lib.training.denoiser import WEIGHTS
+from skfm_lib.training.latents import LatentScale
+from skfm_lib.training.vqvae import load_vqvae
 from skfm_lib.utils.device import Device, pick_device
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.progress import Progress

@@ -11,8 +11,8 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from skfm_lib import evaluation
-from skfm_lib.data.dataset import SkullSet
-from skfm_lib.evaluation import COMPARED, LIKENESS, Row, equal_part, volumes_of
+from skfm_lib.data.dataset import SkullSet, volumes_of
+from skfm_lib.evaluation import COMPARED, LIKENESS, Row, equal_part
 from skfm_lib.metrics.feature_extraction import FeatureNetwork
 from skfm_lib.utils.seeding import generator
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from skfm_lib.data.dataset import SkullSet, phantom_skulls
+from skfm_lib.data.dataset import SkullSet
+from skfm_lib.data.phantom_set import phantom_skulls
 from skfm_lib.presets import preset
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from skfm_lib import ablations, autoencoding, judges
+from skfm_lib import ablations
 from skfm_lib.ablations import (
     Variant,
     reconstructions,
@@ -12,9 +12,10 @@ from skfm_lib.ablations import (
     train_variant,
     variants,
 )
-from skfm_lib.metrics import StudyFeatures
+from skfm_lib.models.feature_net import StudyFeatures
 from skfm_lib.presets.paper_tables import RECONSTRUCTION_ERROR, TABLE_8
 from skfm_lib.study import open_study
+from skfm_lib.training import vqgan_losses, vqvae
 
 
 def test_the_rows_are_those_of_the_paper():
@@ -54,7 +55,7 @@ def test_only_lpips_is_called_lpips():
 def study(project, monkeypatch):
     """A study whose features are those of an untrained network."""
     features = lambda *given: StudyFeatures().eval()  # noqa: E731
-    monkeypatch.setattr(judges.evaluation, "study_features", features)
+    monkeypatch.setattr(vqgan_losses, "study_features", features)
     made = open_study("run", "tiny")
     made.stage("01_preprocess", {}).finish()
     return made
@@ -69,7 +70,7 @@ def test_a_finished_cell_is_kept_and_other_steps_are_another(
     assert len(cell.results["error"]) == len(cell.results["dice"]) == 6
     assert cell.settings["vqvae"]["scale"] == 0.422
     other = train_variant(study, row, 1, phantoms, phantoms)
-    monkeypatch.setattr(autoencoding, "Trainer", None)  # nothing trains any more
+    monkeypatch.setattr(vqvae, "Trainer", None)  # nothing trains any more
     again = train_variant(study, row, 2, phantoms, phantoms)
     assert again.folder == cell.folder != other.folder
     assert again.results == cell.results
@@ -90,9 +91,9 @@ def test_the_loss_at_the_input_resolution_is_judged_at_the_full_one(study, phant
     (row,) = [row for row in variants() if row.label == "s=0.578-no-up"]
     cell = train_variant(study, row, 1, phantoms, phantoms)
     v = torch.stack([phantoms[i][0] for i in range(6)])
-    model = autoencoding.load_vqvae(study, ablations.pick_device(), cell.name)
+    model = vqvae.load_vqvae(study, ablations.pick_device(), cell.name)
     assert model.settings.input_shape == (17, 13, 19) and not model.settings.upsample
-    v_hat, _ = autoencoding.reconstruct(model, v, ablations.pick_device())
+    v_hat, _ = vqvae.reconstruct(model, v, ablations.pick_device())
     errors = (v - v_hat).abs().mean(dim=(1, 2, 3, 4))
     assert cell.results["error"] == pytest.approx(errors.tolist(), rel=1e-4)
 

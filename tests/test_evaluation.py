@@ -7,12 +7,14 @@ import pytest
 import torch
 
 from skfm_lib import evaluation, metrics
-from skfm_lib.data.dataset import Skull, SkullSet, write_manifest
+from skfm_lib.data.dataset import SkullSet, volumes_of
 from skfm_lib.data.io.volumes import write_volume
+from skfm_lib.data.manifest import Skull, write_manifest
 from skfm_lib.data.voxels import Grid
-from skfm_lib.metrics import StudyFeatures
 from skfm_lib.models import Med3D
+from skfm_lib.models.feature_net import StudyFeatures
 from skfm_lib.study import data_stage, open_study
+from skfm_lib.training.feature_net import feature_cache, study_features
 from skfm_lib.utils.errors import SkfmError
 
 MANY = {2: 4, 3: 5, 4: 4, 5: 4, 6: 1}
@@ -50,7 +52,7 @@ def test_an_equal_part_keeps_the_mix_of_scores(many):
     found = Counter(skulls.qualities[i] for i in part)
     assert found == {2: 2, 3: 3, 4: 2, 5: 2}
     assert part != evaluation.equal_part(skulls, 9, 1)
-    volumes = evaluation.volumes_of(skulls, part[:2])
+    volumes = volumes_of(skulls, part[:2])
     assert volumes.shape == (2, 1, *skulls.shape)
     assert (volumes[0, 0].numpy() == skulls.occupancy(part[0])).all()
 
@@ -85,7 +87,7 @@ def test_the_table_has_every_column_and_knows_its_best(many, tmp_path):
     shares = ("IP ↑", "IR ↑", "PP ↑", "PR ↑", "Coverage ↑")
     assert {best[c] for c in shares} == {1}
     assert 0 < rows["ref"]["FID ↓"].value
-    volumes = evaluation.volumes_of(train, evaluation.equal_part(train, 18, 0))
+    volumes = volumes_of(train, evaluation.equal_part(train, 18, 0))
     window, scales = metrics.fitting(volumes.shape)
     similarity = metrics.ms_ssim_of_set(
         volumes, 20, 0, data_range=1.0, window=window, scales=scales
@@ -100,7 +102,7 @@ def test_the_table_has_every_column_and_knows_its_best(many, tmp_path):
 
 def test_paired_halves_of_a_set_and_itself_are_always_the_best(many, tmp_path):
     _, test = many
-    volumes, network = evaluation.volumes_of(test), StudyFeatures().eval()
+    volumes, network = volumes_of(test), StudyFeatures().eval()
     together = evaluation.compare(volumes, volumes, network, tmp_path, 0, paired=True)
     assert np.abs(together.halves[:, 0]).max() < 1e-9
     assert (together.halves[:, 2:4] == 1).all()
@@ -112,11 +114,11 @@ def test_the_study_network_is_trained_once_for_all_stages(stage, many):
     train, _ = many
     first = evaluation.feature_network(stage, train, steps=2)
     assert first.description == "study features" and first.dimensions == 224
-    kept = list(evaluation.feature_cache(stage.study).iterdir())
+    kept = list(feature_cache(stage.study).iterdir())
     assert len(kept) == 1
     written = kept[0].stat().st_mtime_ns
     other = stage.study.stage("07_failures", {}, after=("01_preprocess",))
-    again = evaluation.study_features(other, train, steps=2)
+    again = study_features(other, train, steps=2)
     assert kept[0].stat().st_mtime_ns == written
     weights = zip(first.state_dict().values(), again.state_dict().values())
     assert all(torch.equal(a, b) for a, b in weights)
@@ -136,7 +138,7 @@ def test_table_1_in_the_features_of_a_users_medicalnet_file(stage, many, project
     network = evaluation.feature_network(stage, train, 300, "resnet_50_23dataset.pth")
     assert isinstance(network, Med3D) and network.input_shape == (192, 148, 216)
     network.input_shape = (16, 13, 17)
-    cache = evaluation.feature_cache(stage.study)
+    cache = feature_cache(stage.study)
     rows = evaluation.table_1(test, {"ref": train}, network, cache, pairs=5, seed=0)
     assert rows["ref"]["FID ↓"].value > 0
     assert {np.load(p).shape for p in cache.glob("*/*.npy")} == {(2048,)}

@@ -13,10 +13,10 @@ from skfm_lib.generation import (
     load_generator,
     mix_of,
 )
-from skfm_lib.latents import LatentScale
 from skfm_lib.models import VQVAE, UNet3D
 from skfm_lib.presets import preset
 from skfm_lib.study import open_study
+from skfm_lib.training.latents import LatentScale
 from skfm_lib.utils.device import Device, pick_device
 from skfm_lib.utils.errors import SkfmError
 

@@ -20,7 +20,7 @@ from skfm_lib.models import Aligner, PointAttN
 from skfm_lib.models.pointcloud import chamfer_loss
 from skfm_lib.models.pointcloud.layers import SCALE
 from skfm_lib.tasks.completion import thinned
-from skfm_lib.training import Trainer
+from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.seeding import generator
 

@@ -17,7 +17,7 @@ from skfm_lib.models import VQVAE, UNet3D
 from skfm_lib.models.quantizer import nearest_code
 from skfm_lib.presets import preset
 from skfm_lib.presets.grid_sizes import Shape, scaled_shape
-from skfm_lib.training import Trainer
+from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils.device import Device, pick_device
 from skfm_lib.utils.seeding import generator
 
@@ -82,7 +82,7 @@ def unet_forward(latent_shape: Shape) -> Callable[[], Tensor]:
 def new_skull(output_shape: Shape, steps: int) -> Callable[[], Tensor]:
     """One skull from noise to volume: `steps` Euler steps, quantised, decoded."""
     from skfm_lib.generation import Sampler, SkullGenerator
-    from skfm_lib.latents import LatentScale
+    from skfm_lib.training.latents import LatentScale
 
     settings, device = PAPER.vqvae.but(output_shape=output_shape), pick_device()
     one = torch.ones(settings.code_dim, 1, 1, 1)

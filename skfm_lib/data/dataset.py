@@ -1,38 +1,17 @@
-"""Skulls for the networks: a data set on disk as a torch dataset.
+"""Skulls for the networks: a data set on disk as a torch dataset."""
 
-The manifest and the phantom population are re-exported, so that
-``from skfm_lib.data.dataset import ...`` is all that other modules need.
-"""
-
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from skfm_lib.data.io.volumes import read_volume
-from skfm_lib.data.manifest import (
-    SPLITS,
-    Skull,
-    read_manifest,
-    stratified_split,
-    write_manifest,
-)
-from skfm_lib.data.phantom_set import PAPER_TEST, PAPER_TRAIN, phantom_skulls
+from skfm_lib.data.manifest import read_manifest
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.progress import track
-
-__all__ = [
-    "PAPER_TEST",
-    "PAPER_TRAIN",
-    "SPLITS",
-    "Skull",
-    "SkullSet",
-    "phantom_skulls",
-    "read_manifest",
-    "stratified_split",
-    "write_manifest",
-]
 
 MEMORY = 2 * 2**30  # bytes of volumes that a SkullSet keeps, packed 8 voxels a byte
 
@@ -95,3 +74,9 @@ class SkullSet(Dataset):
             found = f"{path}: {volume.shape} voxels"
             raise SkfmError(found, f"{self.shape}, as {first}", "make it again")
         return volume
+
+
+def volumes_of(skulls: SkullSet, chosen: Sequence[int] | None = None) -> Tensor:
+    """The occupancies (n, 1, D, H, W) bool of a set, or of the chosen items."""
+    items = range(len(skulls)) if chosen is None else chosen
+    return torch.from_numpy(np.stack([skulls.occupancy(i)[None] for i in items]))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skfm_lib.losses.adversarial import some_slices
-from skfm_lib.metrics.study_features import StudyFeatures
+from skfm_lib.models.feature_net import StudyFeatures
 from skfm_lib.models.pretrained import read_released
 from skfm_lib.utils.errors import SkfmError
 

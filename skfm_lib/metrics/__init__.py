@@ -30,14 +30,12 @@ from skfm_lib.metrics.reconstruction import (
     reconstruction_error,
     surface_distances,
 )
-from skfm_lib.metrics.study_features import StudyFeatures, train_features
 
 __all__ = [
     "Chamfer",
     "Draws",
     "FewSamples",
     "Interval",
-    "StudyFeatures",
     "bootstrap",
     "chamfer",
     "density_coverage",
@@ -59,5 +57,4 @@ __all__ = [
     "random_pairs",
     "reconstruction_error",
     "surface_distances",
-    "train_features",
 ]

@@ -22,7 +22,8 @@ from skfm_lib.models.pointcloud import apply_pose, random_poses, to_rotation
 from skfm_lib.models.pointcloud.layers import SCALE
 from skfm_lib.study import Stage
 from skfm_lib.tasks.icp import Reference, icp
-from skfm_lib.training import Trainer, load_weights, save_weights
+from skfm_lib.training.checkpoints import load_weights, save_weights
+from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.progress import track

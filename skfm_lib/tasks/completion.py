@@ -22,7 +22,8 @@ from skfm_lib.models.pointcloud import chamfer_loss, farthest_points, take
 from skfm_lib.models.pointcloud.layers import SCALE
 from skfm_lib.study import Stage
 from skfm_lib.tasks.defects import Cuboid, draw_defect
-from skfm_lib.training import Trainer, load_weights, save_weights
+from skfm_lib.training.checkpoints import load_weights, save_weights
+from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.progress import track
 from skfm_lib.utils.seeding import batch_indices, generator, seed_of

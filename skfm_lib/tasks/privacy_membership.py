@@ -11,13 +11,13 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor
 
-from skfm_lib.autoencoding import reconstruct
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.generation import SkullGenerator
-from skfm_lib.latents import LatentSet
 from skfm_lib.losses import ddpm, otfm
 from skfm_lib.metrics import Interval, bootstrap, reconstruction_error
 from skfm_lib.models import VQVAE
+from skfm_lib.training.latents import LatentSet
+from skfm_lib.training.vqvae import reconstruct
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.progress import Progress, track

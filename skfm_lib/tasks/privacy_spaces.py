@@ -16,13 +16,12 @@ from skimage.measure import block_reduce
 from torch import Tensor
 
 from skfm_lib import metrics
-from skfm_lib.data.dataset import SkullSet
-from skfm_lib.evaluation import volumes_of
-from skfm_lib.latents import LatentSet, cache_latents
+from skfm_lib.data.dataset import SkullSet, volumes_of
 from skfm_lib.metrics.feature_extraction import FeatureNetwork
 from skfm_lib.models import VQVAE
 from skfm_lib.tasks.privacy import SHARE, Findings, RealSkulls
 from skfm_lib.tasks.privacy_copies import Altered, disguises, mirror
+from skfm_lib.training.latents import LatentSet, cache_latents
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
 

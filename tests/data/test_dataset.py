@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from skfm_lib.data import dataset, phantom_set
-from skfm_lib.data.dataset import Skull, SkullSet, phantom_skulls, write_manifest
+from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.io.volumes import read_volume, write_volume
+from skfm_lib.data.manifest import Skull, write_manifest
+from skfm_lib.data.phantom_set import phantom_skulls
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.presets.grid_sizes import scaled_shape
 from skfm_lib.utils.errors import SkfmError

@@ -15,9 +15,9 @@ import time
 
 import torch
 
-from skfm_lib import autoencoding, train
 from skfm_lib.cli import main
-from skfm_lib.training import Trainer
+from skfm_lib.training import run_stage, vqvae
+from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils import distributed
 from skfm_lib.utils.device import Device
 
@@ -37,6 +37,6 @@ def breaking(self, loss, **record):
 
 
 Trainer.descend = breaking
-autoencoding.Trainer = functools.partial(Trainer, save_seconds=-1.0)
-train.pick_device = lambda: Device(torch.device("cpu"), torch.float32)
+vqvae.Trainer = functools.partial(Trainer, save_seconds=-1.0)
+run_stage.pick_device = lambda: Device(torch.device("cpu"), torch.float32)
 sys.exit(main(words))

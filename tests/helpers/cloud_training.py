@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from skfm_lib.training import Trainer
+from skfm_lib.training.trainer import Trainer
 
 
 def stage(folder, seed=0):

@@ -12,15 +12,15 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from skfm_lib.autoencoding import train_vqvae, vqvae_stage
 from skfm_lib.data.dataset import SkullSet
-from skfm_lib.denoising import denoiser_stage, train_denoiser
-from skfm_lib.latents import LatentScale
 from skfm_lib.losses import otfm
 from skfm_lib.models.quantizer import Codebook
 from skfm_lib.presets import Training
 from skfm_lib.study import open_study
-from skfm_lib.training import Trainer
+from skfm_lib.training.denoiser import denoiser_stage, train_denoiser
+from skfm_lib.training.latents import LatentScale
+from skfm_lib.training.trainer import Trainer
+from skfm_lib.training.vqvae import train_vqvae, vqvae_stage
 from skfm_lib.utils import distributed
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.seeding import generator

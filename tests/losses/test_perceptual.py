@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from skfm_lib.losses.perceptual import HEADS, LPIPS, VGG, StudyDistance
-from skfm_lib.metrics.study_features import StudyFeatures
+from skfm_lib.models.feature_net import StudyFeatures
 from skfm_lib.utils.errors import SkfmError
 
 # torchvision's VGG-16: the numbers of its convolutions and what goes in and out.

@@ -18,8 +18,9 @@ import pyvista as pv
 import SimpleITK as sitk
 
 from skfm_lib import cli
-from skfm_lib.data.dataset import SkullSet, read_manifest
+from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.io.meshes import read_mesh, write_mesh
+from skfm_lib.data.manifest import read_manifest
 from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.registration.canonical_pose import place
 from skfm_lib.data.registration.rigid_icp import apply

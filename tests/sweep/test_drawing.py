@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from skfm_lib.generation import Sampler, SkullGenerator
-from skfm_lib.latents import LatentScale
-from skfm_lib.metrics import StudyFeatures, extract
+from skfm_lib.metrics import extract
 from skfm_lib.models import VQVAE, UNet3D
+from skfm_lib.models.feature_net import StudyFeatures
 from skfm_lib.presets import preset
 from skfm_lib.study import open_study
 from skfm_lib.sweep import Cell, Sweep
+from skfm_lib.training.latents import LatentScale
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.seeding import seed_of

@@ -22,7 +22,7 @@ from skfm_lib.tasks.alignment import (
     train_aligner,
 )
 from skfm_lib.tasks.icp import reference_skull
-from skfm_lib.training import Trainer
+from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils.device import Device, pick_device
 from skfm_lib.utils.errors import SkfmError
 

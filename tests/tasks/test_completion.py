@@ -24,7 +24,7 @@ from skfm_lib.tasks.completion import (
     train_completer,
 )
 from skfm_lib.tasks.defects import Cuboid, draw_defect
-from skfm_lib.training import Trainer
+from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils.device import Device
 
 SETTINGS = preset("tiny").completer.but(steps=6, batch=2)

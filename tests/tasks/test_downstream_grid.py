@@ -21,7 +21,7 @@ from skfm_lib.tasks.downstream import (
     material,
 )
 from skfm_lib.tasks.downstream.grid import thinned
-from skfm_lib.training import Trainer
+from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
 

@@ -16,7 +16,7 @@ from skfm_lib.data.voxels import surface
 from skfm_lib.models import Aligner, PointAttN
 from skfm_lib.study import open_study
 from skfm_lib.tasks import implants, patient
-from skfm_lib.training import save_weights
+from skfm_lib.training.checkpoints import save_weights
 
 
 def chapter(study, name, group, network):

@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from skfm_lib.generation import SkullGenerator
-from skfm_lib.latents import LatentScale
 from skfm_lib.losses import ddpm
 from skfm_lib.models import VQVAE
 from skfm_lib.presets import preset
@@ -17,6 +16,7 @@ from skfm_lib.tasks.privacy_membership import (
     reconstruction_errors,
     true_positive_rate,
 )
+from skfm_lib.training.latents import LatentScale
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.seeding import noise

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from skfm_lib.data.dataset import SkullSet, phantom_skulls
+from skfm_lib.data.dataset import SkullSet
+from skfm_lib.data.phantom_set import phantom_skulls
 from skfm_lib.data.voxels import skull_grid
-from skfm_lib.latents import LatentSet, cache_latents
-from skfm_lib.metrics import StudyFeatures
 from skfm_lib.models import VQVAE
+from skfm_lib.models.feature_net import StudyFeatures
 from skfm_lib.presets import preset
 from skfm_lib.tasks.privacy_copies import Altered, disguises, mirrored, side_by_side
 from skfm_lib.tasks.privacy_spaces import (
@@ -21,6 +21,7 @@ from skfm_lib.tasks.privacy_spaces import (
     latent_space,
     voxel_space,
 )
+from skfm_lib.training.latents import LatentSet, cache_latents
 from skfm_lib.utils.device import Device, pick_device
 from skfm_lib.utils.errors import SkfmError
 

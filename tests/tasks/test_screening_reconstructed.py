@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from skfm_lib.autoencoding import reconstruct
 from skfm_lib.models import VQVAE
 from skfm_lib.presets import preset
 from skfm_lib.tasks import screening
+from skfm_lib.training.vqvae import reconstruct
 from skfm_lib.utils.device import pick_device
 
 SETTINGS = preset("tiny").vqvae.but(codes=16)

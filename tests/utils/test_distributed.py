@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from skfm_lib.autoencoding import vqvae_stage
 from skfm_lib.models import VQVAE, UNet3D
 from skfm_lib.presets import preset
 from skfm_lib.study import open_study
+from skfm_lib.training.vqvae import vqvae_stage
 from skfm_lib.utils import distributed
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.errors import SkfmError

@@ -7,13 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skfm_lib.metrics.damage import damaged
 from skfm_lib.models.ops.mixed_precision import Conv3d
 from skfm_lib.presets import Training
 from skfm_lib.study import Stage
 from skfm_lib.tasks.screening.cells import FINE, blocks
 from skfm_lib.tasks.screening.examine import Skulls
-from skfm_lib.training import Trainer, load_weights, save_weights
+from skfm_lib.training.checkpoints import load_weights, save_weights
+from skfm_lib.training.corruptions import damaged
+from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.seeding import batch_indices, generator, seed_of

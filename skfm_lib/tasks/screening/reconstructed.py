@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from skfm_lib.autoencoding import reconstruct
 from skfm_lib.data.voxels import Grid
 from skfm_lib.models import VQVAE
 from skfm_lib.tasks.screening.examine import Skulls
+from skfm_lib.training.vqvae import reconstruct
 from skfm_lib.utils.device import Device
 
 

@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from skfm_lib import denoising
-from skfm_lib.latents import LatentScale
 from skfm_lib.losses import ddpm, otfm
 from skfm_lib.presets import Training, preset
 from skfm_lib.study import open_study
-from skfm_lib.training import Trainer, learning_rate, load_weights, save_weights
+from skfm_lib.training import denoiser
+from skfm_lib.training.checkpoints import load_weights, save_weights
+from skfm_lib.training.latents import LatentScale
+from skfm_lib.training.trainer import Trainer, learning_rate
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.seeding import generator
@@ -221,7 +222,7 @@ def test_a_killed_denoiser_resumes_bit_for_bit(project, monkeypatch, objective):
     one = torch.ones(8, 1, 1, 1)
     scale = LatentScale(0 * one, 3 * one, (-1.0, 1.0))
     often = lambda *given: Trainer(*given, save_seconds=-1.0)  # noqa: E731
-    monkeypatch.setattr(denoising, "Trainer", often)
+    monkeypatch.setattr(denoiser, "Trainer", often)
 
     def run(name, stop=None):
         left, descend = itertools.count(), Trainer.descend
@@ -234,7 +235,7 @@ def test_a_killed_denoiser_resumes_bit_for_bit(project, monkeypatch, objective):
         stage = open_study(name, "tiny").stage("03_train_otfm", {})
         with monkeypatch.context() as patch:
             patch.setattr(Trainer, "descend", killed)
-            return denoising.train_denoiser(
+            return denoiser.train_denoiser(
                 stage, objective, Latents(), scale, settings, CPU
             )
 

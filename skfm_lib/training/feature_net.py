@@ -1,86 +1,28 @@
-"""The offline feature network: a small CNN trained on the study's own real skulls.
+"""Train the feature network (`models.feature_net`) on a study's own real skulls.
 
-MedicalNet's weights need a download; this network needs none.  It learns what the
-study looks at: the quality score, where bone and bone surface are, and damage.
+Its targets are what the study looks at: the quality score, where bone and bone
+surface are, and corruptions.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from skfm_lib.metrics.damage import KINDS, damaged
+from skfm_lib.data.dataset import SkullSet, volumes_of
 from skfm_lib.metrics.feature_extraction import as_input, extract
-from skfm_lib.presets import QUALITY_SCORES
+from skfm_lib.models.feature_net import BLOCKS, StudyFeatures
+from skfm_lib.study import Stage, Study
+from skfm_lib.training.checkpoints import load_weights, save_weights
+from skfm_lib.training.corruptions import KINDS, damaged
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.progress import track
 
-CELLS = (4, 3, 4)  # coarse cells along D, H, W, near the grid's aspect ratio
-WIDTH = 32 + 64 + 128  # features: the channels of the three stages
 PEAK = 5e-3  # learning rate; 2e-3 learns too slowly in 300 steps
 SHIFT = 2  # voxels, largest augmenting shift along each axis
-
-
-class Residual(nn.Module):
-    """Two 3³ convolutions with GroupNorm, the first strided, and a shortcut."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv3d(inputs, outputs, 3, stride, padding=1)
-        self.norm1 = nn.GroupNorm(8, outputs)
-        self.conv2 = nn.Conv3d(outputs, outputs, 3, padding=1)
-        self.norm2 = nn.GroupNorm(8, outputs)
-        self.shortcut = nn.Conv3d(inputs, outputs, 1, stride)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, inputs, D, H, W) → (n, outputs, ⌈D/stride⌉, …)."""
-        h = F.silu(self.norm1(self.conv1(x)))
-        return F.silu(self.norm2(self.conv2(h)) + self.shortcut(x))
-
-
-class StudyFeatures(nn.Module):
-    """Volume (n, 1, D, H, W) in [−1, 1] → 224 features → what the study looks at.
-
-    The features are the averages of all three stages, since texture lives in the
-    early ones; they are measured in standard deviations of the training skulls.
-    """
-
-    description, dimensions = "study features", WIDTH
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = nn.Conv3d(1, 16, 3, stride=2, padding=1)
-        # No stride in the last stage: at a depth of 2, where preset tiny would end,
-        # oneDNN's bf16 weight gradient of a 3³ convolution is wrong (torch 2.13).
-        self.stages = nn.ModuleList(
-            [Residual(16, 32, 2), Residual(32, 64, 2), Residual(64, 128, 1)]
-        )
-        self.quality = nn.Linear(WIDTH, len(QUALITY_SCORES))
-        self.anatomy = nn.Linear(WIDTH, 2 * CELLS[0] * CELLS[1] * CELLS[2])
-        self.damage = nn.Linear(WIDTH, len(KINDS))
-        self.register_buffer("mean", torch.zeros(WIDTH))
-        self.register_buffer("spread", torch.ones(WIDTH))
-
-    def maps(self, v: Tensor) -> Iterator[Tensor]:
-        """(n, 1, D, H, W) → the maps of the three stages, at 1/4 and twice at 1/8."""
-        x = F.silu(self.stem(v))
-        for stage in self.stages:
-            x = stage(x)
-            yield x
-
-    def pooled(self, v: Tensor) -> Tensor:
-        """(n, 1, D, H, W) → (n, 224): global averages, not yet standardised."""
-        return torch.cat([x.float().mean(dim=(2, 3, 4)) for x in self.maps(v)], dim=1)
-
-    def features(self, v: Tensor) -> Tensor:
-        """(n, 1, D, H, W) → (n, 224), standardised on the training skulls."""
-        return (self.pooled(v) - self.mean) / self.spread
-
-    def forward(self, v: Tensor) -> Tensor:
-        """Logits (n, 5) of the quality scores 2 to 6."""
-        return self.quality(self.pooled(v))
 
 
 def train_features(
@@ -106,7 +48,7 @@ def train_features(
     here, dice = pick_device(), torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = here.place(StudyFeatures())
+        network = here.place(StudyFeatures(len(KINDS)))
     optimizer = torch.optim.AdamW(network.parameters(), lr=PEAK)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK, total_steps=steps)
     mean, spread = _target_scale(volumes, dice)
@@ -124,6 +66,28 @@ def train_features(
     return _standardised(network, volumes)
 
 
+def study_features(stage: Stage, train: SkullSet, steps: int) -> StudyFeatures:
+    """The feature network, trained once on the study's own training skulls.
+
+    It is kept with the run, whatever stage asks for it.
+    """
+    study = stage.study
+    skulls = study.finished("01_preprocess").fingerprint
+    path = feature_cache(study) / f"study-{skulls}-{steps}.safetensors"
+    network = StudyFeatures(len(KINDS))
+    if not path.is_file():
+        volumes = volumes_of(train)
+        network = train_features(volumes, train.qualities, steps, study.seed)
+        save_weights(network, path, {"steps": steps, "seed": study.seed})
+    load_weights(network, path)
+    return network.eval()
+
+
+def feature_cache(study: Study) -> Path:
+    """Where a run keeps features; by their content, so that all stages share them."""
+    return study.folder / "features"
+
+
 def anatomy_targets(v: Tensor) -> Tensor:
     """Bone fraction and bone-surface density in 4×3×4 cells of `v`, (n, 96).
 
@@ -132,7 +96,7 @@ def anatomy_targets(v: Tensor) -> Tensor:
     """
     bone = (v > 0).float()
     faces = sum(F.pad(bone.diff(dim=i).abs(), _after(i)) for i in (2, 3, 4))
-    cells = [F.adaptive_avg_pool3d(x, CELLS).flatten(1) for x in (bone, faces)]
+    cells = [F.adaptive_avg_pool3d(x, BLOCKS).flatten(1) for x in (bone, faces)]
     return torch.cat(cells, dim=1)
 
 

@@ -7,11 +7,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skfm_lib import presets
-from skfm_lib.latents import LatentScale, LatentSet
 from skfm_lib.models import UNet3D
-from skfm_lib.stages import train_apart, training_stage
 from skfm_lib.study import Stage, Study
-from skfm_lib.training import Trainer, save_weights
+from skfm_lib.training.checkpoints import save_weights
+from skfm_lib.training.latents import LatentScale, LatentSet
+from skfm_lib.training.multi_device import train_apart, training_stage
+from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils import distributed
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.seeding import batch_indices, generator, noise, seed_of

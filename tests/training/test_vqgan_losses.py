@@ -6,16 +6,17 @@ import itertools
 import pytest
 import torch
 
-from skfm_lib import autoencoding, judges
-from skfm_lib.autoencoding import load_vqvae, train_vqvae, vqvae_stage
-from skfm_lib.descent import Companion
-from skfm_lib.judges import Judges
 from skfm_lib.losses.perceptual import StudyDistance
-from skfm_lib.metrics import StudyFeatures
 from skfm_lib.models import VQVAE
+from skfm_lib.models.feature_net import StudyFeatures
 from skfm_lib.presets import preset
 from skfm_lib.study import open_study
-from skfm_lib.training import Trainer, read_checkpoint
+from skfm_lib.training import vqgan_losses, vqvae
+from skfm_lib.training.checkpoints import read_checkpoint
+from skfm_lib.training.optimizer import Companion
+from skfm_lib.training.trainer import Trainer
+from skfm_lib.training.vqgan_losses import Judges
+from skfm_lib.training.vqvae import load_vqvae, train_vqvae, vqvae_stage
 from skfm_lib.utils.device import Device, pick_device
 from skfm_lib.utils.errors import SkfmError
 
@@ -28,13 +29,13 @@ CPU = Device(torch.device("cpu"), torch.float32)
 def quickly(monkeypatch):
     """Save after every step; the feature network as it was born."""
     trainer = functools.partial(Trainer, save_seconds=-1.0)
-    monkeypatch.setattr(autoencoding, "Trainer", trainer)
+    monkeypatch.setattr(vqvae, "Trainer", trainer)
 
     def untrained(*given):
         torch.manual_seed(1)
         return StudyFeatures().eval()
 
-    monkeypatch.setattr(judges.evaluation, "study_features", untrained)
+    monkeypatch.setattr(vqgan_losses, "study_features", untrained)
 
 
 def train(name, skulls, settings=JUDGED):

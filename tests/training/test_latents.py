@@ -7,10 +7,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from skfm_lib import latents
-from skfm_lib.latents import LatentScale, LatentSet, cache_latents, latent_scale, spread
 from skfm_lib.models import VQVAE
 from skfm_lib.presets import preset
+from skfm_lib.training import latents
+from skfm_lib.training.latents import (
+    LatentScale,
+    LatentSet,
+    cache_latents,
+    latent_scale,
+    spread,
+)
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
 

@@ -10,16 +10,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from skfm_lib import evaluation
 from skfm_lib.data.dataset import SkullSet
-from skfm_lib.descent import Companion
 from skfm_lib.losses import adversarial
 from skfm_lib.losses.adversarial import some_slices
 from skfm_lib.losses.perceptual import LPIPS, StudyDistance
 from skfm_lib.models import VQVAE
 from skfm_lib.models.discriminators import Discriminators
 from skfm_lib.study import Stage
-from skfm_lib.training import Trainer
+from skfm_lib.training.feature_net import study_features
+from skfm_lib.training.optimizer import Companion
+from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils import distributed
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.paths import project_root
@@ -131,6 +131,4 @@ def perceptual_distance(
     if lpips_weights is not None:
         return LPIPS.load(project_root() / Path(lpips_weights).expanduser())
     with distributed.in_turn():  # the first of several trains it
-        return StudyDistance(
-            evaluation.study_features(stage, skulls, FEATURE_STEPS)
-        ).eval()
+        return StudyDistance(study_features(stage, skulls, FEATURE_STEPS)).eval()

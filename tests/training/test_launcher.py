@@ -7,18 +7,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from skfm_lib import stages
-from skfm_lib.autoencoding import assess, train_vqvae, vqvae_stage
 from skfm_lib.cli import main
 from skfm_lib.cli_runs import value as meaning
-from skfm_lib.denoising import denoiser_stage
-from skfm_lib.latents import cache_latents
 from skfm_lib.losses import ddpm, otfm
 from skfm_lib.presets import preset
-from skfm_lib.stages import pace, train_apart
 from skfm_lib.study import open_study
 from skfm_lib.study.data_stage import make_material, skulls
-from skfm_lib.training import read_checkpoint
+from skfm_lib.training import multi_device
+from skfm_lib.training.checkpoints import read_checkpoint
+from skfm_lib.training.denoiser import denoiser_stage
+from skfm_lib.training.latents import cache_latents
+from skfm_lib.training.multi_device import pace, train_apart
+from skfm_lib.training.vqvae import assess, train_vqvae, vqvae_stage
 from skfm_lib.utils import distributed, subprocesses
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.errors import SkfmError
@@ -68,7 +68,7 @@ def whole(project):
 
 
 def test_a_trained_stage_is_kept_and_its_pace_told(whole, capsys, monkeypatch):
-    monkeypatch.setattr(stages, "launch", None)
+    monkeypatch.setattr(multi_device, "launch", None)
     before = (whole / "vqvae.safetensors").read_bytes()
     assert main(["train", "02", *of("whole"), "--devices", "2", *WORDS]) == 0
     line = "2 devices × batch 2 = 4 skulls a step, learning rate 0.003"
@@ -133,7 +133,7 @@ def test_what_one_process_says_is_said_once(project, capsys):
 def test_more_gpus_than_there_are_are_refused(project, monkeypatch):
     stage, settings = vqvae_stage(open_study("whole", "tiny"), 4, **CHANGES, scale=0.5)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(stages, "launch", None)
+    monkeypatch.setattr(multi_device, "launch", None)
     with pytest.raises(SkfmError, match="4 devices asked for, 2 CUDA device.*cluster"):
         train_apart(stage, "vqvae", settings)
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from skfm_lib.metrics import extract, frechet_distance, train_features
-from skfm_lib.metrics.damage import damaged
-from skfm_lib.metrics.study_features import anatomy_targets
+from skfm_lib.metrics import extract, frechet_distance
+from skfm_lib.training.corruptions import damaged
+from skfm_lib.training.feature_net import anatomy_targets, train_features
 from skfm_lib.utils.errors import SkfmError
 
 

@@ -3,14 +3,19 @@
 import pytest
 import torch
 
-from skfm_lib import shortcut as training
 from skfm_lib.generation import SkullGenerator
-from skfm_lib.latents import LatentScale
 from skfm_lib.models import VQVAE, UNet3D
 from skfm_lib.presets import preset
-from skfm_lib.shortcut import leaping, shortcut_stage, train_shortcut, with_leaps
 from skfm_lib.study import open_study
-from skfm_lib.training import Trainer
+from skfm_lib.training import shortcut as training
+from skfm_lib.training.latents import LatentScale
+from skfm_lib.training.shortcut import (
+    leaping,
+    shortcut_stage,
+    train_shortcut,
+    with_leaps,
+)
+from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils.device import Device
 
 TINY = preset("tiny")
@@ -79,7 +84,7 @@ def test_the_stage_keeps_labels_and_comes_after_the_flow(study):
 @pytest.mark.parametrize("batch", [1, 4])
 def test_stopped_training_goes_on_bit_for_bit(flow, study, latents, batch, monkeypatch):
     stage, settings = shortcut_stage(study, steps=6, batch=batch)
-    whole, history = train_shortcut(stage, flow, latents, settings)
+    whole, history = train(stage, flow, latents, settings)
     weights = (stage.folder / "denoiser.safetensors").read_bytes()
     assert len(history["loss"]) == 6
     changed = [
@@ -101,10 +106,15 @@ def test_stopped_training_goes_on_bit_for_bit(flow, study, latents, batch, monke
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(training.otfm, "path", stopping)
         patch.setattr(training, "Trainer", _saving_always)
-        train_shortcut(stage, flow, latents, settings)
+        train(stage, flow, latents, settings)
     assert (stage.folder / "checkpoint.pt").is_file()
-    again, history = train_shortcut(stage, flow, latents, settings)
+    again, history = train(stage, flow, latents, settings)
     assert (stage.folder / "denoiser.safetensors").read_bytes() == weights
+
+
+def train(stage, flow, latents, settings):
+    network, scale, device = flow.network, flow.scale, flow.device
+    return train_shortcut(stage, network, latents, scale, settings, device)
 
 
 def _saving_always(*given):
@@ -114,7 +124,7 @@ def _saving_always(*given):
 def test_a_model_learns_to_reach_a_skull_in_one_leap(flow, study, latents):
     stage, settings = shortcut_stage(study, steps=120, batch=4, learning_rate=5e-3)
     one = latents[:1]
-    model, _ = train_shortcut(stage, flow, one, settings)
+    model, _ = train(stage, flow, one, settings)
     z = torch.randn(3, 8, 4, 4, 4, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
         leap = z - model(z, 1.0, 2, 1.0)

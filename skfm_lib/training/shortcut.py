@@ -4,13 +4,14 @@ import torch
 from torch.nn import functional as F
 
 from skfm_lib import presets
-from skfm_lib.denoising import WEIGHTS
-from skfm_lib.generation import SkullGenerator
-from skfm_lib.latents import LatentSet
 from skfm_lib.losses import otfm, shortcut
 from skfm_lib.models import UNet3D
 from skfm_lib.study import Stage, Study
-from skfm_lib.training import Trainer, save_weights
+from skfm_lib.training.checkpoints import save_weights
+from skfm_lib.training.denoiser import WEIGHTS
+from skfm_lib.training.latents import LatentScale, LatentSet
+from skfm_lib.training.trainer import Trainer
+from skfm_lib.utils.device import Device
 from skfm_lib.utils.seeding import batch_indices, generator, noise, seed_of
 
 
@@ -30,21 +31,23 @@ def shortcut_stage(study: Study, **changes: object) -> tuple[Stage, presets.Shor
 
 def train_shortcut(
     stage: Stage,
-    flow: SkullGenerator,
+    flow: UNet3D,
     latents: LatentSet,
+    scale: LatentScale,
     settings: presets.Shortcut,
+    device: Device,
 ) -> tuple[UNet3D, dict[str, list[float]]]:
-    """Teach the network of `flow` to take large steps (Frans et al. 2024), resuming.
+    """Train a copy of `flow`, the network of stage 03, to take large steps; resumes.
 
-    Per step: three quarters of the batch learn the flow's velocity at the smallest
-    step, one quarter the mean of two of the network's own half-steps, all by squared
-    error.  The averaged weights go to the stage's folder.
+    After Frans et al. (2024).  In every batch three quarters learn the flow's velocity
+    at the smallest step, one quarter the mean of two of the network's own half-steps,
+    by squared error.  The averaged weights go to the stage's folder.
     """
-    seed, device = seed_of(stage.study.seed, "shortcut"), flow.device
+    seed = seed_of(stage.study.seed, "shortcut")
     torch.manual_seed(seed)
     denoiser = stage.study.settings.denoiser.but(**stage.settings["denoiser"])
     trainer = Trainer(
-        leaping(flow.network, denoiser),
+        leaping(flow, denoiser),
         settings,
         device,
         stage.folder,
@@ -54,7 +57,7 @@ def train_shortcut(
     for step in trainer.steps("Shortcut"):
         chosen = batch_indices(seed, step, len(latents), settings.batch)
         batch = [latents[i] for i in chosen]
-        x_0 = flow.scale.normalise(torch.stack([z for z, _ in batch]))
+        x_0 = scale.normalise(torch.stack([z for z, _ in batch]))
         t, d = shortcut.times_and_steps(len(batch), generator(seed, "t", step))
         samples = range(step * len(batch), (step + 1) * len(batch))
         eps = noise(x_0.shape[1:], seed, "eps", samples=samples)
@@ -66,7 +69,7 @@ def train_shortcut(
             predicted = trainer.model(z_t, t, quality, d)
         trainer.descend(F.mse_loss(predicted, target))
     model = trainer.use_average()
-    about = {"denoiser": denoiser.as_dict(), "scale": flow.scale.as_dict()}
+    about = {"denoiser": denoiser.as_dict(), "scale": scale.as_dict()}
     save_weights(model, stage.folder / WEIGHTS, about)
     return model, trainer.history
 

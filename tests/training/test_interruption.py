@@ -19,7 +19,7 @@ from torch import nn
 from skfm_lib import cli
 from skfm_lib.presets import Training
 from skfm_lib.study import notebooks
-from skfm_lib.training import Trainer
+from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import Interrupted
 from skfm_lib.utils.seeding import generator
@@ -109,7 +109,7 @@ def test_the_command_ends_with_status_75_and_one_line(project, capsys, monkeypat
     def warned(*given):
         raise Interrupted("VQ-VAE was told to stop", remedy="go on")
 
-    monkeypatch.setattr("skfm_lib.train.train", warned)
+    monkeypatch.setattr("skfm_lib.training.run_stage.train", warned)
     assert cli.main(["train", "02"]) == 75
     assert capsys.readouterr().err == "skfm: VQ-VAE was told to stop; next: go on\n"
 

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from types import ModuleType
 
-from skfm_lib.autoencoding import load_vqvae, train_vqvae, vqvae_stage
-from skfm_lib.denoising import STAGES, denoiser_stage, train_denoiser
-from skfm_lib.latents import latent_scale, load_latents
 from skfm_lib.losses import ddpm, otfm
-from skfm_lib.stages import pace
 from skfm_lib.study import Study, open_study
 from skfm_lib.study.data_stage import skulls
+from skfm_lib.training.denoiser import STAGES, denoiser_stage, train_denoiser
+from skfm_lib.training.latents import latent_scale, load_latents
+from skfm_lib.training.multi_device import pace
+from skfm_lib.training.vqvae import load_vqvae, train_vqvae, vqvae_stage
 from skfm_lib.utils import distributed
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.signals import noting_warnings

@@ -6,11 +6,11 @@ import itertools
 import pytest
 import torch
 
-from skfm_lib import autoencoding
-from skfm_lib.autoencoding import assess, load_vqvae, reconstruct, train_vqvae
 from skfm_lib.presets import preset
 from skfm_lib.study import open_study
-from skfm_lib.training import Trainer
+from skfm_lib.training import vqvae
+from skfm_lib.training.trainer import Trainer
+from skfm_lib.training.vqvae import assess, load_vqvae, reconstruct, train_vqvae
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.errors import SkfmError
 
@@ -20,7 +20,7 @@ SETTINGS = preset("tiny").vqvae.but(steps=8, batch=2, codes=64)
 @pytest.fixture(autouse=True)
 def save_often(monkeypatch):
     trainer = functools.partial(Trainer, save_seconds=-1.0)
-    monkeypatch.setattr(autoencoding, "Trainer", trainer)
+    monkeypatch.setattr(vqvae, "Trainer", trainer)
 
 
 def stage_of(name, settings=SETTINGS):
@@ -52,7 +52,7 @@ def test_killed_training_resumes_bit_for_bit(project, phantoms, monkeypatch, mom
         owner, name, step = {
             "descent": (Trainer, "descend", 5),
             "codebook": (type(whole.codebook), "update", 3),  # after the descent
-            "release": (autoencoding, "save_weights", 0),
+            "release": (vqvae, "save_weights", 0),
         }[moment]
         kill_at(patch, owner, name, step)
         with pytest.raises(KeyboardInterrupt):

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 
 import torch
 
-from skfm_lib.launch import launch
 from skfm_lib.presets import Training
 from skfm_lib.study import Stage, Study
-from skfm_lib.training import read_checkpoint
+from skfm_lib.training.checkpoints import read_checkpoint
+from skfm_lib.training.launcher import launch
 from skfm_lib.utils import distributed
 from skfm_lib.utils.errors import SkfmError
 

@@ -6,12 +6,13 @@ from torch import Tensor
 
 from skfm_lib import presets
 from skfm_lib.data.dataset import SkullSet
-from skfm_lib.judges import judges_of
 from skfm_lib.metrics import dice, reconstruction_error
 from skfm_lib.models import VQVAE
-from skfm_lib.stages import train_apart, training_stage
 from skfm_lib.study import Stage, Study
-from skfm_lib.training import Trainer, load_weights, save_weights
+from skfm_lib.training.checkpoints import load_weights, save_weights
+from skfm_lib.training.multi_device import train_apart, training_stage
+from skfm_lib.training.trainer import Trainer
+from skfm_lib.training.vqgan_losses import judges_of
 from skfm_lib.utils import distributed
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.progress import track

@@ -1,0 +1,76 @@
+"""The offline feature network: a small CNN for the study's own real skulls.
+
+MedicalNet's weights need a download; this network is trained within a study
+(`training.feature_net`) and needs none.
+"""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from skfm_lib.presets import QUALITY_SCORES
+
+BLOCKS = (4, 3, 4)  # coarse blocks along D, H, W, near the grid's aspect ratio
+WIDTH = 32 + 64 + 128  # features: the channels of the three stages
+
+
+class Residual(nn.Module):
+    """Two 3³ convolutions with GroupNorm, the first strided, and a shortcut."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv3d(inputs, outputs, 3, stride, padding=1)
+        self.norm1 = nn.GroupNorm(8, outputs)
+        self.conv2 = nn.Conv3d(outputs, outputs, 3, padding=1)
+        self.norm2 = nn.GroupNorm(8, outputs)
+        self.shortcut = nn.Conv3d(inputs, outputs, 1, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, inputs, D, H, W) → (n, outputs, ⌈D/stride⌉, …)."""
+        h = F.silu(self.norm1(self.conv1(x)))
+        return F.silu(self.norm2(self.conv2(h)) + self.shortcut(x))
+
+
+class StudyFeatures(nn.Module):
+    """Volume (n, 1, D, H, W) in [−1, 1] → 224 features → what the study looks at.
+
+    The features are the averages of all three stages, since texture lives in the
+    early ones; they are measured in standard deviations of the training skulls.
+    """
+
+    description, dimensions = "study features", WIDTH
+
+    def __init__(self, corruptions: int = 3) -> None:
+        super().__init__()
+        self.stem = nn.Conv3d(1, 16, 3, stride=2, padding=1)
+        # No stride in the last stage: at a depth of 2, where preset tiny would end,
+        # oneDNN's bf16 weight gradient of a 3³ convolution is wrong (torch 2.13).
+        self.stages = nn.ModuleList(
+            [Residual(16, 32, 2), Residual(32, 64, 2), Residual(64, 128, 1)]
+        )
+        self.quality = nn.Linear(WIDTH, len(QUALITY_SCORES))
+        self.anatomy = nn.Linear(WIDTH, 2 * BLOCKS[0] * BLOCKS[1] * BLOCKS[2])
+        self.damage = nn.Linear(WIDTH, corruptions)
+        self.register_buffer("mean", torch.zeros(WIDTH))
+        self.register_buffer("spread", torch.ones(WIDTH))
+
+    def maps(self, v: Tensor) -> Iterator[Tensor]:
+        """(n, 1, D, H, W) → the maps of the three stages, at 1/4 and twice at 1/8."""
+        x = F.silu(self.stem(v))
+        for stage in self.stages:
+            x = stage(x)
+            yield x
+
+    def pooled(self, v: Tensor) -> Tensor:
+        """(n, 1, D, H, W) → (n, 224): global averages, not yet standardised."""
+        return torch.cat([x.float().mean(dim=(2, 3, 4)) for x in self.maps(v)], dim=1)
+
+    def features(self, v: Tensor) -> Tensor:
+        """(n, 1, D, H, W) → (n, 224), standardised on the training skulls."""
+        return (self.pooled(v) - self.mean) / self.spread
+
+    def forward(self, v: Tensor) -> Tensor:
+        """Logits (n, 5) of the quality scores 2 to 6."""
+        return self.quality(self.pooled(v))

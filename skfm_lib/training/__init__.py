@@ -1,0 +1,1 @@
+"""Train the networks: one trainer, one optimiser, one checkpoint format."""
