@@ -1,0 +1,1 @@
+"""How good, varied and new generated skulls are: Tables 1, 8 and 9, and privacy."""

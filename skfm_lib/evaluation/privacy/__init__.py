@@ -1,0 +1,1 @@
+"""Whether generated skulls copy those that the models were trained on."""

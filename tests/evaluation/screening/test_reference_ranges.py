@@ -1,0 +1,245 @@
+"""Phantoms damaged on purpose: the right measure fires, and others mostly do not."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from skfm_lib.data.phantom import phantom_skull
+from skfm_lib.data.voxels import Grid, skull_grid
+from skfm_lib.evaluation import screening
+from skfm_lib.evaluation.screening import anatomy, tables
+from skfm_lib.evaluation.screening.reference_ranges import Verdicts
+from skfm_lib.presets import paper_tables
+from skfm_lib.utils.errors import SkfmError
+
+SHAPE = (57, 44, 64)
+GRID = skull_grid(SHAPE)
+MIX = [2, 3, 4, 5, 6, 5]  # scores of the training phantoms, over and over
+EACH = 9
+
+
+@dataclass
+class Volumes:
+    """Volumes in memory as a set of skulls."""
+
+    volumes: list
+    qualities: list
+    grid: Grid = GRID
+
+    def __len__(self):
+        return len(self.volumes)
+
+    def occupancy(self, index):
+        return self.volumes[index]
+
+
+def phantoms(qualities, first):
+    """One phantom for each score, of seeds from `first` on."""
+    seeds = range(first, first + len(qualities))
+    return Volumes(
+        [phantom_skull(s, q, SHAPE) for s, q in zip(seeds, qualities)], qualities
+    )
+
+
+@pytest.fixture(scope="module")
+def norm():
+    skulls = phantoms(MIX * EACH, first=0)
+    return screening.fit_norm(screening.examine(skulls, "train"), skulls.qualities)
+
+
+@pytest.fixture(scope="module")
+def fresh(norm):
+    """New phantoms of scores 5 and 6 that pass, and the verdict on them."""
+    skulls = phantoms([5, 5, 6] * 6, first=5000)  # limits of so few are tight
+    passed = np.flatnonzero(~judged(norm, skulls).failed)[:8]
+    assert len(passed) == 8
+    chosen = [skulls.volumes[i] for i in passed]
+    return Volumes(chosen, [skulls.qualities[i] for i in passed])
+
+
+def judged(norm, skulls):
+    found = screening.examine(skulls, "test")
+    return norm.judge(found, skulls.qualities, skulls.qualities)
+
+
+def points():
+    x, y, z = GRID.axes()
+    return np.broadcast_arrays(x[None, :, None], y[:, None, None], z[None, None, :])
+
+
+def ball(centre, radius):
+    return sum((p - c) ** 2 for p, c in zip(points(), centre)) < radius**2
+
+
+def drilled(bone):
+    return bone & ~ball((25, 60, 20), 12) & ~ball((60, -30, 60), 16)
+
+
+def blurred(bone):
+    """Teeth and what is near them, smoothed over a voxel."""
+    inside = np.ones(SHAPE, bool)
+    for p, (low, high) in zip(points(), anatomy.TEETH):
+        inside &= (p > low - 6) & (p < high + 6)
+    soft = ndimage.gaussian_filter(bone.astype(np.float32), 1.0) > 0.5
+    return np.where(inside, soft, bone)
+
+
+def littered(bone):
+    return bone | ball((75, 90, -90), 12) | ball((-75, -85, 90), 9)
+
+
+def halved(bone):
+    x, y, z = points()
+    return bone & ~((x > 12) & (z < 15))
+
+
+def misplaced(bone):
+    return np.roll(bone, (6, 0, -6), (0, 1, 2))
+
+
+def toothless(bone):
+    x, y, z = points()
+    return bone & ~((np.abs(x) < 18) & (y > 55) & (z < -33) & (z > -60))
+
+
+@pytest.mark.parametrize(
+    ("damage", "fires", "may"),
+    [
+        (blurred, {"tooth relief"}, {"tunnels", "jaw holes"}),
+        (littered, {"loose bone"}, {"parts", "asymmetry", "length", "breadth"}),
+        (halved, {"asymmetry"}, {"bone volume", "misfit", "to nearest", "tunnels"}),
+        (misplaced, {"misfit", "to nearest"}, {"tooth relief", "jaw holes", "height"}),
+        (toothless, {"jaw holes"}, {"tooth relief", "tunnels", "cavities"}),
+    ],
+)
+def test_damage_fires_the_right_measure(norm, fresh, damage, fires, may):
+    volumes = [damage(bone) for bone in fresh.volumes]
+    verdicts = judged(norm, Volumes(volumes, fresh.qualities))
+    fired = (verdicts.excess > 0).sum(axis=0)
+    counts = dict(zip(screening.NAMES, fired.tolist()))
+    for name in fires:
+        assert counts[name] >= 0.7 * len(volumes), f"{name}: {counts}"
+    strange = sum(n for name, n in counts.items() if name not in fires | may)
+    assert strange <= 0.1 * len(volumes) * len(counts), str(counts)
+
+
+def test_a_hole_in_the_vault_fires_and_the_worst_reason_is_told(norm):
+    skulls = phantoms([2, 3, 5, 3, 2], first=7000)
+    holed = Volumes([drilled(b) for b in skulls.volumes], skulls.qualities)
+    before, after = judged(norm, skulls), judged(norm, holed)
+    column = screening.NAMES.index("vault holes")
+    whole = before.excess[:, column] <= 0  # phantoms have holes of their own at times
+    assert whole.sum() >= 3 and (after.excess[whole, column] > 0).all()
+    others = np.delete(after.excess > 0, column, axis=1)
+    assert others[whole].mean() < 0.15
+    first = int(np.flatnonzero(whole)[0])
+    assert after.reasons(first)[0] == "vault holes"
+    told = f"vault holes {after.values[first, column]:.3g} cm²"
+    assert after.told(first, "vault holes") == told
+
+
+def test_fresh_phantoms_fail_about_as_often_as_stated(norm):
+    skulls = phantoms([2, 3, 4, 5] * 6, first=9000)
+    verdicts = judged(norm, skulls)
+    taken = np.isfinite(verdicts.excess)
+    expected = (norm.limits.share * taken).sum()
+    found = (verdicts.excess > 0).sum()
+    assert found <= expected + 4 * np.sqrt(expected) + 3
+    assert verdicts.failed.mean() < 0.5
+
+
+def test_another_score_is_a_conditioning_error_and_no_failure(norm, fresh):
+    found = screening.examine(fresh, "test")
+    asked = [2] * len(fresh)
+    verdicts = norm.judge(found, fresh.qualities, asked)
+    assert verdicts.misled.all() and not verdicts.failed.any()
+
+
+def test_an_empty_volume_fails(norm):
+    empty = Volumes([np.zeros(SHAPE, bool)], [5])
+    verdicts = judged(norm, empty)
+    assert verdicts.failed.all() and not np.isnan(verdicts.values).any()
+    assert "bone volume" in verdicts.reasons(0)
+    assert verdicts.told(0, "bone volume") == "bone volume 0 cm³"
+
+
+def test_findings_are_kept_and_read_again(tmp_path, fresh):
+    cache = tmp_path / "found.npz"
+    first = screening.examine(fresh, "test", cache)
+    again = screening.examine(Volumes([], []), "nothing", cache)
+    for name, values in vars(first).items():
+        assert np.array_equal(values, getattr(again, name), equal_nan=True)
+
+
+def test_bad_input_is_refused(norm, fresh):
+    wrong = Volumes([np.ones((5, 5, 5), bool)], [5])
+    with pytest.raises(SkfmError, match="expected occupancy"):
+        screening.examine(wrong, "wrong")
+    found = screening.examine(fresh, "test")
+    with pytest.raises(SkfmError, match=r"quality scores \[7\]"):
+        norm.judge(found, [7] * len(fresh), fresh.qualities)
+
+
+def verdicts_of(asked, shown, beyond):
+    """Verdicts of which the first measure fails where `beyond`."""
+    excess = np.full((len(asked), len(screening.MEASURES)), -1.0)
+    excess[:, 0] = np.where(beyond, 1.0, -1.0)
+    return Verdicts(np.array(asked), np.array(shown), np.abs(excess), excess)
+
+
+def test_table_9_counts_and_takes_false_alarms_off():
+    real = verdicts_of([2] * 100, [2] * 98 + [3] * 2, [True] * 5 + [False] * 95)
+    fake = verdicts_of([2] * 200, [2] * 160 + [3] * 40, [True] * 60 + [False] * 140)
+    rows = tables.table_9({"held out": real, "OTFM": fake}, real)
+    assert "beyond chance" not in rows["held out"]
+    assert rows["held out"]["failed generations"].value == 0.05
+    otfm = rows["OTFM"]
+    assert otfm["conditioning errors"].value == 0.2 and otfm["either"].value == 0.5
+    assert otfm["beyond chance"].value == pytest.approx(0.25)
+    low, high = otfm["failed generations"][1:]
+    # Wilson 1927, by hand: centre and half-width for 60 of 200 at z = 1.96
+    z2 = 1.959964**2
+    centre, half = (60 + z2 / 2) / (200 + z2), np.sqrt(60 * 140 / 200 + z2 / 4)
+    half *= 1.959964 / (200 + z2)
+    assert (low, high) == pytest.approx((centre - half, centre + half), abs=1e-5)
+    text = tables.as_text(rows)["OTFM"]["failed generations"]
+    assert text == "30 % (24–37)"
+    every = tables.percent(tables.share(np.ones(40, bool)))
+    assert every == "100 % (91–100)"
+    scores = tables.by_score({"OTFM": fake})
+    assert scores["OTFM, mis-conditioned"]["QS 2"] == "40 of 200"
+
+
+def test_worst_come_first():
+    verdicts = verdicts_of([2, 2, 2], [2, 2, 2], [True, False, True])
+    verdicts.excess[2, 3] = 9.0
+    assert verdicts.worst_first().tolist() == [2, 0]
+    assert verdicts.reasons(2) == ["cavities", "parts"]
+    assert verdicts.farthest("cavities") == 2 and verdicts.farthest("parts") == 0
+    verdicts.excess[:, 3] = -np.inf
+    assert verdicts.farthest("cavities") is None
+
+
+def test_thresholds_are_told_where_the_measure_is_taken(norm):
+    rows = tables.thresholds(norm.limits)
+    low, high = (ends[0, 4] for ends in (norm.limits.low, norm.limits.high))
+    assert rows["bone volume"]["QS 2"] == f"{low:.0f} to {high:.0f}"
+    assert rows["bone volume"]["unit"] == "cm³"
+    assert set(rows["tooth relief"]) == {"unit", "QS 5", "QS 6"}
+    assert rows["tooth relief"]["QS 5"] == f"≥ {norm.limits.low[3, 8]:.3g}"
+    assert rows["vault holes"]["QS 6"].startswith("≤ ")
+
+
+def test_table_9_of_the_paper():
+    printed = "DDPM 12% 32% OTFM 4% 6%".replace("%", "").split()
+    rows = {printed[0]: printed[1:3], printed[3]: printed[4:6]}
+    expected = {
+        model: {
+            "failed generations": int(failed) / 100,
+            "conditioning errors": int(wrong) / 100,
+        }
+        for model, (failed, wrong) in rows.items()
+    }
+    assert paper_tables.TABLE_9 == expected

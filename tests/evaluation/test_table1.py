@@ -1,0 +1,190 @@
+"""Comparison of sets: equal sizes, the mix of scores, the features, the columns."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from skfm_lib import metrics
+from skfm_lib.data.dataset import SkullSet, volumes_of
+from skfm_lib.data.io.volumes import write_volume
+from skfm_lib.data.manifest import Skull, write_manifest
+from skfm_lib.data.voxels import Grid
+from skfm_lib.evaluation import table1
+from skfm_lib.models import Med3D
+from skfm_lib.models.feature_net import StudyFeatures
+from skfm_lib.study import data_stage, open_study
+from skfm_lib.training.feature_net import feature_cache, study_features
+from skfm_lib.utils.errors import SkfmError
+
+MANY = {2: 4, 3: 5, 4: 4, 5: 4, 6: 1}
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """Twice 18 hollow boxes of 30×26×32 voxels, with scores, as a data set."""
+    folder, rng = tmp_path_factory.mktemp("many"), np.random.default_rng(0)
+    grid, skulls = Grid((30, 26, 32), 8.0, (0.0, 0.0, 0.0)), []
+    for split in ("train", "test"):
+        for quality in (q for q, n in MANY.items() for _ in range(n)):
+            name, bone = f"{split}-{len(skulls)}", np.zeros(grid.shape, bool)
+            low, high = rng.integers(1, 8, 3), rng.integers(18, 25, 3)
+            bone[tuple(map(slice, low, high))] = True
+            bone[tuple(map(slice, low + 2, high - 2))] = False
+            write_volume(folder / f"{name}.nii.gz", bone, grid)
+            skulls.append(Skull(name, split, quality, f"{name}.nii.gz", "box", 8.0))
+    write_manifest(folder, skulls)
+    return SkullSet(folder, "train"), SkullSet(folder, "test")
+
+
+@pytest.fixture
+def stage(project):
+    """A stage of a study whose skulls are made."""
+    study = open_study("mine", "tiny")
+    study.stage("01_preprocess", {}).finish(folder="skulls")
+    return study.stage("06_metrics", {}, after=("01_preprocess",))
+
+
+def test_an_equal_part_keeps_the_mix_of_scores(many):
+    skulls, _ = many
+    assert table1.equal_part(skulls, len(skulls), 0) == list(range(len(skulls)))
+    part = table1.equal_part(skulls, 9, 0)
+    found = Counter(skulls.qualities[i] for i in part)
+    assert found == {2: 2, 3: 3, 4: 2, 5: 2}
+    assert part != table1.equal_part(skulls, 9, 1)
+    volumes = volumes_of(skulls, part[:2])
+    assert volumes.shape == (2, 1, *skulls.shape)
+    assert (volumes[0, 0].numpy() == skulls.occupancy(part[0])).all()
+
+
+def test_a_part_without_some_scores(many):
+    skulls, _ = many
+    part = table1.equal_part(skulls, 8, 0, without=[3, 6])
+    assert Counter(skulls.qualities[i] for i in part).keys() == {2, 4, 5}
+    assert len(part) == 8
+    with pytest.raises(SkfmError, match="13 of 12 skulls"):
+        table1.equal_part(skulls, 13, 0, without=[3, 6])
+
+
+def test_sets_are_as_large_as_the_smallest_and_not_too_small(many, phantoms):
+    assert table1.equal_count(*many) == 18
+    with pytest.raises(SkfmError, match="a set of 6 skulls; expected at least 12"):
+        table1.equal_count(*many, phantoms)
+
+
+def test_the_table_has_every_column_and_knows_its_best(many, tmp_path):
+    train, test = many
+    torch.manual_seed(0)
+    network = StudyFeatures().eval()
+    sets = {"ref": train, "copies": test}
+    rows = table1.table_1(test, sets, network, tmp_path, pairs=20, seed=0)
+    columns = (*table1.COMPARED, *table1.LIKENESS)
+    assert all(tuple(row) == columns for row in rows.values())
+    for row in rows.values():
+        assert all(low <= value <= high for value, low, high in row.values())
+    best = {column: round(row.value, 9) for column, row in rows["copies"].items()}
+    assert best["FID ↓"] == 0 and best["KID ↓"] <= 0
+    shares = ("IP ↑", "IR ↑", "PP ↑", "PR ↑", "Coverage ↑")
+    assert {best[c] for c in shares} == {1}
+    assert 0 < rows["ref"]["FID ↓"].value
+    volumes = volumes_of(train, table1.equal_part(train, 18, 0))
+    window, scales = metrics.fitting(volumes.shape)
+    similarity = metrics.ms_ssim_of_set(
+        volumes, 20, 0, data_range=1.0, window=window, scales=scales
+    )
+    assert rows["ref"]["MS-SSIM ↓"].value == pytest.approx(similarity.mean())
+    variant = metrics.ms_ssim_of_set(
+        volumes.float() * 2 - 1, 20, 0, measure=metrics.ms_ssim_fork
+    )
+    found = rows["ref"]["MS-SSIM (variant) ↓"].value
+    assert found == pytest.approx(np.nanmean(variant))
+
+
+def test_paired_halves_of_a_set_and_itself_are_always_the_best(many, tmp_path):
+    _, test = many
+    volumes, network = volumes_of(test), StudyFeatures().eval()
+    together = table1.compare(volumes, volumes, network, tmp_path, 0, paired=True)
+    assert np.abs(together.halves[:, 0]).max() < 1e-9
+    assert (together.halves[:, 2:4] == 1).all()
+    apart = table1.compare(volumes, volumes, network, tmp_path, 0)
+    assert apart.halves[:, 0].min() > 0
+
+
+def test_the_study_network_is_trained_once_for_all_stages(stage, many):
+    train, _ = many
+    first = table1.feature_network(stage, train, steps=2)
+    assert first.description == "study features" and first.dimensions == 224
+    kept = list(feature_cache(stage.study).iterdir())
+    assert len(kept) == 1
+    written = kept[0].stat().st_mtime_ns
+    other = stage.study.stage("07_failures", {}, after=("01_preprocess",))
+    again = study_features(other, train, steps=2)
+    assert kept[0].stat().st_mtime_ns == written
+    weights = zip(first.state_dict().values(), again.state_dict().values())
+    assert all(torch.equal(a, b) for a, b in weights)
+
+
+def test_table_1_in_the_features_of_a_users_medicalnet_file(stage, many, project):
+    """A file of MedicalNet's names, from its path to the table and its caption."""
+    torch.manual_seed(1)
+    weights = {
+        f"module.{name}": value
+        for name, value in Med3D().state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    for name in ("resnet_50.pth", "resnet_50_23dataset.pth"):
+        torch.save({"state_dict": weights}, project / name)
+    train, test = many
+    network = table1.feature_network(stage, train, 300, "resnet_50_23dataset.pth")
+    assert isinstance(network, Med3D) and network.input_shape == (192, 148, 216)
+    network.input_shape = (16, 13, 17)
+    cache = feature_cache(stage.study)
+    rows = table1.table_1(test, {"ref": train}, network, cache, pairs=5, seed=0)
+    assert rows["ref"]["FID ↓"].value > 0
+    assert {np.load(p).shape for p in cache.glob("*/*.npy")} == {(2048,)}
+    told = table1.about(18, network)
+    assert "Med3D features (resnet_50_23dataset.pth, at 16×13×17)" in told
+    assert "2048 dimensions: fewer skulls than dimensions" in told
+    other = table1.feature_network(stage, train, 300, "resnet_50.pth")
+    assert "resnet_50.pth" in other.description
+    with pytest.raises(SkfmError, match="no file .*missing.pth"):
+        table1.feature_network(stage, train, 300, "missing.pth")
+
+
+def test_enough_skulls_need_no_warning():
+    assert "fewer" not in table1.about(224, StudyFeatures())
+    assert "fewer" in table1.about(223, StudyFeatures())
+
+
+def test_the_few_step_model_joins_once_it_has_drawn_skulls(project, many):
+    train, _ = many
+    study = open_study("mine", "tiny")
+    with pytest.raises(SkfmError, match="skfm run 05 --run mine"):
+        table1.generated_sets(study)
+    stage = study.stage("05_generate", {})
+    for name in ("ddpm", "otfm"):
+        (stage.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (stage.folder / name).symlink_to(train.folder)
+    stage.finish(count=18)
+    assert list(table1.generated_sets(study)) == ["DDPM", "OTFM"]
+    assert table1.generating_stages(study) == ("05_generate",)
+    few = study.stage("13_few_steps", {})
+    (few.folder / "shortcut").symlink_to(train.folder)
+    assert "shortcut" not in table1.generated_sets(study)
+    few.finish(count=18)
+    assert list(table1.generated_sets(study)) == ["DDPM", "OTFM", "shortcut"]
+    assert table1.generating_stages(study) == ("05_generate", "13_few_steps")
+
+
+def test_examples_are_the_first_of_each_score(phantoms):
+    skulls = phantoms
+    found = [skulls.qualities[i] for i in data_stage.examples(skulls)]
+    assert found == sorted(set(skulls.qualities))
+    assert data_stage.counts(skulls) == dict(sorted(Counter(skulls.qualities).items()))
+
+
+def test_text_of_values_with_and_without_a_width():
+    row = {"a": metrics.Interval(1.2345, 1.0, 2.0), "b": metrics.Interval(3, 3, 3)}
+    expected = {"a": "1.23 (1–2)", "b": "3", "c": "0.059"}
+    assert table1.as_text({**row, "c": 0.059}) == expected
