@@ -74,7 +74,7 @@ def _groups(whole: bool, real: bool) -> list[Group]:
 
 def _draw_for_both(made: Study) -> None:
     """Make the skulls and clouds of both grids, which share one folder for them."""
-    from skfm_lib.tasks.downstream import MIXES, gather
+    from skfm_lib.tasks.experiments import MIXES, gather
 
     with contextlib.suppress(SkfmError):  # what is wrong, the chapters say
         gather(made, list(MIXES))

@@ -13,11 +13,11 @@ def align(options: argparse.Namespace) -> None:
     Writes aligned.ply, aligned.nii.gz, matrix.txt (4×4) and aligned.json, with how
     sure that is.  No medical device.
     """
-    from skfm_lib.tasks import patient
+    from skfm_lib.tasks import apply_to_scan
 
-    study = patient.named_run(options.run)
-    scan = patient.read_one(options.scan, options.threshold)
-    print(patient.align_scan(scan, options.out, study))
+    study = apply_to_scan.named_run(options.run)
+    scan = apply_to_scan.read_one(options.scan, options.threshold)
+    print(apply_to_scan.align_scan(scan, options.out, study))
 
 
 def complete(options: argparse.Namespace) -> None:
@@ -27,12 +27,12 @@ def complete(options: argparse.Namespace) -> None:
     the canonical pose, into which the skull is brought first, as by skfm prepare.  No
     medical device.
     """
-    from skfm_lib.tasks import patient
+    from skfm_lib.tasks import apply_to_scan
 
-    study = patient.named_run(options.run)
-    scan = patient.read_one(options.scan, options.threshold)
+    study = apply_to_scan.named_run(options.run)
+    scan = apply_to_scan.read_one(options.scan, options.threshold)
     given = scan, options.out, study, options.aligned, options.near
-    print(patient.complete_scan(*given))
+    print(apply_to_scan.complete_scan(*given))
 
 
 def add_tool_commands(commands: argparse._SubParsersAction, add: Add) -> None:

@@ -7,7 +7,7 @@ import pytest
 from skfm_lib import cli_runs
 from skfm_lib.cli import main
 from skfm_lib.study import notebooks, open_study, parallel
-from skfm_lib.tasks import downstream
+from skfm_lib.tasks import experiments
 from skfm_lib.utils.errors import Interrupted, SkfmError
 
 SOURCES = Path(__file__).parents[1] / "notebooks"
@@ -226,9 +226,9 @@ def test_skulls_of_both_grids_are_drawn_before_they_run(project, monkeypatch, wr
     monkeypatch.setattr(parallel, "cores_for", lambda count: count <= 2)
     monkeypatch.setattr(parallel, "side_by_side", beside)
     monkeypatch.setattr(notebooks, "find_notebook", lambda n: Path(f"{n}.ipynb"))
-    monkeypatch.setattr(downstream, "gather", gather)
+    monkeypatch.setattr(experiments, "gather", gather)
     assert main(["study", "--preset", "tiny", "--all"]) == 0
-    assert done[-2:] == [("tiny", list(downstream.MIXES)), ["08", "09"]]
+    assert done[-2:] == [("tiny", list(experiments.MIXES)), ["08", "09"]]
     assert len(done) == 4  # with the two other pairs
 
 

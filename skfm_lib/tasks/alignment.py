@@ -21,7 +21,7 @@ from skfm_lib.models import Aligner
 from skfm_lib.models.pointcloud import apply_pose, random_poses, to_rotation
 from skfm_lib.models.pointcloud.layers import SCALE
 from skfm_lib.study import Stage
-from skfm_lib.tasks.icp import Reference, icp
+from skfm_lib.tasks.icp_baseline import Reference, icp
 from skfm_lib.training.checkpoints import load_weights, save_weights
 from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils.device import Device

@@ -21,7 +21,7 @@ from skfm_lib.tasks.alignment import (
     rigid,
     train_aligner,
 )
-from skfm_lib.tasks.icp import reference_skull
+from skfm_lib.tasks.icp_baseline import reference_skull
 from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils.device import Device, pick_device
 from skfm_lib.utils.errors import SkfmError

@@ -8,8 +8,8 @@ import trimesh
 
 from skfm_lib.data.point_clouds import distance_to_surface
 from skfm_lib.presets import preset
-from skfm_lib.tasks import implants
-from skfm_lib.tasks.implants import complete_skull, implant
+from skfm_lib.tasks import implant
+from skfm_lib.tasks.implant import complete_skull, implant_mesh
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
 
@@ -52,7 +52,7 @@ def knowing(monkeypatch):
         given.append(partial)
         return torch.from_numpy(shell()).float()[None]
 
-    monkeypatch.setattr(implants, "complete", complete)
+    monkeypatch.setattr(implant, "complete", complete)
     return given
 
 
@@ -77,7 +77,7 @@ def test_the_network_sees_several_samples_of_the_surface(knowing):
     complete_skull(MODEL, without(("x", 50, True)), CPU)
     (partial,) = knowing
     points, out = MODEL.settings.points, MODEL.settings.outputs[-1]
-    assert partial.shape == (-(-implants.CLOUD // out), points, 3)
+    assert partial.shape == (-(-implant.CLOUD // out), points, 3)
     assert len(partial.flatten(0, 1).unique(dim=0)) > 0.99 * partial[..., 0].numel()
 
 
@@ -87,7 +87,7 @@ def test_an_implant_spares_the_bone():
     bone = without(("x", 50, True))
     wall = pv.Cube(bounds=(40, 90, 10, 14, -90, 90)).triangulate()  # in its way
     free, spared = (
-        implant(cloud, part, mesh) for mesh in (bone, bone.append_polydata(wall))
+        implant_mesh(cloud, part, mesh) for mesh in (bone, bone.append_polydata(wall))
     )
     assert free.bounds[3] > 30 and spared.volume < 0.8 * free.volume
     assert spared.bounds[3] < 11 and solid(spared).is_watertight
@@ -97,26 +97,26 @@ def test_gaps_of_the_cloud_are_closed(monkeypatch):
     cloud, middle = shell(), np.array([[72.5, 0, 0]])
     pierced = cloud[np.linalg.norm(cloud - middle, axis=1) > 4]
     given = pierced, pierced[pierced[:, 0] > 56], without(("x", 50, True))
-    assert distance_to_surface(middle, implant(*given)) < 1.5
-    monkeypatch.setattr(implants, "_closed", lambda solid: solid)
-    assert distance_to_surface(middle, implant(*given)) > 2.5
+    assert distance_to_surface(middle, implant_mesh(*given)) < 1.5
+    monkeypatch.setattr(implant, "_closed", lambda solid: solid)
+    assert distance_to_surface(middle, implant_mesh(*given)) > 2.5
 
 
 def test_far_crumbs_are_no_part_of_the_implant():
     cloud = shell()
     part = np.vstack([cloud[cloud[:, 0] > 56], [[30.0, 40.0, -20.0]]])
-    made = implant(np.vstack([cloud, part[-1:]]), part, without(("x", 50, True)))
+    made = implant_mesh(np.vstack([cloud, part[-1:]]), part, without(("x", 50, True)))
     assert made.points[:, 0].min() > 40
 
 
 def test_without_bone_around_there_is_no_implant():
     cloud = shell()
-    assert implant(cloud, cloud[cloud[:, 0] > 56], AWAY) is None
+    assert implant_mesh(cloud, cloud[cloud[:, 0] > 56], AWAY) is None
 
 
 def test_too_little_for_a_surface_is_no_implant():
     cloud, bone = shell(), without(("x", 74.9, True))
-    assert implant(cloud, cloud[cloud[:, 0] > 74.95], bone) is None
+    assert implant_mesh(cloud, cloud[cloud[:, 0] > 74.95], bone) is None
 
 
 def test_nothing_is_missing_where_the_cloud_lies_on_the_skull(knowing):
@@ -139,7 +139,7 @@ def test_of_two_places_the_larger_is_taken_or_the_one_that_is_named(knowing):
     cut = upper.append_polydata(lower).triangulate()
     far = complete_skull(MODEL, cut, CPU)
     assert (far.cloud[far.missing][:, 0] > 45).all()
-    assert 0 < far.rival < far.missing.sum() < implants.CLEAR * far.rival
+    assert 0 < far.rival < far.missing.sum() < implant.CLEAR * far.rival
     assert not far.clear
     near = complete_skull(MODEL, cut, CPU, np.array([-75.0, 0, -10.0]))
     assert (near.cloud[near.missing][:, 0] < -50).all()

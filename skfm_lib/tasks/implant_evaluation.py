@@ -12,8 +12,8 @@ from skfm_lib.data.voxels import surface
 from skfm_lib.models import PointAttN
 from skfm_lib.tasks.completion import MARGIN, MIRROR, defective
 from skfm_lib.tasks.defects import Cuboid
-from skfm_lib.tasks.downstream.material import Material
-from skfm_lib.tasks.implants import AROUND, complete_skull
+from skfm_lib.tasks.experiments.skull_pool import Material
+from skfm_lib.tasks.implant import AROUND, complete_skull
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.progress import track
 

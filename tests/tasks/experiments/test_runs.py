@@ -12,15 +12,15 @@ from skfm_lib.data.io.volumes import read_volume, write_volume
 from skfm_lib.data.manifest import Skull, write_manifest
 from skfm_lib.study import open_study
 from skfm_lib.tasks import alignment
-from skfm_lib.tasks.downstream import (
+from skfm_lib.tasks.experiments import (
     ALIGNMENT,
     COMPLETION,
     Experiments,
     gather,
-    grid,
-    material,
+    runs,
+    skull_pool,
 )
-from skfm_lib.tasks.downstream.grid import thinned
+from skfm_lib.tasks.experiments.runs import thinned
 from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
@@ -59,8 +59,8 @@ def generator(monkeypatch, phantoms):
                 write_volume(folder / file, bone & (i % 3 < 2), grid_of)
         write_manifest(folder, rows)
 
-    monkeypatch.setattr(material, "load_generator", lambda study, model: None)
-    monkeypatch.setattr(material, "generate_skulls", generate)
+    monkeypatch.setattr(skull_pool, "load_generator", lambda study, model: None)
+    monkeypatch.setattr(skull_pool, "generate_skulls", generate)
     return drawn
 
 
@@ -146,7 +146,7 @@ def test_synthetic_skulls_are_made_on_demand_and_fragments_left_out(study, gener
 
 
 def test_an_empty_skull_is_left_out_of_the_clouds(study, generator, monkeypatch):
-    monkeypatch.setattr(material, "needed", lambda names, counts: {"otfm": {2: 6}})
+    monkeypatch.setattr(skull_pool, "needed", lambda names, counts: {"otfm": {2: 6}})
     found = gather(study, [MIXED])
     assert len(found.synthetic["otfm"]) == 6
     made = [name for name in found.train.names if name.startswith("otfm")]
@@ -174,5 +174,5 @@ def test_completers_are_tried_on_the_same_defects(study):
 def test_a_thinned_history_keeps_its_means():
     values = np.random.default_rng(0).random(1000).tolist()
     short = thinned(values)
-    assert len(short) == grid.DRAWN and np.mean(short) == pytest.approx(np.mean(values))
+    assert len(short) == runs.DRAWN and np.mean(short) == pytest.approx(np.mean(values))
     assert thinned(values[:7]) == values[:7]

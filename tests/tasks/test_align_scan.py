@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 from skfm_lib.data.registration.rigid_icp import apply
 from skfm_lib.models.pointcloud import apply_pose
 from skfm_lib.presets import preset
-from skfm_lib.tasks.posing import align_skull
+from skfm_lib.tasks.align_scan import align_skull
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
 

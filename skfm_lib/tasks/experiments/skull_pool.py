@@ -17,7 +17,7 @@ from skfm_lib.generation import (
 )
 from skfm_lib.study import Study
 from skfm_lib.study.data_stage import counts, skulls
-from skfm_lib.tasks.downstream.mixing import (
+from skfm_lib.tasks.experiments.training_sets import (
     Counts,
     models_of,
     needed,

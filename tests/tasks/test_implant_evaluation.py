@@ -11,9 +11,9 @@ import torch
 from skfm_lib.data.point_clouds import load_clouds, sample_surface
 from skfm_lib.data.voxels import surface
 from skfm_lib.presets import preset
-from skfm_lib.tasks import implants
+from skfm_lib.tasks import implant
 from skfm_lib.tasks.defects import Cuboid
-from skfm_lib.tasks.implant_trial import (
+from skfm_lib.tasks.implant_evaluation import (
     COLUMNS,
     beside_other_side,
     cut_mesh,
@@ -35,10 +35,10 @@ def test_a_completer_that_knows_the_skull_finds_its_defect(
 ):
     whole = surface(phantoms.occupancy(4), phantoms.grid, 0.5)
     cloud = torch.from_numpy(sample_surface(whole, 60_000, seed=1))[None]
-    monkeypatch.setattr(implants, "complete", lambda *_: cloud.float())
+    monkeypatch.setattr(implant, "complete", lambda *_: cloud.float())
     middle = Cuboid(np.array([55.0, 20, 40]), np.array([22.0, 22, 22]), np.eye(3))
     monkeypatch.setattr(
-        "skfm_lib.tasks.implant_trial.defective",
+        "skfm_lib.tasks.implant_evaluation.defective",
         lambda clouds, *_: (None, None, [middle] * len(clouds)),
     )
     (row,) = implant_trial(MODEL, material, [4], seed=0).to_dict("records")
@@ -48,7 +48,7 @@ def test_a_completer_that_knows_the_skull_finds_its_defect(
 
 
 def test_a_completer_that_adds_nothing_finds_nothing(material, monkeypatch):
-    monkeypatch.setattr(implants, "complete", lambda model, partial, _: partial)
+    monkeypatch.setattr(implant, "complete", lambda model, partial, _: partial)
     tried = implant_trial(MODEL, material, [4], seed=0)
     assert not tried["found"].any() and tried["volume"].isna().all()
 

@@ -21,11 +21,11 @@ from skfm_lib.prepare.bone_segmentation import bone_voxels
 from skfm_lib.prepare.discovery import find_sources
 from skfm_lib.prepare.extraction import DOUBT, SCAN, TRANSFORM, read_surface
 from skfm_lib.study import Stage, Study, open_study
+from skfm_lib.tasks.align_scan import Alignment, align_skull
 from skfm_lib.tasks.alignment import load_aligner
 from skfm_lib.tasks.completion import load_completer
-from skfm_lib.tasks.downstream.grid import Experiments
-from skfm_lib.tasks.implants import Completion, complete_skull
-from skfm_lib.tasks.posing import Alignment, align_skull
+from skfm_lib.tasks.experiments.runs import Experiments
+from skfm_lib.tasks.implant import Completion, complete_skull
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import read_json, replacing

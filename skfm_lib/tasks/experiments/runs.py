@@ -13,8 +13,8 @@ from torch import nn
 from skfm_lib import presets
 from skfm_lib.study import Stage, Study
 from skfm_lib.tasks import alignment, completion
-from skfm_lib.tasks.downstream.material import Material, sampler_of, stages_of
-from skfm_lib.tasks.downstream.mixing import mix_called
+from skfm_lib.tasks.experiments.skull_pool import Material, sampler_of, stages_of
+from skfm_lib.tasks.experiments.training_sets import mix_called
 from skfm_lib.utils.device import Device, pick_device
 from skfm_lib.utils.seeding import seed_of
 

@@ -1,17 +1,21 @@
 """What synthetic skulls are worth in use: both tasks on real and mixed sets (§4.3)."""
 
-from skfm_lib.tasks.downstream.baseline import closest_points
-from skfm_lib.tasks.downstream.grid import ALIGNMENT, COMPLETION, Experiments
-from skfm_lib.tasks.downstream.judging import (
+from skfm_lib.tasks.experiments.icp_errors import closest_points
+from skfm_lib.tasks.experiments.runs import ALIGNMENT, COMPLETION, Experiments
+from skfm_lib.tasks.experiments.skull_pool import (
+    Material,
+    composition,
+    gather,
+    stages_of,
+)
+from skfm_lib.tasks.experiments.statistics import (
     CLAIMS,
     Answer,
     Claim,
     answers,
     contrast,
 )
-from skfm_lib.tasks.downstream.material import Material, composition, gather, stages_of
-from skfm_lib.tasks.downstream.mixing import MIXES, Mix, training_set
-from skfm_lib.tasks.downstream.showing import (
+from skfm_lib.tasks.experiments.tables import (
     PAPER_ALIGNMENT,
     PAPER_COMPLETION,
     against,
@@ -23,6 +27,7 @@ from skfm_lib.tasks.downstream.showing import (
     verdicts,
     ways,
 )
+from skfm_lib.tasks.experiments.training_sets import MIXES, Mix, training_set
 
 __all__ = [
     "ALIGNMENT",

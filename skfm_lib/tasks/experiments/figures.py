@@ -11,8 +11,8 @@ from torch import Tensor
 
 from skfm_lib.data.voxels import Grid
 from skfm_lib.tasks.defects import Cuboid
-from skfm_lib.tasks.downstream.judging import Answer
-from skfm_lib.tasks.implant_trial import cut_mesh
+from skfm_lib.tasks.experiments.statistics import Answer
+from skfm_lib.tasks.implant_evaluation import cut_mesh
 from skfm_lib.view.meshes import IVORY, VIEWS, middle_of, scene, skull_surface
 from skfm_lib.view.slices import panels
 

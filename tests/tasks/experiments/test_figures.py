@@ -6,8 +6,8 @@ import torch
 
 from skfm_lib.metrics import Interval
 from skfm_lib.tasks.defects import Cuboid
-from skfm_lib.tasks.downstream import CLAIMS, Answer
-from skfm_lib.view.downstream import claim_plot, filling_rows, pose_rows
+from skfm_lib.tasks.experiments import CLAIMS, Answer
+from skfm_lib.tasks.experiments.figures import claim_plot, filling_rows, pose_rows
 from skfm_lib.view.meshes import VIEWS, scene, skull_surface
 
 STILL = torch.eye(3), torch.zeros(3)

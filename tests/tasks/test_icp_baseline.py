@@ -6,7 +6,7 @@ import pytest
 from skfm_lib.data.point_clouds import load_clouds
 from skfm_lib.data.registration.rigid_icp import apply, rigid_icp
 from skfm_lib.models.pointcloud import random_poses
-from skfm_lib.tasks.icp import icp, reference_skull
+from skfm_lib.tasks.icp_baseline import icp, reference_skull
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from skfm_lib.data.registration.rigid_icp import apply
 from skfm_lib.data.voxels import surface
 from skfm_lib.models import Aligner, PointAttN
 from skfm_lib.study import open_study
-from skfm_lib.tasks import implants, patient
+from skfm_lib.tasks import apply_to_scan, implant
 from skfm_lib.training.checkpoints import save_weights
 
 
@@ -26,8 +26,8 @@ def chapter(study, name, group, network):
     cell = study.cell(f"{name[:2]}_cells", "100-real-0", chosen, ())
     save_weights(network(settings), cell.folder / f"{group}.safetensors", {})
     cell.finish(skulls=40)
-    errors = {patient.TEST: {"mean": 9.0, "95 % below": 14.0}}
-    study.stage(name, {}).finish(**{patient.CELL: cell.name}, **errors)
+    errors = {apply_to_scan.TEST: {"mean": 9.0, "95 % below": 14.0}}
+    study.stage(name, {}).finish(**{apply_to_scan.CELL: cell.name}, **errors)
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_what_is_missing_comes_as_points_and_a_closed_mesh(
 ):
     whole = read_mesh(scan).translate((-70.0, 0.0, 0.0))
     cloud = sample_surface(whole, 60_000, seed=0)
-    monkeypatch.setattr(implants, "complete", lambda *_: torch.tensor(cloud)[None])
+    monkeypatch.setattr(implant, "complete", lambda *_: torch.tensor(cloud)[None])
     placed = tmp_path / "placed.ply"
     write_mesh(placed, whole.clip("x", origin=(45, 0, 0), invert=True).triangulate())
     out = tmp_path / "filled"
@@ -112,7 +112,7 @@ def test_a_skull_is_aligned_before_it_is_completed(study, scan, tmp_path, capsys
     record = json.loads((out / "implant.json").read_text(encoding="utf-8"))
     shift = np.array(record["scan to skull frame"])[:3, 3]
     assert shift[0] == pytest.approx(-70, abs=5)
-    assert len(trimesh.load(out / "completed.ply").vertices) == implants.CLOUD
+    assert len(trimesh.load(out / "completed.ply").vertices) == implant.CLOUD
 
 
 def test_what_is_wrong_is_said_in_one_line(study, scan, tmp_path, capsys):
@@ -135,6 +135,6 @@ def test_what_is_wrong_is_said_in_one_line(study, scan, tmp_path, capsys):
 def test_a_volume_is_read_like_a_mesh(study, phantoms, tmp_path):
     path = tmp_path / "mask.nii.gz"
     write_volume(path, phantoms.occupancy(4), phantoms.grid)
-    mesh = patient.read_one(path, 200.0).mesh
+    mesh = apply_to_scan.read_one(path, 200.0).mesh
     middle = surface(phantoms.occupancy(4), phantoms.grid, 0.5).points.mean(0)
     assert np.abs(mesh.points.mean(0) - middle).max() < 8

@@ -7,7 +7,7 @@ from scipy import stats
 
 from skfm_lib.metrics import Interval
 from skfm_lib.presets import paper_tables
-from skfm_lib.tasks.downstream import (
+from skfm_lib.tasks.experiments import (
     CLAIMS,
     MIXES,
     PAPER_ALIGNMENT,
@@ -21,7 +21,7 @@ from skfm_lib.tasks.downstream import (
     over_seeds,
     verdicts,
 )
-from skfm_lib.tasks.downstream.judging import better, errors_of, mean, verdict
+from skfm_lib.tasks.experiments.statistics import better, errors_of, mean, verdict
 
 
 def table(values, seeds=(0, 1, 2), skulls=40):

@@ -3,9 +3,9 @@
 from skfm_lib import presets
 from skfm_lib.study import Study
 from skfm_lib.tasks.alignment import icp_errors
-from skfm_lib.tasks.downstream.grid import ALIGNMENT
-from skfm_lib.tasks.downstream.material import Material
-from skfm_lib.tasks.icp import reference_skull
+from skfm_lib.tasks.experiments.runs import ALIGNMENT
+from skfm_lib.tasks.experiments.skull_pool import Material
+from skfm_lib.tasks.icp_baseline import reference_skull
 
 
 def closest_points(

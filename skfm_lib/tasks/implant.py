@@ -82,7 +82,7 @@ def complete_skull(
         return Completion(cloud, missing, 0, None)
     missing[index[places[0]]] = True
     rival = len(places[1]) if len(places) > 1 else 0
-    return Completion(cloud, missing, rival, implant(cloud, cloud[missing], mesh))
+    return Completion(cloud, missing, rival, implant_mesh(cloud, cloud[missing], mesh))
 
 
 def completed(model: PointAttN, mesh: pv.PolyData, device: Device) -> np.ndarray:
@@ -96,7 +96,7 @@ def completed(model: PointAttN, mesh: pv.PolyData, device: Device) -> np.ndarray
     return clouds.flatten(0, 1).double().numpy()
 
 
-def implant(
+def implant_mesh(
     cloud: np.ndarray, part: np.ndarray, mesh: pv.PolyData
 ) -> pv.PolyData | None:
     """A closed surface where a cloud has bone and the skull has none, clear of it.

@@ -6,7 +6,12 @@ import pytest
 
 from skfm_lib.data.manifest import Skull, stratified_split
 from skfm_lib.data.phantom_set import PAPER_TRAIN
-from skfm_lib.tasks.downstream.mixing import MIXES, mix_called, needed, training_set
+from skfm_lib.tasks.experiments.training_sets import (
+    MIXES,
+    mix_called,
+    needed,
+    training_set,
+)
 from skfm_lib.utils.errors import SkfmError
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from skfm_lib.presets import QUALITY_SCORES, paper_tables
-from skfm_lib.tasks.downstream import judging
-from skfm_lib.tasks.downstream.judging import Answer, errors_of
+from skfm_lib.tasks.experiments import statistics
+from skfm_lib.tasks.experiments.statistics import Answer, errors_of
 
 Rows = dict[str, dict[str, str]]
 SCORES = {"overall": None, **{f"QS {q}": q for q in QUALITY_SCORES}}
@@ -87,14 +87,14 @@ def against(table: pd.DataFrame, name: str, way: str, other: str) -> Rows:
     """How much closer one way of filling comes than another, CD, paired; mm."""
     own = table[table["set"] == name]
     both = pd.concat(own[own["way"] == w].assign(set=w) for w in (way, other))
-    found = judging.contrast(both, judging.better(way, other), "cd")
+    found = statistics.contrast(both, statistics.better(way, other), "cd")
     return {f"{way} against {other}": {"closer by, mm": str(found)}}
 
 
 def means(table: pd.DataFrame, column: str) -> dict[str, dict[str, float]]:
     """For a stage's record: each set's mean over the test skulls, with interval."""
     return {
-        name: judging.mean(errors_of(table, name, column))._asdict()
+        name: statistics.mean(errors_of(table, name, column))._asdict()
         for name in table["set"].unique()
     }
 
@@ -120,7 +120,7 @@ def verdicts(
     """
     tried = {answer.claim.text: answer for answer in answers}
     rows: Rows = {}
-    for claim in judging.CLAIMS:
+    for claim in statistics.CLAIMS:
         column = f"QS {claim.quality}" if claim.quality else "overall"
         paper_gap = sum(w * told[name][column] for name, w in claim.contrast.items())
         row = {
@@ -131,7 +131,7 @@ def verdicts(
         }
         if answer := tried.get(claim.text):
             row |= {"better by, mm": str(answer.found), "seeds": str(answer.seeds)}
-            row["verdict"] = judging.verdict(answer.found, answer.seeds)
+            row["verdict"] = statistics.verdict(answer.found, answer.seeds)
         rows[claim.text] = row
     return rows
 
@@ -168,7 +168,7 @@ def _cell(
     errors = errors_of(table, name, column, quality)
     if not errors.size:
         return ""
-    found = judging.mean(errors)
+    found = statistics.mean(errors)
     if not np.isfinite(found.low):
         return f"{found.value:.3g} (one skull)"
     return f"{found.value:.3g} ({found.low:.3g}–{found.high:.3g})"
