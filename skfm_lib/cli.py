@@ -93,7 +93,7 @@ def book(options: argparse.Namespace) -> int:
 
 def plan(options: argparse.Namespace) -> int:
     """Say what memory and time a study would take on this machine."""
-    from skfm_lib.plan import GIB, as_text, forecast
+    from skfm_lib.benchmarks.forecast import GIB, as_text, forecast
     from skfm_lib.presets import preset
 
     found = forecast(preset(options.preset))

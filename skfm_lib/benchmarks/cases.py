@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 import skfm_lib
-from skfm_lib.benchmarks import ours, peers
-from skfm_lib.benchmarks.process import Case
+from skfm_lib.benchmarks import peer_cases, skfm_cases
+from skfm_lib.benchmarks.isolated_process import Case
 from skfm_lib.presets.grid_sizes import Shape, input_shape, latent_shape, scaled_shape
 from skfm_lib.utils.device import pick_device
 
@@ -23,10 +23,11 @@ PAPER_VECTORS = math.prod(latent_shape(input_shape(scaled_shape(1.0))))  # 720,5
 TABLE_VECTORS = 20_000  # the whole table of distances and its copies: 5 GiB
 CHECKED = 10_000  # of the vectors, compared with brute force
 EVALUATIONS = 16
-MEASURED = (
-    *("models/*.py", "points/*.py", "samplers/*.py"),
-    *("device.py", "training.py", "generation.py"),
-    *(f"benchmarks/{n}.py" for n in ("process", "ours", "peers", "clouds", "plain")),
+MEASURED = (  # globs of the library's files that decide what is measured
+    *("models/*.py", "models/ops/*.py", "models/pointcloud/*.py", "samplers/*.py"),
+    *("utils/device.py", "training/optimizer.py", "training/trainer.py"),
+    *("generation.py", "benchmarks/isolated_process.py", "benchmarks/*_cases.py"),
+    "benchmarks/reference_networks.py",
 )
 
 
@@ -40,34 +41,40 @@ def vqvae_step(size: float = 1.0, with_peers: bool = True) -> list[Case]:
     """
     output = _scaled(OUTPUT, size)
     seen = tuple(4 * n for n in latent_shape(input_shape(output)))
-    mine = Case(OURS, partial(ours.vqvae_step, output))
-    usual = _monai(peers.monai_vqvae_step, seen, with_peers)
-    full = partial(peers.monai_vqvae_step, full=True)
+    mine = Case(OURS, partial(skfm_cases.vqvae_step, output))
+    usual = _monai(peer_cases.monai_vqvae_step, seen, with_peers)
+    full = partial(peer_cases.monai_vqvae_step, full=True)
     return [mine, *usual, *_monai(full, seen, with_peers, "MONAI + full resolution")]
 
 
 def unet_forward(size: float = 1.0, with_peers: bool = True) -> list[Case]:
     """An evaluation of the U-Net on latents of 24×24×32×8 (size 1), batch 1."""
     shape = _scaled(LATENT, size, multiple=8)
-    mine = Case(OURS, partial(ours.unet_forward, shape))
-    return [mine, *_monai(peers.monai_unet_forward, shape, with_peers)]
+    mine = Case(OURS, partial(skfm_cases.unet_forward, shape))
+    return [mine, *_monai(peer_cases.monai_unet_forward, shape, with_peers)]
 
 
 def unet_step(size: float = 1.0, with_peers: bool = True) -> list[Case]:
     """A training step of the U-Net on latents of 24×24×32×8 (size 1), batch 1."""
     shape = _scaled(LATENT, size, multiple=8)
-    mine = Case(OURS, partial(ours.unet_step, shape))
-    return [mine, *_monai(peers.monai_unet_step, shape, with_peers)]
+    mine = Case(OURS, partial(skfm_cases.unet_step, shape))
+    return [mine, *_monai(peer_cases.monai_unet_step, shape, with_peers)]
 
 
 def nearest(size: float = 1.0) -> list[Case]:
     """The nearest of 16,384 codes for 720,510 vectors (size 1)."""
-    return _searches(PAPER_VECTORS, size, (ours.nearest, peers.chunked_nearest))
+    return _searches(
+        PAPER_VECTORS, size, (skfm_cases.nearest, peer_cases.chunked_nearest)
+    )
 
 
 def nearest_beside_table(size: float = 1.0, with_peers: bool = True) -> list[Case]:
     """The same for 20,000 vectors (size 1), of which a whole table fits."""
-    searches = (ours.nearest, peers.chunked_nearest, peers.table_nearest)
+    searches = (
+        skfm_cases.nearest,
+        peer_cases.chunked_nearest,
+        peer_cases.table_nearest,
+    )
     return _searches(TABLE_VECTORS, size, searches if with_peers else searches[:2])
 
 
@@ -79,16 +86,16 @@ def paper_size(size: float = 1.0) -> list[Case]:
     output = scaled_shape(size)
     latent = latent_shape(input_shape(output))
     return [
-        Case(CONVOLUTION, partial(ours.convolution, LARGE)),
-        Case("VQ-VAE training step", partial(ours.vqvae_step, output)),
-        Case("U-Net training step", partial(ours.unet_step, latent)),
-        Case("new skull", partial(ours.new_skull, output, EVALUATIONS)),
+        Case(CONVOLUTION, partial(skfm_cases.convolution, LARGE)),
+        Case("VQ-VAE training step", partial(skfm_cases.vqvae_step, output)),
+        Case("U-Net training step", partial(skfm_cases.unet_step, latent)),
+        Case("new skull", partial(skfm_cases.new_skull, output, EVALUATIONS)),
     ]
 
 
 def wrong_codes(count: int, found: Tensor) -> dict[str, float]:
     """How many of (at most 10,000) vectors have a nearer code than the one found."""
-    z, codes = ours.vectors_and_codes(count)
+    z, codes = skfm_cases.vectors_and_codes(count)
     rows = torch.linspace(0, count - 1, min(count, CHECKED)).long()
     wrong = 0
     for part in rows.split(1000):
@@ -103,10 +110,14 @@ def wrong_codes(count: int, found: Tensor) -> dict[str, float]:
 
 
 def measured_code() -> str:
-    """Hash of the library's files on which the measurements depend."""
+    """Hash of the library's files on which the measurements depend (`MEASURED`)."""
     root, digest = Path(skfm_lib.__file__).parent, hashlib.sha256()
-    for path in sorted(path for files in MEASURED for path in root.glob(files)):
-        digest.update(path.read_bytes())
+    for pattern in MEASURED:
+        found = sorted(root.glob(pattern))
+        if not found:  # a file that was moved must not drop out silently
+            raise FileNotFoundError(f"{root / pattern}: no such file")
+        for path in found:
+            digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from skfm_lib.benchmarks.process import SECONDS, Case, Run, run_apart
+from skfm_lib.benchmarks.isolated_process import SECONDS, Case, Run, run_apart
 from skfm_lib.utils.files import read_json, write_json
 from skfm_lib.utils.progress import Progress
 

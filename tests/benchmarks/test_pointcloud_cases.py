@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from skfm_lib.benchmarks import clouds, plain
+from skfm_lib.benchmarks import pointcloud_cases, reference_networks
 from skfm_lib.models import Aligner, PointAttN
 from skfm_lib.models.pointattn import Attention
 from skfm_lib.models.pointcloud import ball_query, chamfer_loss, farthest_points
@@ -54,7 +54,7 @@ def give_attention(ours, theirs):
 
 def aligners():
     torch.manual_seed(0)
-    ours, theirs = Aligner(ALIGNER), plain.PlainAligner(ALIGNER)
+    ours, theirs = Aligner(ALIGNER), reference_networks.PlainAligner(ALIGNER)
     for name in ("turn", "finer_turn", "shift"):
         # The plain one looks for neighbours again after the first turn: to find the
         # same ones, that turn must be a rotation; here it stays the identity.
@@ -73,7 +73,7 @@ def aligners():
 
 def completers():
     torch.manual_seed(0)
-    ours, theirs = PointAttN(COMPLETER), plain.PlainPointAttN(COMPLETER)
+    ours, theirs = PointAttN(COMPLETER), reference_networks.PlainPointAttN(COMPLETER)
     give_all(ours.embed, theirs.embed)
     for down, gather, among in zip(ours.down, theirs.gather, theirs.among):
         give_attention(down.gather, gather), give_attention(down.among, among)
@@ -94,16 +94,18 @@ def completers():
 
 def test_the_operations_are_the_same():
     points = torch.randn(2, 100, 3)
-    assert torch.equal(plain.farthest(points, 20), farthest_points(points, 20))
+    assert torch.equal(
+        reference_networks.farthest(points, 20), farthest_points(points, 20)
+    )
     (ball,) = ball_query(points, points[:, :9], [0.8], [16])
-    assert torch.equal(plain.balls(points, points[:, :9], 0.8, 16), ball)
+    assert torch.equal(reference_networks.balls(points, points[:, :9], 0.8, 16), ball)
     pair = points, torch.randn(2, 70, 3)
-    assert torch.allclose(plain.chamfer(*pair), chamfer_loss(*pair))
+    assert torch.allclose(reference_networks.chamfer(*pair), chamfer_loss(*pair))
 
 
 def test_the_aligners_are_the_same():
     ours, theirs = aligners()
-    points = clouds.clouds(3, ALIGNER.points)
+    points = pointcloud_cases.clouds(3, ALIGNER.points)
     for model in (ours, theirs):
         model.train()
     assert torch.allclose(theirs(points), ours(points)[0], atol=0.02)
@@ -113,7 +115,7 @@ def test_the_aligners_are_the_same():
 
 def test_the_completers_are_the_same():
     ours, theirs = completers()
-    points = clouds.clouds(2, COMPLETER.points)
+    points = pointcloud_cases.clouds(2, COMPLETER.points)
     for a, b in zip(ours(points), theirs(points), strict=True):
         assert a.shape == b.shape and torch.allclose(a, b, atol=0.02)
     sizes = [sum(w.numel() for w in m.parameters()) for m in (ours, theirs)]
@@ -121,17 +123,19 @@ def test_the_completers_are_the_same():
     assert any(isinstance(m, Attention) for m in ours.modules())
 
 
-@pytest.mark.parametrize("cases", [clouds.aligner_steps, clouds.completer_steps])
+@pytest.mark.parametrize(
+    "cases", [pointcloud_cases.aligner_steps, pointcloud_cases.completer_steps]
+)
 def test_every_case_makes_a_step(cases, monkeypatch):
-    monkeypatch.setattr(clouds, "PAPER", preset("tiny"))
-    monkeypatch.setattr(clouds, "pick_device", lambda: CPU)
+    monkeypatch.setattr(pointcloud_cases, "PAPER", preset("tiny"))
+    monkeypatch.setattr(pointcloud_cases, "pick_device", lambda: CPU)
     for case in cases(0.1):
         step = case.setup()
         step(), step()
 
 
 def test_clouds_are_a_skull_in_millimetres():
-    points = clouds.clouds(2, 500)
+    points = pointcloud_cases.clouds(2, 500)
     extent = points.amax((0, 1)) - points.amin((0, 1))
     assert points.shape == (2, 500, 3) and points.dtype == torch.float32
     assert ((extent > 100) & (extent < 260)).all()

@@ -13,17 +13,17 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from skfm_lib import models
-from skfm_lib.benchmarks import cases, ours, peers, report
+from skfm_lib.benchmarks import cases, peer_cases, skfm_cases, tables
 from skfm_lib.benchmarks.flops import FlopCount
-from skfm_lib.benchmarks.measuring import measure
-from skfm_lib.benchmarks.process import Case, Run, run_apart
+from skfm_lib.benchmarks.isolated_process import Case, Run, run_apart
+from skfm_lib.benchmarks.rounds import measure
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.memory import memory
 
 MIB = 2**20
 needs_peers = pytest.mark.skipif(
-    not peers.installed(), reason='needs the peers: pip install ".[bench]"'
+    not peer_cases.installed(), reason='needs the peers: pip install ".[bench]"'
 )
 
 
@@ -72,7 +72,7 @@ def test_cases_that_run_out_of_memory_are_reported(tmp_path):
     ]
     rounds = measure(group, 1, tmp_path / "dies.json", seconds=0)
     assert measure(group, 1, tmp_path / "dies.json") == rounds  # as read again
-    rows = report.comparison([rounds[0] | {"skfm": run(1.0, 100)}])
+    rows = tables.comparison([rounds[0] | {"skfm": run(1.0, 100)}])
     assert rows["killed"] == {"seconds": "killed, as when memory is out"}
     assert rows["too large"] == {"seconds": "out of memory"}
     assert rows["skfm"]["seconds"] == (1.0, 1.0, 1.0)
@@ -90,12 +90,12 @@ def test_ratios_are_taken_within_a_round():
         {"skfm": run(s, 100), "B": run(ratio * s, peak)}
         for s, ratio, peak in ((1.0, 2.0, 300), (3.0, 2.5, 500), (2.0, 1.0, 100))
     ]
-    row = report.comparison(rounds)["B"]
+    row = tables.comparison(rounds)["B"]
     assert row["× our time"] == (2.0, 1.0, 2.5)
     assert row["× our memory"] == (3.0, 1.0, 5.0)
     assert row["seconds"] == (2.0, 2.0, 7.5)
     assert str(row["× our time"]) == "2 (1–2.5)"
-    assert "× our time" not in report.comparison(rounds)["skfm"]
+    assert "× our time" not in tables.comparison(rounds)["skfm"]
 
 
 def test_the_floor_is_the_arithmetic_at_the_rate_of_its_round():
@@ -103,12 +103,12 @@ def test_the_floor_is_the_arithmetic_at_the_rate_of_its_round():
         {cases.CONVOLUTION: run(s, flops=4 * 10**12), "step": run(3.0, flops=10**12)}
         for s in (1.0, 2.0)
     ]
-    assert report.rate(rounds) == (3.0, 2.0, 4.0)
-    row = report.floors(rounds)["step"]
+    assert tables.rate(rounds) == (3.0, 2.0, 4.0)
+    row = tables.floors(rounds)["step"]
     assert row["TFLOP"] == 1.0 and row["floor, s"] == (0.375, 0.25, 0.5)
     assert row["× floor"] == (9.0, 6.0, 12.0)
     rounds[1][cases.CONVOLUTION] = Run(failure="out of memory")
-    assert set(report.floors(rounds)["step"]) == {
+    assert set(tables.floors(rounds)["step"]) == {
         *("seconds", "peak, GiB", "beyond inputs, GiB", "TFLOP")
     }
 
@@ -126,7 +126,7 @@ def test_flops_of_known_operations():
     assert count.total == 2 * 2 * 2 * 4 * 64 * 64 * 32
 
 
-@pytest.mark.parametrize("step", [ours.unet_step, ours.vqvae_step])
+@pytest.mark.parametrize("step", [skfm_cases.unet_step, skfm_cases.vqvae_step])
 def test_flops_of_a_training_step_equal_pytorchs_count(step):
     repeat = step((8, 8, 8))
     with FlopCount() as count:
@@ -137,7 +137,7 @@ def test_flops_of_a_training_step_equal_pytorchs_count(step):
 
 
 def test_wrong_codes_are_counted():
-    z, codes = ours.vectors_and_codes(50)
+    z, codes = skfm_cases.vectors_and_codes(50)
     found = torch.cdist(z, codes).argmin(1)
     assert cases.wrong_codes(50, found) == {"checked": 50, "wrong": 0}
     found[:3] = torch.cdist(z[:3], codes).argmax(1)
@@ -148,7 +148,7 @@ def test_the_comparisons_are_of_the_stated_sizes():
     assert cases.PAPER_VECTORS == 720_510
     mine, *others = cases.vqvae_step()
     assert mine.setup.args == ((117, 87, 126),)
-    settings = ours.PAPER.vqvae.but(output_shape=mine.setup.args[0])
+    settings = skfm_cases.PAPER.vqvae.but(output_shape=mine.setup.args[0])
     assert settings.input_shape == (96, 72, 104) and settings.codes == 16384
     assert all(other.setup.args[0] == (96, 72, 104) for other in others)
     for group in (cases.unet_forward(), cases.unet_step()):
@@ -173,9 +173,9 @@ def test_the_hash_of_the_code_follows_the_networks(monkeypatch):
 @needs_peers
 def test_peers_are_of_comparable_size():
     with torch.device("meta"):
-        vqvae = models.VQVAE(ours.PAPER.vqvae)
-        monai = [peers.monai_vqvae(full) for full in (False, True)]
-        unets = models.UNet3D(ours.PAPER.denoiser), peers.monai_unet()
+        vqvae = models.VQVAE(skfm_cases.PAPER.vqvae)
+        monai = [peer_cases.monai_vqvae(full) for full in (False, True)]
+        unets = models.UNet3D(skfm_cases.PAPER.denoiser), peer_cases.monai_unet()
     for network in monai:
         without_codes = millions(network) - 16384 * 8 / 1e6
         assert without_codes == pytest.approx(millions(vqvae), rel=0.1)
@@ -187,10 +187,10 @@ def test_peers_are_of_comparable_size():
 @pytest.mark.parametrize("favours", [False, True])
 def test_peers_take_the_devices_precision_as_a_favour(favours):
     shape, precision = (8, 8, 8), pick_device().dtype if favours else torch.float32
-    out = peers.monai_unet_forward(shape, favours)()
+    out = peer_cases.monai_unet_forward(shape, favours)()
     assert out.shape == (1, 8, *shape) and out.dtype == precision
-    whole = partial(peers.monai_vqvae_step, full=True)
-    for setup in (peers.monai_vqvae_step, whole, peers.monai_unet_step):
+    whole = partial(peer_cases.monai_vqvae_step, full=True)
+    for setup in (peer_cases.monai_vqvae_step, whole, peer_cases.monai_unet_step):
         with FlopCount() as count:
             setup(shape, favours)()
         assert count.total > 10**8
@@ -198,8 +198,10 @@ def test_peers_take_the_devices_precision_as_a_favour(favours):
 
 @needs_peers
 def test_every_search_finds_the_same_codes():
-    found = [setup(100)() for setup in (peers.table_nearest, peers.chunked_nearest)]
-    assert all(torch.equal(codes, ours.nearest(100)()) for codes in found)
+    found = [
+        setup(100)() for setup in (peer_cases.table_nearest, peer_cases.chunked_nearest)
+    ]
+    assert all(torch.equal(codes, skfm_cases.nearest(100)()) for codes in found)
 
 
 def test_a_run_is_plain_data():

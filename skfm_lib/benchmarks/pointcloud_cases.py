@@ -11,11 +11,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skfm_lib.benchmarks import plain
 from skfm_lib.benchmarks.cases import OURS
-from skfm_lib.benchmarks.ours import NOWHERE, PAPER, QUALITY
-from skfm_lib.benchmarks.peers import bare_training
-from skfm_lib.benchmarks.process import Case
+from skfm_lib.benchmarks.isolated_process import Case
+from skfm_lib.benchmarks.peer_cases import bare_training
+from skfm_lib.benchmarks.reference_networks import (
+    PlainAligner,
+    PlainPointAttN,
+    chamfer,
+    farthest,
+    pick,
+)
+from skfm_lib.benchmarks.skfm_cases import NOWHERE, PAPER, QUALITY
 from skfm_lib.models import Aligner, PointAttN
 from skfm_lib.models.pointcloud import chamfer_loss
 from skfm_lib.models.pointcloud.layers import SCALE
@@ -56,7 +62,7 @@ def aligner_step(batch: int) -> Callable[[], None]:
 def plain_aligner_step(batch: int) -> Callable[[], None]:
     """The same, plainly."""
     device, settings = pick_device(), PAPER.aligner
-    network = plain.PlainAligner(settings).to(device.device)
+    network = PlainAligner(settings).to(device.device)
     points = device.place(clouds(batch, settings.points))
     return bare_training(network, lambda: F.l1_loss(network(points), points) / SCALE)
 
@@ -82,17 +88,17 @@ def completer_step(batch: int) -> Callable[[], None]:
 def plain_completer_step(batch: int) -> Callable[[], None]:
     """The same, plainly."""
     device, settings = pick_device(), PAPER.completer
-    network = plain.PlainPointAttN(settings).to(device.device)
+    network = PlainPointAttN(settings).to(device.device)
     partial_, whole = (
         device.place(clouds(batch, n)) for n in (settings.points, settings.outputs[-1])
     )
 
     def loss() -> Tensor:
         coarse, middle, _ = settings.outputs
-        thin = plain.pick(whole, plain.farthest(whole, middle))
-        targets = plain.pick(thin, plain.farthest(thin, coarse)), thin, whole
+        thin = pick(whole, farthest(whole, middle))
+        targets = pick(thin, farthest(thin, coarse)), thin, whole
         pairs = zip(network(partial_), targets)
-        return sum(plain.chamfer(output, target) for output, target in pairs) / SCALE
+        return sum(chamfer(output, target) for output, target in pairs) / SCALE
 
     return bare_training(network, loss)
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skfm_lib.benchmarks.ours import PAPER, QUALITY, skull, vectors_and_codes
+from skfm_lib.benchmarks.skfm_cases import PAPER, QUALITY, skull, vectors_and_codes
 from skfm_lib.presets import QUALITY_SCORES
 from skfm_lib.presets.grid_sizes import Shape
 from skfm_lib.utils.device import Device, M, pick_device

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from skfm_lib import cli, plan
+from skfm_lib import cli
+from skfm_lib.benchmarks import forecast
 from skfm_lib.benchmarks.flops import FlopCount
-from skfm_lib.plan import GIB, Alive, Forecast, as_text, count, parts
+from skfm_lib.benchmarks.forecast import GIB, Alive, Forecast, as_text, count, parts
 from skfm_lib.presets import preset
 from skfm_lib.utils.device import pick_device
 
@@ -35,7 +36,7 @@ def test_counted_without_data_as_with(number):
 
 
 def test_the_rehearsal_is_smaller_and_never_larger():
-    full, small = parts(preset("paper")), parts(preset("paper"), plan.REHEARSAL)
+    full, small = parts(preset("paper")), parts(preset("paper"), forecast.REHEARSAL)
     assert [p.stage for p in full] == [p.stage for p in small]
     tiny = preset("tiny")
     assert count(parts(tiny)[4], pick_device()) == count(
@@ -52,8 +53,8 @@ def test_what_does_not_fit_is_said():
 
 
 def test_command(capsys, monkeypatch):
-    found = plan.forecast(preset("tiny"))
-    monkeypatch.setattr(plan, "forecast", lambda settings: found)
+    found = forecast.forecast(preset("tiny"))
+    monkeypatch.setattr(forecast, "forecast", lambda settings: found)
     assert cli.main(["plan", "--preset", "tiny", "--memory", "1000"]) == 0
     assert "VQ-VAE" in capsys.readouterr().out
     assert cli.main(["plan", "--preset", "tiny", "--memory", "0.01"]) == 1

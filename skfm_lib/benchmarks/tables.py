@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 
 from skfm_lib.benchmarks.cases import CONVOLUTION, OURS
-from skfm_lib.benchmarks.measuring import Round
-from skfm_lib.benchmarks.process import Run
+from skfm_lib.benchmarks.isolated_process import Run
+from skfm_lib.benchmarks.rounds import Round
 from skfm_lib.utils.device import pick_device
 
 GIB = 2**30
