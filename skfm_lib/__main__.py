@@ -2,6 +2,6 @@
 
 import sys
 
-from skfm_lib.cli import main
+from skfm_lib.cli.main import main
 
 sys.exit(main())

@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from skfm_lib.cli import main
+from skfm_lib.cli.main import main
 from skfm_lib.study import open_study
 from skfm_lib.utils.files import read_json
 

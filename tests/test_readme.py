@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from skfm_lib.cli import _parser
+from skfm_lib.cli.main import _parser
 from skfm_lib.study.notebooks import find_notebook
 
 ROOT = Path(__file__).parents[1]

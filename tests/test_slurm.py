@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from skfm_lib.cli import _parser
+from skfm_lib.cli.main import _parser
 
 BOOK = Path(__file__).parents[1] / "book"
 SCRIPTS = sorted((BOOK / "slurm").glob("*.sbatch"))

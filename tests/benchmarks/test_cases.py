@@ -170,6 +170,12 @@ def test_the_hash_of_the_code_follows_the_networks(monkeypatch):
     assert cases.measured_code() != before
 
 
+def test_the_hash_names_a_file_that_was_moved_away(monkeypatch):
+    monkeypatch.setattr(cases, "MEASURED", ("models/*.py", "points/*.py"))
+    with pytest.raises(FileNotFoundError, match="points"):
+        cases.measured_code()
+
+
 @needs_peers
 def test_peers_are_of_comparable_size():
     with torch.device("meta"):

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from skfm_lib import cli
 from skfm_lib.benchmarks import forecast
 from skfm_lib.benchmarks.flops import FlopCount
 from skfm_lib.benchmarks.forecast import GIB, Alive, Forecast, as_text, count, parts
+from skfm_lib.cli import main
 from skfm_lib.presets import preset
 from skfm_lib.utils.device import pick_device
 
@@ -55,6 +55,6 @@ def test_what_does_not_fit_is_said():
 def test_command(capsys, monkeypatch):
     found = forecast.forecast(preset("tiny"))
     monkeypatch.setattr(forecast, "forecast", lambda settings: found)
-    assert cli.main(["plan", "--preset", "tiny", "--memory", "1000"]) == 0
+    assert main.main(["plan", "--preset", "tiny", "--memory", "1000"]) == 0
     assert "VQ-VAE" in capsys.readouterr().out
-    assert cli.main(["plan", "--preset", "tiny", "--memory", "0.01"]) == 1
+    assert main.main(["plan", "--preset", "tiny", "--memory", "0.01"]) == 1

@@ -15,7 +15,7 @@ import time
 
 import torch
 
-from skfm_lib.cli import main
+from skfm_lib.cli.main import main
 from skfm_lib.training import run_stage, vqvae
 from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils import distributed

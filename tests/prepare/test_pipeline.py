@@ -17,7 +17,7 @@ import pytest
 import pyvista as pv
 import SimpleITK as sitk
 
-from skfm_lib import cli
+from skfm_lib.cli import main
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.io.meshes import read_mesh, write_mesh
 from skfm_lib.data.manifest import read_manifest
@@ -240,7 +240,11 @@ def test_a_full_disk_is_said_and_leaves_no_half_file(scans, tmp_path):
 
     words = ["prepare", str(scans), "--out", str(tmp_path / "out"), "--preset", "tiny"]
     done = subprocess.run(
-        [sys.executable, "-c", f"from skfm_lib.cli import main; exit(main({words}))"],
+        [
+            sys.executable,
+            "-c",
+            f"from skfm_lib.cli.main import main; exit(main({words}))",
+        ],
         preexec_fn=limit,
         capture_output=True,
         text=True,
@@ -279,7 +283,7 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
     killed.write_bytes(b"half")  # as if a process had been killed while writing
     alive = out / "volumes" / f".{os.getpid()}-half.nii.gz"
     alive.write_bytes(b"half")
-    assert cli.main(words) == 0
+    assert main.main(words) == 0
     assert len(read_manifest(out)) == 3
     assert {path: path.stat().st_mtime_ns for path in whole} == whole
     assert list(out.glob("*/.[0-9]*-*")) == [alive]

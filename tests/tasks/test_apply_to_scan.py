@@ -7,7 +7,7 @@ import pytest
 import torch
 import trimesh
 
-from skfm_lib.cli import main
+from skfm_lib.cli.main import main
 from skfm_lib.data.io.meshes import read_mesh, write_mesh
 from skfm_lib.data.io.volumes import read_volume, write_volume
 from skfm_lib.data.point_clouds import sample_surface

@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import nn
 
-from skfm_lib import cli
+from skfm_lib.cli import main
 from skfm_lib.presets import Training
 from skfm_lib.study import notebooks
 from skfm_lib.training.trainer import Trainer
@@ -110,7 +110,7 @@ def test_the_command_ends_with_status_75_and_one_line(project, capsys, monkeypat
         raise Interrupted("VQ-VAE was told to stop", remedy="go on")
 
     monkeypatch.setattr("skfm_lib.training.run_stage.train", warned)
-    assert cli.main(["train", "02"]) == 75
+    assert main.main(["train", "02"]) == 75
     assert capsys.readouterr().err == "skfm: VQ-VAE was told to stop; next: go on\n"
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from skfm_lib.cli import main
-from skfm_lib.cli_runs import value as meaning
+from skfm_lib.cli.main import main
+from skfm_lib.cli.study import value as meaning
 from skfm_lib.losses import ddpm, otfm
 from skfm_lib.presets import preset
 from skfm_lib.study import open_study

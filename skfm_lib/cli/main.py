@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from skfm_lib.cli_data import add_data_commands
-from skfm_lib.cli_runs import add_run_commands, add_run_options
-from skfm_lib.cli_tools import add_tool_commands
+from skfm_lib.cli.data import add_data_commands
+from skfm_lib.cli.scan import add_tool_commands
+from skfm_lib.cli.study import add_run_commands, add_run_options
 from skfm_lib.presets import NAMES, QUALITY_SCORES
 from skfm_lib.study import open_study
 from skfm_lib.utils.errors import SkfmError

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from skfm_lib import cli_runs
-from skfm_lib.cli import main
+from skfm_lib.cli import study
+from skfm_lib.cli.main import main
 from skfm_lib.study import notebooks, open_study, parallel
 from skfm_lib.tasks import experiments
 from skfm_lib.utils.errors import Interrupted, SkfmError
 
-SOURCES = Path(__file__).parents[1] / "notebooks"
+SOURCES = Path(__file__).parents[2] / "notebooks"
 COMMANDS = ("study", "run", "train", "prepare", "export", "sample", "generate")
 COMMANDS += ("status", "book", "align", "complete")
 
@@ -152,7 +152,7 @@ def test_an_interruption_says_how_to_go_on(project, capsys, monkeypatch):
     def interrupted(*given):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("skfm_lib.cli_runs.open_study", interrupted)
+    monkeypatch.setattr("skfm_lib.cli.study.open_study", interrupted)
     assert main(["run", "01"]) == 130
     assert capsys.readouterr().err.strip() == (
         "skfm: interrupted; the same command goes on"
@@ -169,7 +169,7 @@ def chapters_run(monkeypatch, errors, given=None):
         if options.notebook in errors:
             raise errors[options.notebook]
 
-    monkeypatch.setattr(cli_runs, "run", run)
+    monkeypatch.setattr(study, "run", run)
     monkeypatch.setattr(parallel, "cores_for", lambda count: count == 1)
     return tried
 
