@@ -1,7 +1,7 @@
 """Cases on point clouds: a training step of the aligner and of PointAttN.
 
 At the paper's sizes (Table 10): 8192 points, batch 12; 4096 points, batch 4.  Beside
-each stands the same network written as one writes it first (`benchmarks.plain`).
+each stands the same network written as one writes it first (`benchmarks.reference_networks`).
 """
 
 from collections.abc import Callable

@@ -27,7 +27,7 @@ def response_panels(
 
     The grey band is the interval of the unharmed skulls; where a kind of harm comes
     in several strengths, they grow to the right.  Above it stands what the metric's
-    definition says (the symbols of `responses.EXPECTED`), green where the metric
+    definition says (the symbols of `metric_sanity.EXPECTED`), green where the metric
     followed and red where not.
     """
     figure, axes = plt.subplots(

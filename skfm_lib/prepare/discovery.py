@@ -40,7 +40,7 @@ def find_sources(folder: Path, out: Path, guard: Guard) -> Found:
 
     Volumes and meshes are known by their suffix, DICOM slices by their content; the
     files in archives count as those in folders do.  DICOM is grouped by patient and
-    study, and one series of each study is chosen (see `dicom.choose`).  SkfmError
+    study, and one series of each study is chosen (see `dicom_headers.choose`).  SkfmError
     where the folder is missing or holds no scan.
     """
     folder = Path(folder)

@@ -104,7 +104,7 @@ def read_surface(
 
 
 def read_source(source: Source, paths: list[Path]) -> sitk.Image:
-    """The volume or DICOM series of a source (see `scans.read_scan`)."""
+    """The volume or DICOM series of a source (see `volumes.read_scan`)."""
     if source.suffix == "dicom":
         return read_scan(paths[0].parent, paths)
     return read_scan(paths[0])

@@ -49,7 +49,7 @@ def train_denoiser(
     Per step: a batch x_0, noise ε, t uniform on {1/T … 1}, and the squared error of
     what the objective's path asks for (eq. 2).  Both objectives see the same
     batches, times and noise.  The averaged weights go to the stage's folder.  A
-    stage of several devices is trained in as many processes (`stages.train_apart`).
+    stage of several devices is trained in as many processes (`multi_device.train_apart`).
     """
     train_apart(stage, "denoiser", settings)
     seed = seed_of(stage.study.seed, "denoiser")

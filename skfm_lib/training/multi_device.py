@@ -54,7 +54,7 @@ def train_apart(stage: Stage, group: str, settings: Training) -> None:
     `group` is the name of `settings` in the stage.  Does nothing in one of these
     processes, for a stage of one device and for one that is trained.  Raises
     SkfmError for more devices than there are CUDA devices (on a CPU there may be any
-    number), and what `launch.launch` raises.
+    number), and what `launcher.launch` raises.
     """
     devices = stage.settings.get("devices", 1)
     if devices == distributed.devices() or _trained(stage, settings):

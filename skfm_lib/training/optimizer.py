@@ -49,7 +49,7 @@ class Companion:
     """A network that is trained beside another, by an optimiser of its own.
 
     It takes the other's learning rate, and goes into the other's checkpoint
-    (`training.Trainer`), so that both resume at the same step.
+    (`trainer.Trainer`), so that both resume at the same step.
     """
 
     def __init__(self, network: nn.Module, settings: Training, device: Device) -> None:

@@ -31,7 +31,7 @@ def train(
 ) -> None:
     """Train stage `number` of a run, with the preset's settings but `changes`.
 
-    Started by torchrun, srun or `launch.launch`, this process is one of several;
+    Started by torchrun, srun or `launcher.launch`, this process is one of several;
     `devices` is then their number.  Otherwise it starts as many as it says.  The
     notebook of the stage, with the same parameters, finds it trained.  Raises what
     the stages raise, Interrupted after a warning.

@@ -42,7 +42,7 @@ def train_vqvae(
     The loss is L_recon + 0.25 · L_commit (B.1), with those of `judges` where the
     settings ask for them; the codebook follows the latents by moving averages after
     each step.  Weights go to the stage's folder.  A stage of several devices is
-    trained in as many processes (`stages.train_apart`).
+    trained in as many processes (`multi_device.train_apart`).
     """
     train_apart(stage, "vqvae", settings)
     seed = seed_of(stage.study.seed, "vqvae")

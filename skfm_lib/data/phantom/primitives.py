@@ -2,7 +2,7 @@
 
 Bone is modelled with two kinds of solid: a **web** (points with radii, joined by
 struts and by triangular plates: arches, rims, thin walls, vertebrae) and a **pebble**
-(a turned superellipsoid: condyles, tooth crowns, cavities).  `clay.Clay` is the block
+(a turned superellipsoid: condyles, tooth crowns, cavities).  `distance_field.Clay` is the block
 that they are added to and cut from.
 """
 

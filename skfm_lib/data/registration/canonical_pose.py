@@ -58,7 +58,7 @@ def place(mesh: pv.PolyData) -> Placement:
     Pose is removed, size is kept.  Starts have ANGLES about each axis, with and without
     a half turn about z (LPS meshes), at heights from the reference's bottom to its top
     (a scan may lack either).  The best fits of a few points go on to more points and,
-    with the shape fitted too (see `laid.lay`), to all.
+    with the shape fitted too (see `shape_fit.lay`), to all.
 
     The doubt is the root mean square error of the surface's points that the fit's
     curvature tells, and the distance to other finalists, each by its probability.

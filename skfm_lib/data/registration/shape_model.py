@@ -42,7 +42,7 @@ class Reference:
 def reference() -> Reference:
     """The average phantom with the population's shape modes.
 
-    A phantom individual is a smooth map onto the template (`individual.to_template`).
+    A phantom individual is a smooth map onto the template (`template.to_template`).
     The surface of a complete phantom, taken to the template and back onto PEOPLE
     others, gives points that correspond; their principal components are the modes:
     size, length against breadth, height of vault and face, asymmetry.  Everyone

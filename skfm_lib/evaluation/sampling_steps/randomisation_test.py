@@ -79,7 +79,7 @@ class Point:
 def judge(drawn: Sequence[Drawn], held_out: np.ndarray, seed: int) -> list[Point]:
     """Every cell against the features (m, d) of held-out skulls and its reference.
 
-    `drawn` holds the references and a repeat of each, as `cells.plan` has it.
+    `drawn` holds the references and a repeat of each, as `grid.plan` has it.
     """
     by_cell = {one.cell: one.features for one in drawn}
     repeats = {cell.model: cell for cell in by_cell if cell.repeat}

@@ -30,7 +30,7 @@ def comparison(
 ) -> Rows:
     """The sets of one of the paper's tables: this study's errors, and the paper's.
 
-    papers   `paper.TABLE_2`, 3, 5 or 6
+    papers   `paper_tables.TABLE_2`, 3, 5 or 6
     columns  what a value is called → its column of `table`, in the paper's order
 
     Means in mm, with 95 % intervals; a set that was not tried is left empty.
