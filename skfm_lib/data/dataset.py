@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from skfm_lib.data.io.volumes import read_volume
-from skfm_lib.data.manifest import read_manifest
+from skfm_lib.data.manifest import SPLITS, read_manifest
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.progress import track
 

@@ -8,12 +8,13 @@ import numpy as np
 from torch import Tensor
 
 from skfm_lib import metrics
-from skfm_lib.data.dataset import SkullSet
+from skfm_lib.data.dataset import SkullSet, volumes_of
 from skfm_lib.data.manifest import stratified_split
 from skfm_lib.metrics import Draws, Interval
 from skfm_lib.metrics.feature_extraction import FeatureNetwork
 from skfm_lib.models.med3d import Med3D
 from skfm_lib.study import Stage, Study
+from skfm_lib.training.feature_net import study_features
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.paths import project_root
 

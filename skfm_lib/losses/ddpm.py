@@ -15,7 +15,7 @@ OFFSET = 0.008  # s of the cosine schedule
 MAX_BETA = 0.9999
 
 
-def alpha_bar(timesteps: int = TIMESTEPS) -> Float[Tensor, "T+1"]:
+def alpha_bar(timesteps: int = TIMESTEPS) -> Float[Tensor, " T+1"]:
     """ᾱ_0 … ᾱ_T: share of the data's variance left; ᾱ_0 = 1, float64."""
     tau = torch.arange(timesteps + 1, dtype=torch.float64) / timesteps
     cosine = torch.cos((tau + OFFSET) / (1 + OFFSET) * math.pi / 2) ** 2
@@ -24,9 +24,9 @@ def alpha_bar(timesteps: int = TIMESTEPS) -> Float[Tensor, "T+1"]:
 
 
 def path(
-    x_0: Float[Tensor, "b *shape"],
-    eps: Float[Tensor, "b *shape"],
-    t: Float[Tensor, "b"],
+    x_0: Float[Tensor, " b *shape"],
+    eps: Float[Tensor, " b *shape"],
+    t: Float[Tensor, " b"],
 ) -> tuple[Tensor, Tensor]:
     """(z_t, ε): z_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε; the target is the noise itself."""
     tau = (t * TIMESTEPS).round().long()

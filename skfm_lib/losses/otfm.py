@@ -9,9 +9,9 @@ from torch import Tensor
 
 
 def path(
-    x_0: Float[Tensor, "b *shape"],
-    eps: Float[Tensor, "b *shape"],
-    t: Float[Tensor, "b"],
+    x_0: Float[Tensor, " b *shape"],
+    eps: Float[Tensor, " b *shape"],
+    t: Float[Tensor, " b"],
 ) -> tuple[Tensor, Tensor]:
     """(z_t, u): z_t = (1 − t) x_0 + t ε and its velocity u = ε − x_0 (eq. 4)."""
     t = t.view(-1, *[1] * (x_0.dim() - 1))

@@ -21,7 +21,7 @@ Leap = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 def times_and_steps(
     count: int, random: torch.Generator
-) -> tuple[Float[Tensor, "count"], Float[Tensor, "count"]]:
+) -> tuple[Float[Tensor, " count"], Float[Tensor, " count"]]:
     """t and d of a batch: the smallest step, but larger ones for a quarter of it.
 
     What does not divide by four is made up at random: a batch of one leaps in one
@@ -36,10 +36,10 @@ def times_and_steps(
 
 def target(
     velocity: Leap,
-    z_t: Float[Tensor, "b *shape"],
-    t: Float[Tensor, "b"],
-    d: Float[Tensor, "b"],
-) -> Float[Tensor, "b *shape"]:
+    z_t: Float[Tensor, " b *shape"],
+    t: Float[Tensor, " b"],
+    d: Float[Tensor, " b"],
+) -> Float[Tensor, " b *shape"]:
     """(v + v')/2: v at (z_t, t) and v' where d/2 along v has led, both for d/2.
 
     The one step of size d then ends where the two of d/2 do.  No gradient flows.

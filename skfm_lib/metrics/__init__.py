@@ -1,6 +1,6 @@
 """How good, how varied and how new the generated skulls are."""
 
-from skfm_lib.metrics.chamfer import Chamfer, chamfer
+from skfm_lib.metrics.chamfer_distance import Chamfer, chamfer
 from skfm_lib.metrics.confidence import (
     Draws,
     Interval,
@@ -12,14 +12,6 @@ from skfm_lib.metrics.confidence import (
 )
 from skfm_lib.metrics.feature_extraction import extract
 from skfm_lib.metrics.frechet import FewSamples, frechet_distance, kernel_distance
-from skfm_lib.metrics.ms_ssim import (
-    fitting,
-    largest_window,
-    ms_ssim,
-    ms_ssim_fork,
-    ms_ssim_of_set,
-    random_pairs,
-)
 from skfm_lib.metrics.precision_recall import (
     density_coverage,
     improved_precision_recall,
@@ -29,6 +21,14 @@ from skfm_lib.metrics.reconstruction import (
     dice,
     reconstruction_error,
     surface_distances,
+)
+from skfm_lib.metrics.structural_similarity import (
+    fitting,
+    largest_window,
+    ms_ssim,
+    ms_ssim_fork,
+    ms_ssim_of_set,
+    random_pairs,
 )
 
 __all__ = [

@@ -15,7 +15,7 @@ SMOOTHING = 1e-7
 
 def nearest_code(
     z: Float[Tensor, "n k"], codebook: Float[Tensor, "codes k"]
-) -> Int[Tensor, "n"]:
+) -> Int[Tensor, " n"]:
     """Index of the code nearest to each vector, exactly, in bounded memory.
 
     Equal to ``argmin`` over the full matrix of Euclidean distances in float64, the

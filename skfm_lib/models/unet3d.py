@@ -35,9 +35,9 @@ class Conditioning(nn.Module):
 
     def forward(
         self,
-        t: Float[Tensor, "b"],
-        quality: Int[Tensor, "b"],
-        d: Float[Tensor, "b"] | None = None,
+        t: Float[Tensor, " b"],
+        quality: Int[Tensor, " b"],
+        d: Float[Tensor, " b"] | None = None,
     ) -> Tensor:
         index = (quality - presets.QUALITY_SCORES[0] + 1).clamp(min=0)
         time = self.time(_waves(self.timesteps * t, self.width))
@@ -47,7 +47,7 @@ class Conditioning(nn.Module):
         return condition + self.leap(_waves(-torch.log2(d), self.width))
 
 
-def _waves(x: Float[Tensor, "b"], width: int) -> Float[Tensor, "b width"]:
+def _waves(x: Float[Tensor, " b"], width: int) -> Float[Tensor, "b width"]:
     """Sines and cosines of x at geometric frequencies (Vaswani et al. 2017)."""
     half = torch.arange(width // 2, device=x.device)
     angle = x[:, None] * torch.exp(-math.log(10_000) * half / (width // 2 - 1))
@@ -133,9 +133,9 @@ class UNet3D(nn.Module):
     def forward(
         self,
         z_t: Float[Tensor, "b k D H W"],
-        t: Float[Tensor, "b"] | float,
-        quality: Int[Tensor, "b"] | int,
-        d: Float[Tensor, "b"] | float | None = None,
+        t: Float[Tensor, " b"] | float,
+        quality: Int[Tensor, " b"] | int,
+        d: Float[Tensor, " b"] | float | None = None,
     ) -> Float[Tensor, "b k D H W"]:
         size = z_t.shape[-3:]
         if (d is None) != (self.condition.leap is None):

@@ -179,7 +179,7 @@ def test_only_the_first_speaks(made):
 
 def test_a_process_that_loses_another_says_so(tmp_path):
     code = (
-        "import sys\nfrom skfm_lib import distributed\n"
+        "import sys\nfrom skfm_lib.utils import distributed\n"
         "with distributed.joined():\n"
         "    distributed.wait()\n"
         "    if distributed.rank():\n        sys.exit(3)\n"

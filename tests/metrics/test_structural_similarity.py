@@ -214,9 +214,9 @@ def test_pairs_in_several_batches_are_as_one_by_one(monkeypatch):
     x = blocks(15, 5, 1, 22, 22, 22)
     settings = {"pairs": 7, "data_range": 1, "scales": 2}
     together = ms_ssim_of_set(x, **settings)
-    monkeypatch.setattr("skfm_lib.metrics.ms_ssim.AT_ONCE", 2 * 22**3)
+    monkeypatch.setattr("skfm_lib.metrics.structural_similarity.AT_ONCE", 2 * 22**3)
     assert ms_ssim_of_set(x, **settings) == pytest.approx(together)
-    monkeypatch.setattr("skfm_lib.metrics.ms_ssim.AT_ONCE", 1)
+    monkeypatch.setattr("skfm_lib.metrics.structural_similarity.AT_ONCE", 1)
     assert ms_ssim_of_set(x, **settings) == pytest.approx(together)
 
 
