@@ -88,7 +88,7 @@ class SkullGenerator:
         self.check(sampler)
         settings = self.vqvae.settings
         shape = (settings.code_dim, *settings.latent_shape)
-        z = self.device.place(noise(shape, "start", samples=list(seeds)))
+        z = self.device.to_device(noise(shape, "start", samples=list(seeds)))
         field = self._field(torch.tensor(qualities), sampler.guidance)
         method = getattr(samplers, sampler.method)
         if self.objective == "otfm":
@@ -149,7 +149,7 @@ def load_generator(study: Study, objective: str) -> SkullGenerator:
     about = load_weights(network, stage.folder / WEIGHTS)
     return SkullGenerator(
         objective,
-        device.place(network).eval(),
+        device.to_device(network).eval(),
         load_vqvae(study, device),
         LatentScale.from_dict(about["scale"]),
         device,

@@ -35,8 +35,8 @@ def untrained(objective="otfm", device=None, label_dropout=0.0):
     scale = LatentScale(torch.zeros(8, 1, 1, 1), torch.ones(8, 1, 1, 1), (-1.0, 1.0))
     return SkullGenerator(
         objective,
-        device.place(network).eval(),
-        device.place(vqvae).eval(),
+        device.to_device(network).eval(),
+        device.to_device(vqvae).eval(),
         scale,
         device,
         label_dropout,

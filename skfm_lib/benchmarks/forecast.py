@@ -150,7 +150,7 @@ class Cost:
 
 def count(part: Part, device: Device) -> Cost:
     """The cost of one repetition, found without doing it."""
-    network = device.place(part.network)
+    network = device.to_device(part.network)
     with _coarse_slabs(), FakeTensorMode(allow_non_fake_inputs=True):
         with Alive() as alive, FlopCount() as flops:
             part.run(network, device)
@@ -159,7 +159,7 @@ def count(part: Part, device: Device) -> Cost:
 
 def rehearse(part: Part, device: Device) -> float:
     """Seconds of a real repetition, the second of two."""
-    network = device.place(part.network)
+    network = device.to_device(part.network)
     for _ in range(2):
         started = time.perf_counter()
         part.run(network, device)

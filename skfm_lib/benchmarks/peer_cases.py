@@ -124,7 +124,7 @@ def table_nearest(count: int) -> Callable[[], Tensor]:
     """The nearest codes by vector-quantize-pytorch, which holds the whole table."""
     from vector_quantize_pytorch import VectorQuantize
 
-    z, codes = map(pick_device().place, vectors_and_codes(count))
+    z, codes = map(pick_device().to_device, vectors_and_codes(count))
     network = VectorQuantize(codes.shape[1], len(codes)).to(z.device).eval()
     network.codebook = codes
     return torch.no_grad()(lambda: network(z[None])[1][0])
@@ -132,7 +132,7 @@ def table_nearest(count: int) -> Callable[[], Tensor]:
 
 def chunked_nearest(count: int) -> Callable[[], Tensor]:
     """The nearest codes by float32 products, a few rows of the table at a time."""
-    z, codes = map(pick_device().place, vectors_and_codes(count))
+    z, codes = map(pick_device().to_device, vectors_and_codes(count))
     half = codes.square().sum(1) / 2
 
     def search() -> Tensor:
@@ -181,4 +181,4 @@ def _device(favours: bool) -> Device:
 
 def _place(item: M, device: Device, favours: bool) -> M:
     """On the device: in its layout, or as it comes."""
-    return device.place(item) if favours else item.to(device.device)
+    return device.to_device(item) if favours else item.to(device.device)

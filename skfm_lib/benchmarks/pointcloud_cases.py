@@ -49,7 +49,7 @@ def aligner_step(batch: int) -> Callable[[], None]:
     """This library's aligner at preset paper."""
     device, settings = pick_device(), PAPER.aligner
     trainer = Trainer(Aligner(settings), settings, device, NOWHERE, "")
-    points = device.place(clouds(batch, settings.points))
+    points = device.to_device(clouds(batch, settings.points))
 
     def step() -> None:
         with device.autocast():
@@ -63,7 +63,7 @@ def plain_aligner_step(batch: int) -> Callable[[], None]:
     """The same, plainly."""
     device, settings = pick_device(), PAPER.aligner
     network = PlainAligner(settings).to(device.device)
-    points = device.place(clouds(batch, settings.points))
+    points = device.to_device(clouds(batch, settings.points))
     return bare_training(network, lambda: F.l1_loss(network(points), points) / SCALE)
 
 
@@ -72,7 +72,8 @@ def completer_step(batch: int) -> Callable[[], None]:
     device, settings = pick_device(), PAPER.completer
     trainer = Trainer(PointAttN(settings), settings, device, NOWHERE, "")
     partial_, whole = (
-        device.place(clouds(batch, n)) for n in (settings.points, settings.outputs[-1])
+        device.to_device(clouds(batch, n))
+        for n in (settings.points, settings.outputs[-1])
     )
 
     def step() -> None:
@@ -90,7 +91,8 @@ def plain_completer_step(batch: int) -> Callable[[], None]:
     device, settings = pick_device(), PAPER.completer
     network = PlainPointAttN(settings).to(device.device)
     partial_, whole = (
-        device.place(clouds(batch, n)) for n in (settings.points, settings.outputs[-1])
+        device.to_device(clouds(batch, n))
+        for n in (settings.points, settings.outputs[-1])
     )
 
     def loss() -> Tensor:
@@ -109,10 +111,10 @@ def clouds(batch: int, count: int) -> Tensor:
     from skfm_lib.data.voxels import skull_grid
     from skfm_lib.presets.grid_sizes import scaled_shape
 
-    grid, random = skull_grid(scaled_shape(1 / 8)), generator("clouds")
+    grid, rng = skull_grid(scaled_shape(1 / 8)), generator("clouds")
     bone = torch.from_numpy(phantom_skull(0, QUALITY, grid.shape)).nonzero()
-    chosen = torch.randint(len(bone), (batch, count), generator=random)
-    jitter = torch.rand(batch, count, 3, generator=random) - 0.5
+    chosen = torch.randint(len(bone), (batch, count), generator=rng)
+    jitter = torch.rand(batch, count, 3, generator=rng) - 0.5
     index = (bone[chosen] + jitter).flatten(0, 1).double().numpy()
     return torch.from_numpy(grid.to_mm(index)).float().view(batch, count, 3)
 

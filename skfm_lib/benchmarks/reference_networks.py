@@ -87,7 +87,7 @@ class Abstraction(nn.Module):
 class Encoder(nn.Module):
     """PointNet++ with the paper's skip, added."""
 
-    def __init__(self, settings: presets.Aligner) -> None:
+    def __init__(self, settings: presets.AlignerConfig) -> None:
         super().__init__()
         self.settings = settings
         near, far = (
@@ -113,7 +113,7 @@ class Encoder(nn.Module):
 class PlainAligner(nn.Module):
     """(points) → aligned, mm; for settings as the paper's."""
 
-    def __init__(self, settings: presets.Aligner) -> None:
+    def __init__(self, settings: presets.AlignerConfig) -> None:
         super().__init__()
         self.coarse, self.fine = Encoder(settings), Encoder(settings)
         width = settings.embedding
@@ -186,7 +186,7 @@ class Refinement(nn.Module):
 class PlainPointAttN(nn.Module):
     """(points) → (coarse, fine1, fine2), in mm."""
 
-    def __init__(self, settings: presets.Completer) -> None:
+    def __init__(self, settings: presets.CompleterConfig) -> None:
         super().__init__()
         width, feed = settings.width, FEED * settings.width
         self.settings, self.seeds = settings, settings.points // 16

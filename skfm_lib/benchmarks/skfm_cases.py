@@ -39,17 +39,17 @@ def skull(shape: Shape) -> Tensor:
 def vqvae_step(output_shape: Shape) -> Callable[[], None]:
     """One training step of the VQ-VAE, batch 1: loss, gradients, Adam, codebook."""
     settings = PAPER.vqvae.but(output_shape=output_shape)
-    device, random = pick_device(), generator("benchmark")
+    device, rng = pick_device(), generator("benchmark")
     trainer = Trainer(VQVAE(settings), settings, device, NOWHERE, "")
-    model, v = trainer.model, device.place(skull(output_shape))
+    model, v = trainer.model, device.to_device(skull(output_shape))
     with torch.no_grad(), device.autocast():
-        model.codebook.seed(model.encode(v), random)
+        model.codebook.seed(model.encode(v), rng)
 
     def step() -> None:
         with device.autocast():
             reconstruction, commitment, z, indices = model.loss(v)[:4]
         trainer.descend(reconstruction + settings.commitment * commitment)
-        model.codebook.update(z, indices, random)
+        model.codebook.update(z, indices, rng)
 
     return step
 
@@ -74,7 +74,7 @@ def unet_step(latent_shape: Shape) -> Callable[[], None]:
 def unet_forward(latent_shape: Shape) -> Callable[[], Tensor]:
     """One evaluation of the U-Net, batch 1, without gradients."""
     device = pick_device()
-    model = device.place(UNet3D(PAPER.denoiser)).eval()
+    model = device.to_device(UNet3D(PAPER.denoiser)).eval()
     _, z_t, t, quality = _noised(latent_shape, device)
     return partial(_evaluate, device, model, z_t, t, quality)
 
@@ -88,8 +88,8 @@ def new_skull(output_shape: Shape, steps: int) -> Callable[[], Tensor]:
     one = torch.ones(settings.code_dim, 1, 1, 1)
     maker = SkullGenerator(
         "otfm",
-        device.place(UNet3D(PAPER.denoiser)).eval(),
-        device.place(VQVAE(settings)).eval(),
+        device.to_device(UNet3D(PAPER.denoiser)).eval(),
+        device.to_device(VQVAE(settings)).eval(),
         LatentScale(0 * one, one, None),
         device,
     )
@@ -107,14 +107,16 @@ def vectors_and_codes(count: int) -> tuple[Tensor, Tensor]:
 
 def nearest(count: int) -> Callable[[], Tensor]:
     """The nearest code of `count` vectors."""
-    return partial(nearest_code, *map(pick_device().place, vectors_and_codes(count)))
+    return partial(
+        nearest_code, *map(pick_device().to_device, vectors_and_codes(count))
+    )
 
 
 def convolution(shape: Shape) -> Callable[[], Tensor]:
     """A 3³ convolution of 32 channels alone: the machine's rate of arithmetic."""
     device = pick_device()
-    x = device.place(torch.randn(1, 32, *shape)).to(device.dtype)
-    weight = device.place(torch.randn(32, 32, 3, 3, 3)).to(device.dtype)
+    x = device.to_device(torch.randn(1, 32, *shape)).to(device.dtype)
+    weight = device.to_device(torch.randn(32, 32, 3, 3, 3)).to(device.dtype)
     return partial(F.conv3d, x, weight, padding=1)
 
 
@@ -128,8 +130,8 @@ def _noised(shape: Shape, device: Device) -> tuple[Tensor, Tensor, Tensor, Tenso
     size = (2, 1, PAPER.vqvae.code_dim, *shape)
     x_0, eps = torch.randn(size, generator=generator("latents"))
     return (
-        device.place(x_0),
-        device.place(eps),
-        device.place(torch.full((1,), 0.5)),
-        device.place(torch.full((1,), QUALITY)),
+        device.to_device(x_0),
+        device.to_device(eps),
+        device.to_device(torch.full((1,), 0.5)),
+        device.to_device(torch.full((1,), QUALITY)),
     )

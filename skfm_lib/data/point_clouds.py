@@ -52,9 +52,9 @@ class CloudSet:
         """The last `count` points of every skull: another sample of its surface."""
         return self.points[:, -count:].float()
 
-    def draw(self, items: Sequence[int], count: int, random: torch.Generator) -> Tensor:
+    def draw(self, items: Sequence[int], count: int, rng: torch.Generator) -> Tensor:
         """`count` points of each item, in random order: float32 (items, count, 3)."""
-        chosen = [torch.randperm(KEPT, generator=random)[:count] for _ in items]
+        chosen = [torch.randperm(KEPT, generator=rng)[:count] for _ in items]
         return torch.stack([self.points[i, c] for i, c in zip(items, chosen)]).float()
 
 

@@ -20,17 +20,17 @@ Leap = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def times_and_steps(
-    count: int, random: torch.Generator
+    count: int, rng: torch.Generator
 ) -> tuple[Float[Tensor, " count"], Float[Tensor, " count"]]:
     """t and d of a batch: the smallest step, but larger ones for a quarter of it.
 
     What does not divide by four is made up at random: a batch of one leaps in one
     case of four.  Larger steps are equally likely, t is uniform on {d, 2d, …, 1}.
     """
-    leaping = (torch.rand((), generator=random) + count / SHARE).floor()
-    halvings = torch.randint(HALVINGS, (count,), generator=random)
+    leaping = (torch.rand((), generator=rng) + count / SHARE).floor()
+    halvings = torch.randint(HALVINGS, (count,), generator=rng)
     d = torch.where(torch.arange(count) < leaping, 0.5**halvings, SMALLEST)
-    steps_left = (torch.rand(count, generator=random) / d).floor() + 1
+    steps_left = (torch.rand(count, generator=rng) / d).floor() + 1
     return steps_left * d, d
 
 

@@ -82,7 +82,7 @@ def _run(
     if not items:
         return
     here = pick_device()
-    network = here.place(network).eval()
+    network = here.to_device(network).eval()
     with Progress("features", len(items)) as bar:
         for start in range(0, len(items), batch):
             part = items[start : start + batch]
@@ -95,7 +95,7 @@ def _run(
 def _exact(network: FeatureNetwork, v: Tensor, here: Device) -> Tensor:
     """Features in true float32: CUDA's convolutions round to TF32 unless told."""
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        return network.features(here.place(v)).float().cpu()
+        return network.features(here.to_device(v)).float().cpu()
 
 
 def _fingerprint(about: str, arrays: Mapping[str, Tensor | np.ndarray]) -> str:

@@ -22,7 +22,7 @@ class Aligner(nn.Module):
     centred cloud is returned as it is.
     """
 
-    def __init__(self, settings: presets.Aligner) -> None:
+    def __init__(self, settings: presets.AlignerConfig) -> None:
         super().__init__()
         for name, known in CHOICES.items():
             if getattr(settings, name) not in known:

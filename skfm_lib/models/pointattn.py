@@ -131,7 +131,7 @@ class PointAttN(nn.Module):
     by the two ratios.
     """
 
-    def __init__(self, settings: presets.Completer) -> None:
+    def __init__(self, settings: presets.CompleterConfig) -> None:
         super().__init__()
         width, feed = settings.width, FEED * settings.width
         self.settings = settings

@@ -34,7 +34,7 @@ class Neighbourhoods(NamedTuple):
 
 
 def neighbourhoods(
-    points: Tensor, settings: presets.Aligner
+    points: Tensor, settings: presets.AlignerConfig
 ) -> tuple[Neighbourhoods, ...]:
     """Those of both set abstractions, for points (b, n, 3) in units of the scale.
 
@@ -122,7 +122,7 @@ class PointNet2(nn.Module):
           added to the embedding; "concat": it is appended as it is
     """
 
-    def __init__(self, settings: presets.Aligner) -> None:
+    def __init__(self, settings: presets.AlignerConfig) -> None:
         super().__init__()
         near, far = (
             [[round(settings.width * w) for w in widths] for widths in level]

@@ -91,15 +91,15 @@ class Codebook(nn.Module):
         return self.vectors[indices].movedim(-1, 1)
 
     @torch.no_grad()
-    def seed(self, z: Float[Tensor, "b k D H W"], random: torch.Generator) -> None:
+    def seed(self, z: Float[Tensor, "b k D H W"], rng: torch.Generator) -> None:
         """Start the codes at random latents of a first batch, once."""
         if not self.seeded:
-            self.vectors.copy_(_draw(_flat(z), len(self.vectors), random))
+            self.vectors.copy_(_draw(_flat(z), len(self.vectors), rng))
             self.sums.copy_(self.vectors)
             self.seeded.fill_(True)
 
     @torch.no_grad()
-    def update(self, z: Tensor, indices: Tensor, random: torch.Generator) -> None:
+    def update(self, z: Tensor, indices: Tensor, rng: torch.Generator) -> None:
         """Move every code towards the latents assigned to it; revive dead codes.
 
         The averages are short at first, n + 10 updates long after n, so that the
@@ -119,7 +119,7 @@ class Codebook(nn.Module):
         self.vectors.copy_(self.sums / smooth[:, None])
         dead = self.usage < DEAD * mean
         if dead.any():
-            fresh = _draw(z, int(dead.sum()), random)
+            fresh = _draw(z, int(dead.sum()), rng)
             self.vectors[dead], self.usage[dead] = fresh, mean
             self.sums[dead] = fresh * mean
 
@@ -134,14 +134,14 @@ def _flat(z: Tensor) -> Tensor:
     return z.detach().float().movedim(1, -1).reshape(-1, z.shape[1])
 
 
-def _draw(z: Tensor, count: int, random: torch.Generator) -> Tensor:
+def _draw(z: Tensor, count: int, rng: torch.Generator) -> Tensor:
     """`count` random rows of `z`, told apart by noise when there are too few.
 
     With several processes, rows of all of them in order of rank: each fills in those
     that it has, zeros elsewhere, and the sum is whole.
     """
     every = len(z) * distributed.devices()
-    rows = torch.randint(every, (count,), generator=random).to(z.device)
+    rows = torch.randint(every, (count,), generator=rng).to(z.device)
     own = rows - distributed.rank() * len(z)
     here = (own >= 0) & (own < len(z))
     drawn = z.new_zeros(count, z.shape[1])
@@ -149,5 +149,5 @@ def _draw(z: Tensor, count: int, random: torch.Generator) -> Tensor:
     distributed.add(drawn)
     if count <= every:
         return drawn
-    noise = torch.randn(count, z.shape[1], generator=random).to(z.device)
+    noise = torch.randn(count, z.shape[1], generator=rng).to(z.device)
     return drawn + 0.01 / z.shape[1] ** 0.5 * noise

@@ -107,7 +107,7 @@ class UNet3D(nn.Module):
              a network with `leaps` (the shortcut model); None in any other
     """
 
-    def __init__(self, settings: presets.Denoiser, leaps: bool = False) -> None:
+    def __init__(self, settings: presets.DenoiserConfig, leaps: bool = False) -> None:
         super().__init__()
         width, heads = settings.width, settings.heads
         widths = [width * m for m in settings.multipliers]

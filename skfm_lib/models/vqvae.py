@@ -83,7 +83,7 @@ class VQVAE(nn.Module):
     two voxels the surface lies.
     """
 
-    def __init__(self, settings: presets.VQVAE) -> None:
+    def __init__(self, settings: presets.VQVAEConfig) -> None:
         super().__init__()
         self.settings = settings
         size = (settings.channels, settings.groups, settings.code_dim)

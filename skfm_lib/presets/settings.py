@@ -36,7 +36,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Data(Settings):
+class DataConfig(Settings):
     """The population of skulls and its grid."""
 
     size: float  # edge of the grid as a share of the paper's
@@ -45,7 +45,7 @@ class Data(Settings):
 
 
 @dataclass(frozen=True)
-class Training(Settings):
+class TrainingConfig(Settings):
     """How a network is optimised: Adam, gradient clipping at 1."""
 
     steps: int
@@ -57,7 +57,7 @@ class Training(Settings):
 
 
 @dataclass(frozen=True)
-class VQVAE(Training):
+class VQVAEConfig(TrainingConfig):
     """The autoencoder: paper B.1 and Table 7; the switches of Table 8."""
 
     scale: float  # s, input resolution as a share of the output's
@@ -86,7 +86,7 @@ class VQVAE(Training):
 
 
 @dataclass(frozen=True)
-class Denoiser(Training):
+class DenoiserConfig(TrainingConfig):
     """The 3D U-Net and its objective: paper B.2 and Table 7."""
 
     width: int  # channels at full latent resolution
@@ -100,14 +100,14 @@ class Denoiser(Training):
 
 
 @dataclass(frozen=True)
-class Shortcut(Training):
+class ShortcutConfig(TrainingConfig):
     """The few-step model, trained on from the flow's weights; not in the paper."""
 
     ema_decay: float  # of the weights' moving average
 
 
 @dataclass(frozen=True)
-class Aligner(Training):
+class AlignerConfig(TrainingConfig):
     """The alignment network and the poses it is trained on: paper E.1, Table 10."""
 
     points: int  # of the input cloud
@@ -123,7 +123,7 @@ class Aligner(Training):
 
 
 @dataclass(frozen=True)
-class Completer(Training):
+class CompleterConfig(TrainingConfig):
     """The completion network: paper E.2 and Table 10."""
 
     points: int  # of the input cloud; an eighth of it are the coarse output's
@@ -138,7 +138,7 @@ class Completer(Training):
 
 
 @dataclass(frozen=True)
-class Sampling(Settings):
+class SamplingConfig(Settings):
     """How a synthetic set is drawn."""
 
     steps: int  # S

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 from skfm_lib.presets.grid_sizes import scaled_shape
 from skfm_lib.presets.settings import (
-    VQVAE,
-    Aligner,
-    Completer,
-    Data,
-    Denoiser,
-    Sampling,
-    Shortcut,
+    AlignerConfig,
+    CompleterConfig,
+    DataConfig,
+    DenoiserConfig,
+    SamplingConfig,
+    ShortcutConfig,
+    VQVAEConfig,
 )
 from skfm_lib.utils.errors import SkfmError
 
@@ -118,13 +118,13 @@ class Preset:
     """All settings of a study."""
 
     name: str
-    data: Data
-    vqvae: VQVAE
-    denoiser: Denoiser
-    shortcut: Shortcut
-    aligner: Aligner
-    completer: Completer
-    sampling: Sampling
+    data: DataConfig
+    vqvae: VQVAEConfig
+    denoiser: DenoiserConfig
+    shortcut: ShortcutConfig
+    aligner: AlignerConfig
+    completer: CompleterConfig
+    sampling: SamplingConfig
 
 
 def preset(name: str) -> Preset:
@@ -140,11 +140,11 @@ def preset(name: str) -> Preset:
     code_dim = rows["vqvae"]["code_dim"]
     return Preset(
         name,
-        Data(**rows["data"]),
-        VQVAE(**rows["vqvae"], output_shape=shape),
-        Denoiser(**rows["denoiser"], code_dim=code_dim),
-        Shortcut(**rows["shortcut"]),
-        Aligner(**rows["aligner"]),
-        Completer(**rows["completer"]),
-        Sampling(**rows["sampling"]),
+        DataConfig(**rows["data"]),
+        VQVAEConfig(**rows["vqvae"], output_shape=shape),
+        DenoiserConfig(**rows["denoiser"], code_dim=code_dim),
+        ShortcutConfig(**rows["shortcut"]),
+        AlignerConfig(**rows["aligner"]),
+        CompleterConfig(**rows["completer"]),
+        SamplingConfig(**rows["sampling"]),
     )

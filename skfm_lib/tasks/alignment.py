@@ -35,7 +35,7 @@ ICP_POINTS = 512  # of a skull; more fit no better
 
 
 def train_aligner(
-    stage: Stage, clouds: CloudSet, settings: presets.Aligner, device: Device
+    stage: Stage, clouds: CloudSet, settings: presets.AlignerConfig, device: Device
 ) -> tuple[Aligner, dict[str, list[float]]]:
     """Train on clouds in the canonical pose, resuming; (network, history).
 
@@ -54,8 +54,8 @@ def train_aligner(
     trainer = Trainer(model, settings, device, stage.folder, stage.fingerprint)
     for step in trainer.steps("Aligner"):
         chosen = batch_indices(seed, step, len(clouds), settings.batch)
-        random = generator(seed, "points", step)
-        still = device.place(clouds.draw(chosen, settings.points, random))
+        rng = generator(seed, "points", step)
+        still = device.to_device(clouds.draw(chosen, settings.points, rng))
         moved, _, _ = moved_clouds(still, settings, seed_of(seed, "poses", step))
         with device.autocast():
             aligned, _, _ = trainer.model(moved)
@@ -65,15 +65,17 @@ def train_aligner(
     return trainer.model.eval(), trainer.history
 
 
-def load_aligner(stage: Stage, settings: presets.Aligner, device: Device) -> Aligner:
+def load_aligner(
+    stage: Stage, settings: presets.AlignerConfig, device: Device
+) -> Aligner:
     """The aligner that a finished stage trained, ready to use."""
     model = Aligner(settings)
     load_weights(model, stage.folder / WEIGHTS)
-    return device.place(model).eval()
+    return device.to_device(model).eval()
 
 
 def moved_clouds(
-    clouds: Tensor, settings: presets.Aligner, seed: int
+    clouds: Tensor, settings: presets.AlignerConfig, seed: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Clouds (b, n, 3), each moved by a random pose, and the poses (R, t)."""
     poses = random_poses(len(clouds), settings.degrees, settings.millimetres, seed)
@@ -90,7 +92,7 @@ def align(model: Aligner, points: Tensor, device: Device) -> tuple[Tensor, Tenso
     parts = []
     for part in points.split(BATCH):
         with device.autocast():
-            _, rotation, translation = model(device.place(part))
+            _, rotation, translation = model(device.to_device(part))
         parts.append((rotation.cpu(), translation.cpu()))
     rotations, translations = zip(*parts)
     return torch.cat(rotations), torch.cat(translations)
@@ -124,7 +126,7 @@ def alignment_errors(
 
 
 def posed(
-    clouds: CloudSet, settings: presets.Aligner, seed: int
+    clouds: CloudSet, settings: presets.AlignerConfig, seed: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Skulls (b, n, 3) as they lie and as they are moved for a test, and how (R, t).
 
@@ -152,7 +154,7 @@ def shown_poses(
 def icp_errors(
     clouds: CloudSet,
     reference: Reference,
-    settings: presets.Aligner,
+    settings: presets.AlignerConfig,
     seed: int,
 ) -> np.ndarray:
     """The classical baseline: iterative closest points from the same poses, mm.

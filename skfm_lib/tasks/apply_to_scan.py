@@ -201,7 +201,7 @@ def _write(found: Completion, out: Path, error: float) -> str:
 
 def _aligned(
     study: Study, cell: Stage, scan: Scan
-) -> tuple[Alignment, presets.Aligner]:
+) -> tuple[Alignment, presets.AlignerConfig]:
     """A scan's motion by the aligner of a cell, and that aligner's settings."""
     settings = study.settings.aligner.but(**cell.settings["aligner"])
     device = pick_device()

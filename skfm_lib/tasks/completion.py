@@ -34,7 +34,7 @@ MIRROR = np.array([-1.0, 1.0, 1.0])  # left and right: x = 0 is the midsagittal 
 
 
 def train_completer(
-    stage: Stage, clouds: CloudSet, settings: presets.Completer, device: Device
+    stage: Stage, clouds: CloudSet, settings: presets.CompleterConfig, device: Device
 ) -> tuple[PointAttN, dict[str, list[float]]]:
     """Train on whole clouds in the canonical pose, resuming; (network, history).
 
@@ -50,9 +50,9 @@ def train_completer(
     for step in trainer.steps("Completer"):
         chosen = batch_indices(seed, step, len(clouds), settings.batch)
         partial, whole = _training_pair(clouds, chosen, settings, seed, step)
-        targets = thinned(device.place(whole), settings)
+        targets = thinned(device.to_device(whole), settings)
         with device.autocast():
-            outputs = trainer.model(device.place(partial))
+            outputs = trainer.model(device.to_device(partial))
         losses = [chamfer_loss(o, t) for o, t in zip(outputs, targets)]
         trainer.descend(sum(losses) / SCALE, chamfer=losses[-1])
     save_weights(trainer.model, stage.folder / WEIGHTS, settings.as_dict())
@@ -60,15 +60,15 @@ def train_completer(
 
 
 def load_completer(
-    stage: Stage, settings: presets.Completer, device: Device
+    stage: Stage, settings: presets.CompleterConfig, device: Device
 ) -> PointAttN:
     """The completer that a finished stage trained, ready to use."""
     model = PointAttN(settings)
     load_weights(model, stage.folder / WEIGHTS)
-    return device.place(model).eval()
+    return device.to_device(model).eval()
 
 
-def thinned(whole: Tensor, settings: presets.Completer) -> list[Tensor]:
+def thinned(whole: Tensor, settings: presets.CompleterConfig) -> list[Tensor]:
     """Whole clouds (b, n, 3) with as many points as the three outputs, far apart."""
     coarse, middle, _ = settings.outputs
     middle = take(whole, farthest_points(whole, middle))
@@ -87,7 +87,7 @@ def complete(model: PointAttN, partial: Tensor, device: Device) -> Tensor:
     parts = []
     for part in partial.split(model.settings.batch):
         with device.autocast():
-            parts.append(model(device.place(part))[-1].cpu())
+            parts.append(model(device.to_device(part))[-1].cpu())
     return torch.cat(parts)
 
 
@@ -121,7 +121,7 @@ def completion_errors(
 
 
 def defective(
-    clouds: CloudSet, settings: presets.Completer, seed: int
+    clouds: CloudSet, settings: presets.CompleterConfig, seed: int
 ) -> tuple[Tensor, Tensor, list[Cuboid]]:
     """Skulls with a defect for a test (b, n, 3), whole (b, m, 3), and the defects.
 
@@ -169,7 +169,7 @@ def mirrored(points: Tensor, cuboid: Cuboid) -> Tensor:
 def _training_pair(
     clouds: CloudSet,
     chosen: Sequence[int],
-    settings: presets.Completer,
+    settings: presets.CompleterConfig,
     seed: int,
     step: int,
 ) -> tuple[Tensor, Tensor]:

@@ -32,11 +32,11 @@ def draw_defect(points: np.ndarray, seed: int) -> Cuboid:
     Every side is U(30, 100) mm.  Drawn again until it takes a share of the points
     within SHARES; raises SkfmError when it never does.
     """
-    random = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     for _ in range(TRIES):
-        centre = points[random.integers(len(points))]
-        axes = Rotation.random(None, random).as_matrix()
-        cuboid = Cuboid(centre, random.uniform(*SIDES, 3) / 2, axes)
+        centre = points[rng.integers(len(points))]
+        axes = Rotation.random(None, rng).as_matrix()
+        cuboid = Cuboid(centre, rng.uniform(*SIDES, 3) / 2, axes)
         if SHARES[0] <= cuboid.holds(points).mean() <= SHARES[1]:
             return cuboid
     raise SkfmError(

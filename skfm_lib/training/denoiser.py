@@ -23,11 +23,11 @@ STAGES = {"otfm": "03_train_otfm", "ddpm": "04_train_ddpm"}
 
 def denoiser_stage(
     study: Study, objective: ModuleType, devices: int = 1, **changes: object
-) -> tuple[Stage, presets.Denoiser]:
+) -> tuple[Stage, presets.DenoiserConfig]:
     """Begin or resume stage 03 or 04; (stage, settings): the preset's but `changes`.
 
     `objective` is ``losses.otfm`` or ``losses.ddpm``; `changes` are any of
-    `presets.Denoiser`; None leaves a setting alone.  `devices` share a step, each
+    `presets.DenoiserConfig`; None leaves a setting alone.  `devices` share a step, each
     with a batch of its own.
     """
     settings = study.settings.denoiser.but(**changes)
@@ -41,7 +41,7 @@ def train_denoiser(
     objective: ModuleType,
     latents: LatentSet,
     scale: LatentScale,
-    settings: presets.Denoiser,
+    settings: presets.DenoiserConfig,
     device: Device,
 ) -> tuple[UNet3D, dict[str, list[float]]]:
     """Train by `objective` (``losses.otfm`` or ``losses.ddpm``), resuming.
@@ -72,8 +72,8 @@ def train_denoiser(
         eps = noise(x_0.shape[1:], seed, "eps", samples=samples)
         z_t, target = objective.path(x_0, eps, t)
         with device.autocast():
-            predicted = trainer.model(device.place(z_t), t, quality)
-        trainer.descend(F.mse_loss(predicted, device.place(target)))
+            predicted = trainer.model(device.to_device(z_t), t, quality)
+        trainer.descend(F.mse_loss(predicted, device.to_device(target)))
     model = trainer.use_average()
     about = {"denoiser": settings.as_dict(), "scale": scale.as_dict()}
     if distributed.is_first():
@@ -82,16 +82,16 @@ def train_denoiser(
 
 
 def _times_and_labels(
-    qualities: list[int], settings: presets.Denoiser, seed: int, step: int
+    qualities: list[int], settings: presets.DenoiserConfig, seed: int, step: int
 ) -> tuple[Tensor, Tensor]:
     """t uniform on {1/T … 1}, and the labels, some dropped for guidance.
 
     Both are drawn for the global batch; a process takes its share.
     """
     count = len(qualities) * distributed.devices()
-    random = generator(seed, "t", step)
-    tau = torch.randint(1, settings.timesteps + 1, (count,), generator=random)
-    dropped = torch.rand(count, generator=random) < settings.label_dropout
+    rng = generator(seed, "t", step)
+    tau = torch.randint(1, settings.timesteps + 1, (count,), generator=rng)
+    dropped = torch.rand(count, generator=rng) < settings.label_dropout
     tau, dropped = distributed.share(tau), distributed.share(dropped)
     quality = torch.tensor(qualities).masked_fill(dropped, presets.NO_LABEL)
     return tau / settings.timesteps, quality

@@ -45,20 +45,20 @@ def train_features(
     SkfmError for scores outside 2–6 or of another number.
     """
     scores = _scores(qualities, len(volumes))
-    here, dice = pick_device(), torch.Generator().manual_seed(seed)
+    here, rng = pick_device(), torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = here.place(StudyFeatures(len(KINDS)))
+        network = here.to_device(StudyFeatures(len(KINDS)))
     optimizer = torch.optim.AdamW(network.parameters(), lr=PEAK)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK, total_steps=steps)
-    mean, spread = _target_scale(volumes, dice)
+    mean, spread = _target_scale(volumes, rng)
     for _ in track(range(steps), "feature network"):
-        chosen = torch.randint(len(volumes), (batch,), generator=dice)
-        v, damage = damaged(_shifted(as_input(volumes[chosen]), dice), dice)
+        chosen = torch.randint(len(volumes), (batch,), generator=rng)
+        v, damage = damaged(_shifted(as_input(volumes[chosen]), rng), rng)
         anatomy = (anatomy_targets(v) - mean) / spread
         goals = (scores[chosen] - 2, anatomy, damage)
         with here.autocast():
-            loss = _loss(network, here.place(v), *map(here.place, goals))
+            loss = _loss(network, here.to_device(v), *map(here.to_device, goals))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -115,20 +115,20 @@ def _scores(qualities: Sequence[int] | Tensor, expected: int) -> Tensor:
     return scores
 
 
-def _target_scale(volumes: Tensor, dice: torch.Generator) -> tuple[Tensor, Tensor]:
+def _target_scale(volumes: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """Mean and spread of the anatomy of some training skulls, damaged as in training.
 
     Of whole skulls the empty cells would have no spread, and noise in them would
     outweigh every other target.
     """
-    some = torch.randint(len(volumes), (128,), generator=dice)
-    targets = anatomy_targets(damaged(as_input(volumes[some]), dice)[0])
+    some = torch.randint(len(volumes), (128,), generator=rng)
+    targets = anatomy_targets(damaged(as_input(volumes[some]), rng)[0])
     return targets.mean(dim=0), targets.std(dim=0) + 1e-3
 
 
-def _shifted(v: Tensor, dice: torch.Generator) -> Tensor:
+def _shifted(v: Tensor, rng: torch.Generator) -> Tensor:
     """`v` moved by the same random shift for the whole batch; background enters."""
-    starts = torch.randint(2 * SHIFT + 1, (3,), generator=dice).tolist()
+    starts = torch.randint(2 * SHIFT + 1, (3,), generator=rng).tolist()
     padded = F.pad(v, [SHIFT] * 6, value=-1.0)
     for axis, start in enumerate(starts):
         padded = padded.narrow(axis + 2, start, v.shape[axis + 2])

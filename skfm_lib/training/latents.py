@@ -31,7 +31,7 @@ def cache_latents(model: VQVAE, source: SkullSet, folder: Path, device: Device) 
     missing = [i for i, n in enumerate(names) if not _file(folder, n).is_file()]
     for i in track(missing, "Caching latents") if missing else ():
         with device.autocast():
-            z = model.encode(device.place(source[i][0][None]))[0]
+            z = model.encode(device.to_device(source[i][0][None]))[0]
         with replacing(_file(folder, names[i])) as temporary:
             save_file({"z": z.half().cpu().contiguous()}, temporary)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import torch
 
-from skfm_lib.presets import Training
+from skfm_lib.presets import TrainingConfig
 from skfm_lib.study import Stage, Study
 from skfm_lib.training.checkpoints import read_checkpoint
 from skfm_lib.training.launcher import launch
@@ -33,7 +33,7 @@ def training_stage(
         return study.stage(name, {**chosen, **more}, after)
 
 
-def pace(settings: Training, devices: int) -> str:
+def pace(settings: TrainingConfig, devices: int) -> str:
     """What a step takes: ``4 devices × batch 1 = 4 skulls a step, learning rate …``.
 
     The rate is not rescaled with the devices: those of the paper's Table 7 are taken
@@ -48,7 +48,7 @@ def pace(settings: Training, devices: int) -> str:
     )
 
 
-def train_apart(stage: Stage, group: str, settings: Training) -> None:
+def train_apart(stage: Stage, group: str, settings: TrainingConfig) -> None:
     """Have a stage of several devices trained by as many processes, unless it is.
 
     `group` is the name of `settings` in the stage.  Does nothing in one of these
@@ -71,7 +71,7 @@ def train_apart(stage: Stage, group: str, settings: Training) -> None:
     launch(["train", stage.name[:2], *of_study, *shared, *given], devices, stage.name)
 
 
-def _trained(stage: Stage, settings: Training) -> bool:
+def _trained(stage: Stage, settings: TrainingConfig) -> bool:
     path = stage.folder / "checkpoint.pt"
     return path.is_file() and read_checkpoint(path)["step"] == settings.steps
 

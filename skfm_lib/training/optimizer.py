@@ -6,14 +6,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from skfm_lib.presets import Training
+from skfm_lib.presets import TrainingConfig
 from skfm_lib.utils import distributed
 from skfm_lib.utils.device import Device
 
 CLIP = 1.0  # norm of the gradient
 
 
-def adam(network: nn.Module, settings: Training) -> torch.optim.Adam:
+def adam(network: nn.Module, settings: TrainingConfig) -> torch.optim.Adam:
     """The optimiser of a network, with the moments' decay of its settings."""
     weights = list(network.parameters())
     rate, betas = settings.learning_rate, settings.betas
@@ -37,7 +37,7 @@ def descend(
     optimiser.step()
 
 
-def learning_rate(settings: Training, step: int) -> float:
+def learning_rate(settings: TrainingConfig, step: int) -> float:
     """Linear warm-up, then a cosine from the full rate to `final_rate` of it."""
     warm = min(1.0, (step + 1) / max(1, settings.warmup))
     cosine = (1 + math.cos(math.pi * step / settings.steps)) / 2
@@ -52,8 +52,10 @@ class Companion:
     (`trainer.Trainer`), so that both resume at the same step.
     """
 
-    def __init__(self, network: nn.Module, settings: Training, device: Device) -> None:
-        self.network, self.settings = device.place(network), settings
+    def __init__(
+        self, network: nn.Module, settings: TrainingConfig, device: Device
+    ) -> None:
+        self.network, self.settings = device.to_device(network), settings
         self.optimiser = adam(network, settings)
 
     def descend(self, loss: Tensor, step: int) -> None:

@@ -15,7 +15,9 @@ from skfm_lib.utils.device import Device
 from skfm_lib.utils.seeding import batch_indices, generator, noise, seed_of
 
 
-def shortcut_stage(study: Study, **changes: object) -> tuple[Stage, presets.Shortcut]:
+def shortcut_stage(
+    study: Study, **changes: object
+) -> tuple[Stage, presets.ShortcutConfig]:
     """Begin or resume stage 13; (stage, settings): the preset's but `changes`.
 
     The U-Net is that of stage 03; every label is kept.
@@ -34,7 +36,7 @@ def train_shortcut(
     flow: UNet3D,
     latents: LatentSet,
     scale: LatentScale,
-    settings: presets.Shortcut,
+    settings: presets.ShortcutConfig,
     device: Device,
 ) -> tuple[UNet3D, dict[str, list[float]]]:
     """Train a copy of `flow`, the network of stage 03, to take large steps; resumes.
@@ -61,7 +63,7 @@ def train_shortcut(
         t, d = shortcut.times_and_steps(len(batch), generator(seed, "t", step))
         samples = range(step * len(batch), (step + 1) * len(batch))
         eps = noise(x_0.shape[1:], seed, "eps", samples=samples)
-        z_t, target = map(device.place, otfm.path(x_0, eps, t))
+        z_t, target = map(device.to_device, otfm.path(x_0, eps, t))
         quality = torch.tensor([q for _, q in batch])
         with device.autocast():
             target = with_leaps(trainer.model, z_t, target, t, d, quality)
@@ -74,7 +76,7 @@ def train_shortcut(
     return model, trainer.history
 
 
-def leaping(flow: UNet3D, settings: presets.Denoiser) -> UNet3D:
+def leaping(flow: UNet3D, settings: presets.DenoiserConfig) -> UNet3D:
     """A network with a step-size input that says nothing yet: `flow` for every d."""
     network = UNet3D(settings, leaps=True)
     network.load_state_dict({**network.state_dict(), **flow.state_dict()})

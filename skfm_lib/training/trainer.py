@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from skfm_lib.presets import Training
+from skfm_lib.presets import TrainingConfig
 from skfm_lib.training.checkpoints import read_checkpoint
 from skfm_lib.training.optimizer import Companion, adam, descend, learning_rate
 from skfm_lib.utils import distributed
@@ -46,7 +46,7 @@ class Trainer:
     def __init__(
         self,
         model: nn.Module,
-        settings: Training,
+        settings: TrainingConfig,
         device: Device,
         folder: Path,
         fingerprint: str,
@@ -54,7 +54,7 @@ class Trainer:
         save_seconds: float = SAVE_SECONDS,
         companion: Companion | None = None,
     ) -> None:
-        self.model = device.place(model)
+        self.model = device.to_device(model)
         self.settings, self.fingerprint = settings, fingerprint
         self.checkpoint, self.save_seconds = folder / "checkpoint.pt", save_seconds
         self.ema_decay = ema_decay

@@ -46,7 +46,7 @@ class Judges:
     ) -> None:
         self.model, self.device, self.seed = model, device, seed
         self.settings = settings = model.settings
-        self.distance = device.place(distance) if distance else None
+        self.distance = device.to_device(distance) if distance else None
         self.rival = None
         if settings.adversarial:
             shape = settings.output_shape if settings.upsample else settings.input_shape
@@ -104,9 +104,9 @@ class Judges:
 
     def _items(self, count: int, depth: int, step: int) -> Tensor:
         """A slice of each volume; drawn for the global batch, a process has a share."""
-        random = generator(self.seed, "slices", step)
+        rng = generator(self.seed, "slices", step)
         everywhere = (count * distributed.devices(),)
-        return distributed.share(torch.randint(depth, everywhere, generator=random))
+        return distributed.share(torch.randint(depth, everywhere, generator=rng))
 
 
 def judges_of(

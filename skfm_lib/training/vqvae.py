@@ -23,10 +23,10 @@ STAGE, WEIGHTS = "02_train_vqvae", "vqvae.safetensors"
 
 def vqvae_stage(
     study: Study, devices: int = 1, **changes: object
-) -> tuple[Stage, presets.VQVAE]:
+) -> tuple[Stage, presets.VQVAEConfig]:
     """Begin or resume stage 02; (stage, settings): the preset's but `changes`.
 
-    `changes` are any of `presets.VQVAE`; None leaves a setting alone.  `devices`
+    `changes` are any of `presets.VQVAEConfig`; None leaves a setting alone.  `devices`
     share a step, each with a batch of its own.
     """
     settings = study.settings.vqvae.but(**changes)
@@ -35,7 +35,7 @@ def vqvae_stage(
 
 
 def train_vqvae(
-    stage: Stage, skulls: SkullSet, settings: presets.VQVAE, device: Device
+    stage: Stage, skulls: SkullSet, settings: presets.VQVAEConfig, device: Device
 ) -> tuple[VQVAE, dict[str, list[float]]]:
     """Train on `skulls`, resuming; (network, history) with the losses of every step.
 
@@ -54,11 +54,11 @@ def train_vqvae(
     for step in trainer.steps("VQ-VAE"):
         batch = settings.batch * distributed.devices()
         chosen = distributed.share(batch_indices(seed, step, len(skulls), batch))
-        v = device.place(torch.stack([skulls[i][0] for i in chosen]))
-        random = generator(seed, "codes", step)
+        v = device.to_device(torch.stack([skulls[i][0] for i in chosen]))
+        rng = generator(seed, "codes", step)
         if step == 0:
             with torch.no_grad(), device.autocast():
-                model.codebook.seed(model.encode(v), random)
+                model.codebook.seed(model.encode(v), rng)
         with device.autocast():
             reconstruction, commitment, z, indices, v_hat = model.loss(v)
             more = judges.losses(v, v_hat, step)
@@ -66,7 +66,7 @@ def train_vqvae(
         parts = {"reconstruction": reconstruction, "commitment": commitment, **more}
         loss = reconstruction + settings.commitment * commitment
         trainer.descend(sum(more.values(), loss), **parts)
-        model.codebook.update(z, indices, random)
+        model.codebook.update(z, indices, rng)
         judges.learn(trainer)
     if distributed.is_first():
         save_weights(model, stage.folder / WEIGHTS, settings.as_dict())
@@ -79,7 +79,7 @@ def load_vqvae(study: Study, device: Device, name: str = STAGE) -> VQVAE:
     settings = study.settings.vqvae.but(**stage.settings["vqvae"])
     model = VQVAE(settings)
     load_weights(model, stage.folder / WEIGHTS)
-    return device.place(model).eval()
+    return device.to_device(model).eval()
 
 
 def of_each(
@@ -100,7 +100,7 @@ def of_each(
 def reconstruct(model: VQVAE, v: Tensor, device: Device) -> tuple[Tensor, Tensor]:
     """(v̂*, indices) on the CPU: encoded, quantised, decoded; the codes it took."""
     with device.autocast():
-        q, indices = model.quantize(model.encode(device.place(v)))
+        q, indices = model.quantize(model.encode(device.to_device(v)))
         return model.decode(q).cpu(), indices.cpu()
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from skfm_lib.utils import distributed
 
-M = TypeVar("M", Tensor, nn.Module)
+M = TypeVar("M", bound=Tensor | nn.Module)
 
 # Of glibc's mallopt (malloc.h); see `_keep_freed_memory`.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -35,7 +35,7 @@ class Device:
         mixed = self.dtype != torch.float32
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=mixed)
 
-    def place(self, item: M) -> M:
+    def to_device(self, item: M) -> M:
         """Move a module or tensor here; volumes (5-D) go to ``channels_last_3d``."""
         if isinstance(item, nn.Module) or item.dim() == 5:
             return item.to(self.device, memory_format=torch.channels_last_3d)

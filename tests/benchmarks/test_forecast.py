@@ -26,7 +26,7 @@ def test_alive_sees_the_largest_sum_of_tensors_alive_at_once():
 @pytest.mark.parametrize("number", range(5))
 def test_counted_without_data_as_with(number):
     part, device = parts(preset("tiny"))[number], pick_device()
-    network = device.place(part.network)
+    network = device.to_device(part.network)
     with Alive() as alive, FlopCount() as flops:
         part.run(network, device)
     cost = count(part, device)

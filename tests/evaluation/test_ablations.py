@@ -106,9 +106,9 @@ class Done:
 
 
 def test_differences_are_skull_by_skull():
-    random = np.random.default_rng(0)
-    plain = random.uniform(0.1, 0.9, 100)  # skulls differ by far more than rows do
-    worse = plain + 0.01 + random.uniform(-0.001, 0.001, 100)
+    rng = np.random.default_rng(0)
+    plain = rng.uniform(0.1, 0.9, 100)  # skulls differ by far more than rows do
+    worse = plain + 0.01 + rng.uniform(-0.001, 0.001, 100)
     rows = variants()[:3]
     cells = [Done(list(e)) for e in (plain, plain, worse)]
     first, same, third = table_8(rows, cells, seed=0).values()

@@ -15,7 +15,7 @@ from torch import nn
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.losses import otfm
 from skfm_lib.models.quantizer import Codebook
-from skfm_lib.presets import Training
+from skfm_lib.presets import TrainingConfig
 from skfm_lib.study import open_study
 from skfm_lib.training.denoiser import denoiser_stage, train_denoiser
 from skfm_lib.training.latents import LatentScale
@@ -36,8 +36,8 @@ class Latents:
         return 10
 
     def __getitem__(self, index):
-        random = torch.Generator().manual_seed(index)
-        return torch.randn(8, 6, 5, 7, generator=random), 2 + index % 5
+        rng = torch.Generator().manual_seed(index)
+        return torch.randn(8, 6, 5, 7, generator=rng), 2 + index % 5
 
 
 def collectives(folder):
@@ -81,7 +81,9 @@ def small(folder):
     """A small network in float64, whose rounding cannot hide a mistake."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 16), nn.SiLU(), nn.Linear(16, 1)).double()
-    settings = Training(20, BATCH // distributed.devices(), 0.05, 0.1, (0.9, 0.99), 3)
+    settings = TrainingConfig(
+        20, BATCH // distributed.devices(), 0.05, 0.1, (0.9, 0.99), 3
+    )
     trainer = Trainer(model, settings, CPU, folder / "small", "small", 0.9, -1.0)
     for step in trainer.steps("small"):
         every = torch.randn(BATCH, 3, generator=generator("x", step)).double()

@@ -17,9 +17,9 @@ def test_hinge_of_constant_verdicts():
 
 def test_hinge_of_normal_verdicts():
     # E max(0, 1 − x) for x ~ N(m, 1) is (1 − m) Φ(1 − m) + φ(1 − m).
-    random = torch.Generator().manual_seed(0)
-    real = torch.randn(200_000, generator=random) + 0.5
-    fake = torch.randn(200_000, generator=random) - 2.0
+    rng = torch.Generator().manual_seed(0)
+    real = torch.randn(200_000, generator=rng) + 0.5
+    fake = torch.randn(200_000, generator=rng) - 2.0
 
     def expected(a):
         normal = math.exp(-a * a / 2) / math.sqrt(2 * math.pi)

@@ -18,14 +18,14 @@ READ_AT = {2: 64, 7: 128, 14: 256, 21: 512, 28: 512}  # relu1_2, 2_2, 3_3, 4_3, 
 def folder(tmp_path_factory):
     """Random weights in files of the published names, keys and shapes."""
     folder = tmp_path_factory.mktemp("lpips")
-    random, vgg = torch.Generator().manual_seed(0), {}
+    rng, vgg = torch.Generator().manual_seed(0), {}
     for number, inputs, outputs in zip(NUMBERS, WIDTHS, WIDTHS[1:]):
-        weight = torch.randn(outputs, inputs, 3, 3, generator=random)
+        weight = torch.randn(outputs, inputs, 3, 3, generator=rng)
         vgg[f"features.{number}.weight"] = weight * (2 / (9 * inputs)) ** 0.5
-        vgg[f"features.{number}.bias"] = torch.randn(outputs, generator=random) / 10
+        vgg[f"features.{number}.bias"] = torch.randn(outputs, generator=rng) / 10
     vgg["classifier.0.bias"] = torch.zeros(4096)  # there, and not wanted
     heads = {
-        f"lin{i}.model.1.weight": torch.rand(1, c, 1, 1, generator=random)
+        f"lin{i}.model.1.weight": torch.rand(1, c, 1, 1, generator=rng)
         for i, c in enumerate(READ_AT.values())
     }
     torch.save(vgg, folder / VGG)
@@ -55,8 +55,8 @@ def literal(folder, a, b):
 
 
 def test_lpips_is_what_its_paper_says(folder):
-    network, random = LPIPS.load(folder), torch.Generator().manual_seed(1)
-    v, v_hat = (torch.rand(2, 1, 3, 33, 40, generator=random) * 2 - 1 for _ in "ab")
+    network, rng = LPIPS.load(folder), torch.Generator().manual_seed(1)
+    v, v_hat = (torch.rand(2, 1, 3, 33, 40, generator=rng) * 2 - 1 for _ in "ab")
     items = torch.tensor([2, 0])
     each = [literal(folder, v[i, 0, k], v_hat[i, 0, k]) for i, k in enumerate(items)]
     assert network(v, v_hat, items).item() == pytest.approx(sum(each) / 2, rel=1e-5)

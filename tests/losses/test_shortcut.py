@@ -74,16 +74,16 @@ def test_no_gradient_flows_into_a_target():
 
 @pytest.mark.parametrize(("batch", "often"), [(8, 2.0), (1, 0.25), (6, 1.5)])
 def test_a_quarter_of_the_samples_leap(batch, often):
-    random = torch.Generator().manual_seed(0)
-    drawn = [shortcut.times_and_steps(batch, random)[1] for _ in range(2000)]
+    rng = torch.Generator().manual_seed(0)
+    drawn = [shortcut.times_and_steps(batch, rng)[1] for _ in range(2000)]
     leaping = torch.stack(drawn).gt(shortcut.SMALLEST).sum(dim=1).double()
     assert leaping.mean().item() == pytest.approx(often, abs=0.05)
     assert leaping.max() - leaping.min() <= 1
 
 
 def test_times_are_on_the_grid_of_their_step():
-    random = torch.Generator().manual_seed(0)
-    t, d = shortcut.times_and_steps(60_000, random)
+    rng = torch.Generator().manual_seed(0)
+    t, d = shortcut.times_and_steps(60_000, rng)
     assert t.dtype == torch.float32 and torch.equal(t / d, (t / d).round())
     assert (t >= d).all() and (t <= 1).all()
     counts = Counter(d.tolist())

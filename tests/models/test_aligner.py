@@ -14,10 +14,10 @@ SETTINGS = preset("tiny").aligner
 
 def clouds(b=3, n=300, seed=0):
     """Ellipsoids of a skull's size, in mm, somewhere."""
-    random = torch.Generator().manual_seed(seed)
-    points = torch.randn(b, n, 3, generator=random)
+    rng = torch.Generator().manual_seed(seed)
+    points = torch.randn(b, n, 3, generator=rng)
     points = points / points.norm(dim=-1, keepdim=True) * torch.tensor([70, 90, 80])
-    return points + 40 * torch.randn(b, 1, 3, generator=random)
+    return points + 40 * torch.randn(b, 1, 3, generator=rng)
 
 
 def aligner(**changes):

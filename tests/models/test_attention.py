@@ -27,8 +27,8 @@ def layer(kind):
 
 
 def volume(*size):
-    random = torch.Generator().manual_seed(1)
-    return torch.randn(2, CHANNELS, *size, generator=random, dtype=torch.float64)
+    rng = torch.Generator().manual_seed(1)
+    return torch.randn(2, CHANNELS, *size, generator=rng, dtype=torch.float64)
 
 
 def projected(made, vector):

@@ -18,15 +18,15 @@ def network():
 @pytest.fixture(scope="module")
 def lively():
     """Random weights and statistics that use every term of the normalisation."""
-    dice = torch.Generator().manual_seed(1)
+    rng = torch.Generator().manual_seed(1)
     network = Med3D()
     for name, value in network.state_dict().items():
         if name.endswith("running_var") or ("bn" in name and name.endswith("weight")):
-            value.uniform_(0.5, 1.5, generator=dice)
+            value.uniform_(0.5, 1.5, generator=rng)
         elif value.ndim == 1:
-            value.normal_(0, 0.2, generator=dice)
+            value.normal_(0, 0.2, generator=rng)
         elif value.ndim == 5:
-            value.normal_(0, (1 / value[0].numel()) ** 0.5, generator=dice)
+            value.normal_(0, (1 / value[0].numel()) ** 0.5, generator=rng)
     return network.eval()
 
 

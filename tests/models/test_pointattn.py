@@ -16,8 +16,8 @@ PAPER = preset("paper").completer
 
 
 def clouds(b=2, n=SETTINGS.points, seed=0):
-    random = torch.Generator().manual_seed(seed)
-    points = torch.randn(b, n, 3, generator=random)
+    rng = torch.Generator().manual_seed(seed)
+    points = torch.randn(b, n, 3, generator=rng)
     return 80 * points / points.norm(dim=-1, keepdim=True)
 
 

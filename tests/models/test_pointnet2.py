@@ -22,8 +22,8 @@ PAPER = preset("paper").aligner
 
 
 def cloud(b=2, n=256, seed=0):
-    random = torch.Generator().manual_seed(seed)
-    points = torch.randn(b, n, 3, generator=random)
+    rng = torch.Generator().manual_seed(seed)
+    points = torch.randn(b, n, 3, generator=rng)
     return 0.9 * points / points.norm(dim=-1, keepdim=True)
 
 

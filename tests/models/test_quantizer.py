@@ -97,11 +97,11 @@ def test_the_layout_of_latents_and_indices():
 
 def seeded_book(codes=6, dim=2, decay=0.9):
     """A book of codes far apart, with latents around each but the last."""
-    book, random = Codebook(codes, dim, decay), torch.Generator().manual_seed(0)
+    book, rng = Codebook(codes, dim, decay), torch.Generator().manual_seed(0)
     book.vectors.copy_(10 * torch.arange(codes)[:, None].expand(codes, dim))
     book.sums.copy_(book.vectors)
     book.seeded.fill_(True)
-    return book, random
+    return book, rng
 
 
 def latents_near(book, count=50, seed=1):
@@ -112,12 +112,12 @@ def latents_near(book, count=50, seed=1):
 
 
 def test_update_is_the_moving_average_of_one_hot_sums():
-    book, random = seeded_book()
+    book, rng = seeded_book()
     usage, sums = book.usage.double(), book.sums.double()
     for update in range(1, 25):
         z = latents_near(book, seed=update)
         _, indices = book(z)
-        book.update(z, indices, random)
+        book.update(z, indices, rng)
         one_hot = torch.nn.functional.one_hot(indices.flatten(), 6).double()
         flat = z[0, :, 0, 0].T.double()
         share = max(0.1, 9 / (9 + update))
@@ -131,10 +131,10 @@ def test_update_is_the_moving_average_of_one_hot_sums():
 
 
 def test_a_full_share_is_plain_k_means():
-    book, random = seeded_book(decay=0.0)
+    book, rng = seeded_book(decay=0.0)
     z = latents_near(book)
     _, indices = book(z)
-    book.update(z, indices, random)
+    book.update(z, indices, rng)
     rows, chosen = z[0, :, 0, 0].T, indices.flatten()
     for code in range(6):
         mean = rows[chosen == code].mean(0)
@@ -142,41 +142,41 @@ def test_a_full_share_is_plain_k_means():
 
 
 def test_dead_codes_are_revived_where_they_stay():
-    book, random = seeded_book()
+    book, rng = seeded_book()
     book.vectors[5] = book.sums[5] = 1e4
     book.usage[5] = 1e-3
     z = latents_near(book)[..., :250]  # none for the last code
     _, indices = book(z)
     assert not (indices == 5).any()
-    book.update(z, indices, random)
+    book.update(z, indices, rng)
     rows = z[0, :, 0, 0].T
     revived = book.vectors[5].clone()
     assert (rows == revived).all(1).any()
     assert book.usage[5] > DEAD * book.usage.mean()
     assert torch.allclose(book.sums[5] / book.usage[5], revived)
     # An update without a latent for it leaves it in its place.
-    book.update(z, torch.where(indices == 5, 0, indices), random)
+    book.update(z, torch.where(indices == 5, 0, indices), rng)
     assert torch.allclose(book.vectors[5], revived, rtol=1e-4)
 
 
 def test_codes_in_use_are_not_revived():
-    book, random = seeded_book()
-    book.update(latents_near(book), book(latents_near(book))[1], random)
+    book, rng = seeded_book()
+    book.update(latents_near(book), book(latents_near(book))[1], rng)
     assert (book.vectors - 10 * torch.arange(6)[:, None]).abs().max() < 1
 
 
 def test_codes_are_seeded_with_latents_once():
-    book, random = Codebook(40, 3, 0.99), torch.Generator().manual_seed(0)
+    book, rng = Codebook(40, 3, 0.99), torch.Generator().manual_seed(0)
     z = torch.randn(2, 3, 4, 5, 6)
-    book.seed(z, random)
+    book.seed(z, rng)
     rows = z.movedim(1, -1).reshape(-1, 3)
     assert (torch.cdist(book.vectors, rows, **PLAIN).amin(1) == 0).all()
     before = book.vectors.clone()
-    book.seed(z + 9, random)
+    book.seed(z + 9, rng)
     assert torch.equal(book.vectors, before)
     again = Codebook(40, 3, 0.99)
     again.load_state_dict(book.state_dict())
-    again.seed(z + 9, random)
+    again.seed(z + 9, rng)
     assert torch.equal(again.vectors, before)
 
 

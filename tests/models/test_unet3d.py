@@ -18,8 +18,8 @@ def network():
 
 
 def latents(*size, batch=1):
-    random = torch.Generator().manual_seed(1)
-    return torch.randn(batch, SETTINGS.code_dim, *size, generator=random)
+    rng = torch.Generator().manual_seed(1)
+    return torch.randn(batch, SETTINGS.code_dim, *size, generator=rng)
 
 
 @torch.no_grad()

@@ -146,9 +146,9 @@ def test_folders_are_patients_where_there_are_several_with_few_scans():
 
 
 def test_a_patient_is_in_one_split():
-    random = np.random.default_rng(0)
-    owners = {f"s{n}": f"p{random.integers(40)}" for n in range(120)}
-    qualities = {name: int(random.integers(2, 7)) for name in owners}
+    rng = np.random.default_rng(0)
+    owners = {f"s{n}": f"p{rng.integers(40)}" for n in range(120)}
+    qualities = {name: int(rng.integers(2, 7)) for name in owners}
     qualities |= {"s7": None, "s9": None}
     splits = patient_split(owners, qualities, 0.25, 0)
     assert splits["s7"] == splits["s9"] == "unlabelled" and len(splits) == 120

@@ -13,8 +13,8 @@ MEAN, SPREAD = 0.4, 0.3
 
 
 def normals(count, seed=3):
-    random = torch.Generator().manual_seed(seed)
-    return torch.randn(count, generator=random, dtype=torch.float64)
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randn(count, generator=rng, dtype=torch.float64)
 
 
 def noise_of_gaussian(mean, spread):

@@ -96,10 +96,10 @@ def test_the_mirror_shows_the_other_side():
 
 
 def test_only_the_defect_counts():
-    random = np.random.default_rng(0)
-    truth = torch.from_numpy(random.uniform(-80, 80, (3000, 3)))
+    rng = np.random.default_rng(0)
+    truth = torch.from_numpy(rng.uniform(-80, 80, (3000, 3)))
     plane = pv.Plane(center=(0, 0, 200), i_size=9e3, j_size=9e3).triangulate()
-    guess = truth + torch.from_numpy(random.normal(0, 2, (3000, 3)))
+    guess = truth + torch.from_numpy(rng.normal(0, 2, (3000, 3)))
     errors = filling_errors(guess, truth, BOX, plane)
     inside = BOX.holds(truth.numpy())
     around = (np.abs(guess.numpy() - BOX.centre) <= 25).all(axis=1)

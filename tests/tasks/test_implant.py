@@ -37,9 +37,9 @@ def without(*sides):
 
 def shell(count=COUNT, seed=0):
     """Points on both faces of the whole shell."""
-    random = np.random.default_rng(seed)
-    points = random.normal(size=(count, 3))
-    radius = np.where(random.random(count) < 0.5, 70.0, 75.0)
+    rng = np.random.default_rng(seed)
+    points = rng.normal(size=(count, 3))
+    radius = np.where(rng.random(count) < 0.5, 70.0, 75.0)
     return points * (radius / np.linalg.norm(points, axis=1))[:, None]
 
 

@@ -11,9 +11,9 @@ from skfm_lib.utils.errors import SkfmError
 
 def shells(n, seed):
     """Hollow boxes (n, 1, 20, 16, 24) whose lower end tells the score 2–6."""
-    dice = torch.Generator().manual_seed(seed)
-    scores = torch.randint(2, 7, (n,), generator=dice)
-    wobble = torch.randint(0, 3, (n, 4), generator=dice).tolist()
+    rng = torch.Generator().manual_seed(seed)
+    scores = torch.randint(2, 7, (n,), generator=rng)
+    wobble = torch.randint(0, 3, (n, 4), generator=rng).tolist()
     v = torch.full((n, 1, 20, 16, 24), -1.0)
     for item, score, (a, b, c, d) in zip(v[:, 0], scores.tolist(), wobble):
         item[1 + a : 19 - b, 1 + c : 15 - d, 21 - 3 * score : 22] = 1

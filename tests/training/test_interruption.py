@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from skfm_lib.cli import main
-from skfm_lib.presets import Training
+from skfm_lib.presets import TrainingConfig
 from skfm_lib.study import notebooks
 from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils.device import Device
@@ -26,7 +26,7 @@ from skfm_lib.utils.seeding import generator
 from skfm_lib.utils.signals import noting_warnings
 
 CPU = Device(torch.device("cpu"), torch.float32)
-SETTINGS = Training(8, 4, 0.05, 0.1, (0.9, 0.99), 3)
+SETTINGS = TrainingConfig(8, 4, 0.05, 0.1, (0.9, 0.99), 3)
 WARNINGS = (signal.SIGUSR1, signal.SIGTERM)
 
 

@@ -44,8 +44,8 @@ def study(project):
 @pytest.fixture(scope="module")
 def latents():
     """Five latents with their quality scores."""
-    random = torch.Generator().manual_seed(1)
-    return [(torch.randn(8, 4, 4, 4, generator=random), q) for q in (2, 3, 4, 5, 6)]
+    rng = torch.Generator().manual_seed(1)
+    return [(torch.randn(8, 4, 4, 4, generator=rng), q) for q in (2, 3, 4, 5, 6)]
 
 
 def test_training_starts_from_the_flow(flow):

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from skfm_lib.losses import ddpm, otfm
-from skfm_lib.presets import Training, preset
+from skfm_lib.presets import TrainingConfig, preset
 from skfm_lib.study import open_study
 from skfm_lib.training import denoiser
 from skfm_lib.training.checkpoints import load_weights, save_weights
@@ -20,7 +20,7 @@ from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.seeding import generator
 
 CPU = Device(torch.device("cpu"), torch.float32)
-SETTINGS = Training(
+SETTINGS = TrainingConfig(
     steps=12, batch=4, learning_rate=0.05, final_rate=0.1, betas=(0.9, 0.99), warmup=3
 )
 
@@ -169,7 +169,7 @@ def test_averaged_weights_are_the_recursion(tmp_path):
 
 
 def test_learning_rate_warms_up_and_falls_along_a_cosine():
-    settings = Training(100, 1, 2.0, 0.1, (0.9, 0.99), 10)
+    settings = TrainingConfig(100, 1, 2.0, 0.1, (0.9, 0.99), 10)
     rates = [learning_rate(settings, step) for step in range(101)]
     assert rates[0] == pytest.approx(0.2, rel=1e-3)
     assert rates[:10] == sorted(rates[:10]) and rates[10:] == sorted(rates[10:])[::-1]
@@ -210,8 +210,8 @@ class Latents:
         return 4
 
     def __getitem__(self, index):
-        random = torch.Generator().manual_seed(index)
-        return torch.randn(8, 4, 4, 4, generator=random), 2 + index
+        rng = torch.Generator().manual_seed(index)
+        return torch.randn(8, 4, 4, 4, generator=rng), 2 + index
 
 
 @pytest.mark.parametrize("objective", [otfm, ddpm])

@@ -102,9 +102,9 @@ def scattered(mesh: pv.PolyData, count: int) -> np.ndarray:
     corners = np.asarray(mesh.points, dtype=float)[mesh.regular_faces]
     sides = corners[:, 1:] - corners[:, :1]
     area = np.linalg.norm(np.cross(sides[:, 0], sides[:, 1]), axis=1)
-    random = np.random.default_rng(0)
-    some = random.choice(len(area), count, p=area / area.sum())
-    u, v = np.sort(random.random((2, count)), axis=0)
+    rng = np.random.default_rng(0)
+    some = rng.choice(len(area), count, p=area / area.sum())
+    u, v = np.sort(rng.random((2, count)), axis=0)
     along = np.stack([u, v - u], axis=1)  # uniform in the triangle
     return corners[some, 0] + np.einsum("nk,nkc->nc", along, sides[some])
 

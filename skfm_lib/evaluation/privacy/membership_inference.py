@@ -73,7 +73,7 @@ def _loss(
     z_t, target = path(x_0, eps, torch.full((len(x_0),), t))
     here = generator.device
     with here.autocast():
-        predicted = generator.network(here.place(z_t), t, quality)
+        predicted = generator.network(here.to_device(z_t), t, quality)
     error = predicted.cpu().double() - target.double()
     return error.square().flatten(1).mean(dim=1)
 

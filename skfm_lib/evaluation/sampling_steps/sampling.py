@@ -74,7 +74,7 @@ class Sweep:
     def volume(self, generator: SkullGenerator, cell: Cell, item: int) -> np.ndarray:
         """v* (D, H, W) of one skull of a cell that was drawn; surface at 0."""
         z = self.latents(cell)[item : item + 1].float()
-        return generator.decode(generator.device.place(z))[0, 0].numpy()
+        return generator.decode(generator.device.to_device(z))[0, 0].numpy()
 
     def folder(self, cell: Cell) -> Path:
         """Where a cell is kept, by what it is made from."""
@@ -148,7 +148,7 @@ def _measure(
     generator: SkullGenerator, network: FeatureNetwork, latents: Path, path: Path
 ) -> None:
     """Keep the features of a batch of latents, and what it cost to decode them."""
-    place, z = generator.device.place, _read(latents)[0].float()
+    place, z = generator.device.to_device, _read(latents)[0].float()
     started = time.perf_counter()
     v = torch.cat([generator.decode(place(one[None])) for one in z])
     seconds = time.perf_counter() - started

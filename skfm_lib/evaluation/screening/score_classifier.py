@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from skfm_lib.evaluation.screening.downsampling import FINE, blocks
 from skfm_lib.evaluation.screening.measures import Skulls
 from skfm_lib.models.ops.mixed_precision import Conv3d
-from skfm_lib.presets import Training
+from skfm_lib.presets import TrainingConfig
 from skfm_lib.study import Stage
 from skfm_lib.training.checkpoints import load_weights, save_weights
 from skfm_lib.training.corruptions import damaged
@@ -82,25 +82,25 @@ def _trained(
         chosen = batch_indices(seed, step, len(goals), settings.batch)
         v = augmented(as_input(skulls, chosen), generator(seed, "augment", step))
         with device.autocast():
-            logits = network(device.place(v))
-        trainer.descend(F.cross_entropy(logits, device.place(goals[chosen])))
+            logits = network(device.to_device(v))
+        trainer.descend(F.cross_entropy(logits, device.to_device(goals[chosen])))
     return network
 
 
-def _settings(steps: int) -> Training:
+def _settings(steps: int) -> TrainingConfig:
     rates = {"learning_rate": 6e-3, "final_rate": 0.02, "warmup": 10}
-    return Training(steps, batch=16, betas=(0.9, 0.99), **rates)
+    return TrainingConfig(steps, batch=16, betas=(0.9, 0.99), **rates)
 
 
 @torch.no_grad()
 def shown_scores(network: ScoreNet, skulls: Skulls, batch: int = 32) -> np.ndarray:
     """The quality score (n,) that each of the skulls shows."""
     device, found = pick_device(), []
-    network = device.place(network).eval()
+    network = device.to_device(network).eval()
     for start in range(0, len(skulls), batch):
         chosen = range(len(skulls))[start : start + batch]
         with device.autocast():
-            logits = network(device.place(as_input(skulls, chosen)))
+            logits = network(device.to_device(as_input(skulls, chosen)))
         found.append(logits.argmax(dim=1).cpu())
     return np.array(network.scores)[torch.cat(found).numpy()]
 
@@ -111,12 +111,12 @@ def as_input(skulls: Skulls, chosen: Sequence[int]) -> Tensor:
     return torch.from_numpy(np.stack(cells))[:, None] * 2 - 1
 
 
-def augmented(v: Tensor, dice: torch.Generator) -> Tensor:
+def augmented(v: Tensor, rng: torch.Generator) -> Tensor:
     """A batch damaged, half of it mirrored, all of it moved by up to SHIFT cells."""
-    v, _ = damaged(v, dice)
-    flip = torch.rand(len(v), generator=dice) < 0.5
+    v, _ = damaged(v, rng)
+    flip = torch.rand(len(v), generator=rng) < 0.5
     v = torch.where(flip.view(-1, 1, 1, 1, 1), v.flip(3), v)
-    starts = torch.randint(2 * SHIFT + 1, (3,), generator=dice).tolist()
+    starts = torch.randint(2 * SHIFT + 1, (3,), generator=rng).tolist()
     padded = F.pad(v, [SHIFT] * 6, value=-1.0)
     for axis, start in enumerate(starts):
         padded = padded.narrow(axis + 2, start, v.shape[axis + 2])

@@ -15,13 +15,13 @@ def random_poses(
                  them (Wang and Solomon 2019); 180 means any rotation, uniformly
     millimetres  every component of the translation is U(−millimetres, millimetres)
     """
-    random = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     if degrees >= 180:
-        turns = Rotation.random(count, random)
+        turns = Rotation.random(count, rng)
     else:
-        angles = random.uniform(-degrees, degrees, (count, 3))
+        angles = rng.uniform(-degrees, degrees, (count, 3))
         turns = Rotation.from_euler("xyz", angles, degrees=True)
-    shifts = random.uniform(-millimetres, millimetres, (count, 3))
+    shifts = rng.uniform(-millimetres, millimetres, (count, 3))
     return (
         torch.from_numpy(turns.as_matrix()).float(),
         torch.from_numpy(shifts).float(),

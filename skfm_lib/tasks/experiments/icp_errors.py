@@ -9,7 +9,7 @@ from skfm_lib.tasks.icp_baseline import reference_skull
 
 
 def closest_points(
-    study: Study, material: Material, settings: presets.Aligner
+    study: Study, material: Material, settings: presets.AlignerConfig
 ) -> dict[str, float]:
     """Test skull → its distance after iterative closest points, mm (`icp_errors`).
 

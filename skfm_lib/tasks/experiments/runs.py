@@ -61,7 +61,7 @@ class Experiments:
 
     study: Study
     task: Task
-    settings: presets.Training
+    settings: presets.TrainingConfig
     device: Device = field(default_factory=pick_device)
 
     def run(

@@ -118,10 +118,10 @@ def training_set(
 
 def _drawn(real: Sequence[Skull], counts: Counts, seed: int) -> list[Skull]:
     """`counts` skulls of each score, in the order of the manifest."""
-    random, chosen = np.random.default_rng(seed), []
+    rng, chosen = np.random.default_rng(seed), []
     for quality, n in counts.items():
         items = [i for i, skull in enumerate(real) if skull.quality == quality]
-        chosen += random.permutation(items)[:n].tolist()
+        chosen += rng.permutation(items)[:n].tolist()
     return [real[i] for i in sorted(chosen)]
 
 

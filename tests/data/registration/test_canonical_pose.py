@@ -31,10 +31,10 @@ def phantom(seed: int, quality: int, above: float = -np.inf) -> pv.PolyData:
 
 
 def any_pose(seed: int) -> np.ndarray:
-    random, matrix = np.random.default_rng(seed), np.eye(4)
-    angles = random.uniform(-30, 30, 3)
+    rng, matrix = np.random.default_rng(seed), np.eye(4)
+    angles = rng.uniform(-30, 30, 3)
     matrix[:3, :3] = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
-    matrix[:3, 3] = random.uniform(-40, 40, 3)
+    matrix[:3, 3] = rng.uniform(-40, 40, 3)
     return matrix
 
 

@@ -124,7 +124,7 @@ def space(request, sides, tmp_path):
     if request.param == "latents":
         model, device = VQVAE(preset("tiny").vqvae).eval(), pick_device()
         places = tmp_path / "train", tmp_path / "others"
-        return latent_space(latent_reader(device.place(model), device, *places))
+        return latent_space(latent_reader(device.to_device(model), device, *places))
     if request.param == "features":
         return feature_space(StudyFeatures(), tmp_path)
     return voxel_space()

@@ -17,7 +17,7 @@ SETTINGS = preset("tiny").vqvae.but(codes=16)
 def decoded(phantoms):
     torch.manual_seed(0)
     device = pick_device()
-    model = device.place(VQVAE(SETTINGS)).eval()
+    model = device.to_device(VQVAE(SETTINGS)).eval()
     return screening.Reconstructed(phantoms, model, device)
 
 

@@ -31,10 +31,10 @@ class Boxes:
 
 
 def boxes(n, seed, scores=(2, 4, 6)):
-    dice = np.random.default_rng(seed)
-    found, qualities = np.zeros((n, *SHAPE), bool), dice.choice(scores, n).tolist()
+    rng = np.random.default_rng(seed)
+    found, qualities = np.zeros((n, *SHAPE), bool), rng.choice(scores, n).tolist()
     for bone, score in zip(found, qualities):
-        a, b = dice.integers(0, 3, 2)
+        a, b = rng.integers(0, 3, 2)
         bone[1 + a : 19 - b, 1 + b : 15 - a, 21 - 3 * score : 22] = True
         bone[3 + a : 17 - b, 3 + b : 13 - a, : 19 - a] = False
     return Boxes(found, qualities)

@@ -9,9 +9,9 @@ from skfm_lib.utils.errors import SkfmError
 
 
 def pair():
-    random = torch.Generator().manual_seed(0)
-    pred = torch.randn(2, 60, 3, generator=random, dtype=torch.float64) * 50
-    return pred, torch.randn(2, 90, 3, generator=random, dtype=torch.float64) * 50
+    rng = torch.Generator().manual_seed(0)
+    pred = torch.randn(2, 60, 3, generator=rng, dtype=torch.float64) * 50
+    return pred, torch.randn(2, 90, 3, generator=rng, dtype=torch.float64) * 50
 
 
 def test_is_the_metric_in_millimetres():

@@ -16,8 +16,8 @@ RADII, COUNTS = (20.0, 45.0), (4, 32)
 
 
 def clouds(b=3, n=150, seed=0):
-    random = torch.Generator().manual_seed(seed)
-    return torch.randn(b, n, 3, generator=random) * 40
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randn(b, n, 3, generator=rng) * 40
 
 
 def brute_balls(points, centres, radius, count):

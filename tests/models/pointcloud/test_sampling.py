@@ -9,8 +9,8 @@ from skfm_lib.utils.errors import SkfmError
 
 
 def clouds(b=2, n=200, seed=0):
-    random = torch.Generator().manual_seed(seed)
-    return torch.randn(b, n, 3, generator=random) * 60
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randn(b, n, 3, generator=rng) * 60
 
 
 def brute_force(cloud, count):
