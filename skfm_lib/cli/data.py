@@ -43,11 +43,11 @@ def prepare(options: argparse.Namespace) -> int:
 
 def export(options: argparse.Namespace) -> None:
     """Write a skull as a volume or mesh in mm, also in its patient's own frame."""
-    from skfm_lib.data.io.sandbox import Guard
+    from skfm_lib.data.io.sandbox import Sandbox
     from skfm_lib.prepare.export import export as export_skull
 
-    with Guard() as guard:
-        export_skull(options.skull, options.out, guard, options.like, options.record)
+    with Sandbox() as sandbox:
+        export_skull(options.skull, options.out, sandbox, options.like, options.record)
 
 
 def sample(options: argparse.Namespace) -> None:

@@ -22,7 +22,7 @@ def hinge(real: Tensor, fake: Tensor) -> Tensor:
     return (F.relu(1 - real).mean() + F.relu(1 + fake).mean()) / 2
 
 
-def persuasion(fake: Tensor) -> Tensor:
+def generator_loss(fake: Tensor) -> Tensor:
     """−mean fake: what the autoencoder lowers, so that verdicts on it rise."""
     return -fake.mean()
 

@@ -119,8 +119,8 @@ class Refine(nn.Module):
         around = self.whole(whole)[:, None].expand_as(x)
         split = self.expand(self.among(torch.cat([x, around.to(x.dtype)], -1)))
         split = split.unflatten(-1, (self.ratio, -1)).flatten(1, 2)
-        again = x.repeat_interleave(self.ratio, 1).to(split.dtype)
-        x = F.relu(self.join(torch.cat([split, again], -1)))
+        checkpoint_if = x.repeat_interleave(self.ratio, 1).to(split.dtype)
+        x = F.relu(self.join(torch.cat([split, checkpoint_if], -1)))
         return points.repeat_interleave(self.ratio, 1) + self.offset(x)
 
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from skfm_lib import presets
 from skfm_lib.models.ops.group_norm import NormSiLU
 from skfm_lib.models.ops.mixed_precision import Conv3d, Readout
-from skfm_lib.models.ops.recompute import again, large, remade
+from skfm_lib.models.ops.recompute import checkpoint_if, large, recomputed
 from skfm_lib.models.ops.residual import ResidualBlock
 from skfm_lib.models.quantizer import Codebook
 from skfm_lib.utils.errors import SkfmError
@@ -35,7 +35,7 @@ class Encoder(nn.Module):
         self.project = Conv3d(quarter, dim, 1)
 
     def forward(self, v: Tensor) -> Tensor:
-        features = self.features(again(self.start, v, when=large(v)))
+        features = self.features(checkpoint_if(self.start, v, when=large(v)))
         with torch.autocast(v.device.type, enabled=False):  # codes lie close together
             return self.project(features.float())
 
@@ -51,7 +51,7 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         doubled = self.enlarge(x)
-        with remade(doubled, self.enlarge, x):
+        with recomputed(doubled, self.enlarge, x):
             h = self.block1(doubled)
         del doubled  # one large map less while the second block works
         return self.block2(h)

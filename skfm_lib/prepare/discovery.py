@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from skfm_lib.data.io.archives import ARCHIVE_SUFFIXES, beginnings, members, unpacked
 from skfm_lib.data.io.dicom_headers import Slice, choose, read_slice
-from skfm_lib.data.io.sandbox import Guard, patience, time_limit
+from skfm_lib.data.io.sandbox import Sandbox, patience, time_limit
 from skfm_lib.prepare.public_datasets import Layout, read_fractures
 from skfm_lib.prepare.source import SCAN_SUFFIXES, Item
 from skfm_lib.prepare.source import Source as Source
@@ -35,7 +35,7 @@ class Found:
     left_out: Counter = field(default_factory=Counter)
 
 
-def find_sources(folder: Path, out: Path, guard: Guard) -> Found:
+def find_sources(folder: Path, out: Path, sandbox: Sandbox) -> Found:
     """Every scan under `folder` (or the one scan that it names), `out` left out.
 
     Volumes and meshes are known by their suffix, DICOM slices by their content; the
@@ -60,7 +60,7 @@ def find_sources(folder: Path, out: Path, guard: Guard) -> Found:
         if not maybe:
             continue
         try:
-            headers = guard(headers_of, maybe)
+            headers = sandbox(headers_of, maybe)
         except SkfmError as problem:
             found.problems[maybe[0].key] = str(problem)
             continue

@@ -8,7 +8,7 @@ import pyvista as pv
 import SimpleITK as sitk
 
 from skfm_lib.data.io.meshes import MESH_SUFFIXES, in_millimetres, read_mesh, write_mesh
-from skfm_lib.data.io.sandbox import Guard, patience, time_limit
+from skfm_lib.data.io.sandbox import Sandbox, patience, time_limit
 from skfm_lib.data.io.volumes import (
     LPS_TO_RAS,
     ONE_FILE_SUFFIXES,
@@ -28,7 +28,7 @@ SAME = 1e-3  # mm between two grids that are one
 
 
 def export(
-    skull: Path, out: Path, guard: Guard, like: Path | None = None, record: str = ""
+    skull: Path, out: Path, sandbox: Sandbox, like: Path | None = None, record: str = ""
 ) -> None:
     """Write a skull as the volume or mesh that the suffix of `out` says, mm in RAS.
 
@@ -46,7 +46,7 @@ def export(
     as_mesh = suffix(out) in MESH_SUFFIXES
     if like is not None:
         entry = _entry(skull, record)
-        grid = _grid_like(Path(like), entry[SCAN], guard)
+        grid = _grid_like(Path(like), entry[SCAN], sandbox)
         back = np.linalg.inv(np.array(entry[TRANSFORM]))
         mesh = _mesh(skull).transform(back, inplace=False)
         write_mesh(out, mesh) if as_mesh else write_image(out, _painted(mesh, grid))
@@ -59,9 +59,9 @@ def export(
         write_volume(out, *read_volume(skull))
 
 
-def read_like(like: Path, guard: Guard) -> sitk.Image:
+def read_like(like: Path, sandbox: Sandbox) -> sitk.Image:
     """The one volume or DICOM series of a file or folder, its axes turned to RAS."""
-    source = _only(Path(like), guard)
+    source = _only(Path(like), sandbox)
     with on_disk(source) as paths:
         return read_source(source, paths)
 
@@ -99,18 +99,18 @@ def _entry(skull: Path, record: str) -> dict:
     )
 
 
-def _only(like: Path, guard: Guard) -> Source:
+def _only(like: Path, sandbox: Sandbox) -> Source:
     """The one scan of a file or folder."""
-    found = find_sources(like, like / "-", guard)
+    found = find_sources(like, like / "-", sandbox)
     if len(found.sources) != 1 or found.problems:
         why = next(iter(found.problems.values()), f"{len(found.sources)} scans")
         raise SkfmError(f"{like}: {why}", "one scan", "name its file or folder")
     return found.sources[0]
 
 
-def _grid_like(like: Path, described: dict, guard: Guard) -> sitk.Image | None:
+def _grid_like(like: Path, described: dict, sandbox: Sandbox) -> sitk.Image | None:
     """An empty image on the scan's own grid (None for a mesh), checked to be it."""
-    raw, own = guard(grids, _only(like, guard))
+    raw, own = sandbox(grids, _only(like, sandbox))
     same = own.keys() == described.keys() and all(
         np.shape(own[key]) == np.shape(described[key])
         and np.allclose(own[key], described[key], atol=SAME)

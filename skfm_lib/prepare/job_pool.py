@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
-from skfm_lib.data.io.sandbox import Guard
+from skfm_lib.data.io.sandbox import Sandbox
 from skfm_lib.prepare.extraction import Record, extract_skull, finished
 from skfm_lib.prepare.source import Source
 from skfm_lib.prepare.thumbnails import draw_skull, picture_path
@@ -62,7 +62,7 @@ def outcomes(jobs: list[Job], workers: int) -> Iterator[Outcome]:
                 waiting.append((job, record))
         workers, guards = max(1, min(workers, len(waiting))), SimpleQueue()
         for _ in range(workers):
-            guards.put(stack.enter_context(Guard()))
+            guards.put(stack.enter_context(Sandbox()))
         pool = ThreadPoolExecutor(workers)
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         calls = [pool.submit(_worked, *made, guards) for made in waiting]
@@ -77,14 +77,14 @@ def _folders(job: Job) -> tuple[Path, Path]:
 
 
 def _worked(job: Job, record: Record | None, guards: SimpleQueue) -> Outcome:
-    guard = guards.get()
+    sandbox = guards.get()
     try:
         arguments = (job.source, job.target, job.shape, job.threshold, job.stamp)
-        record = record or guard(extract_skull, *arguments)
+        record = record or sandbox(extract_skull, *arguments)
         with suppress(SkfmError):  # without a picture, a skull is a skull all the same
-            guard(draw_skull, job.target)
+            sandbox(draw_skull, job.target)
         return Outcome(job, record)
     except SkfmError as problem:
         return Outcome(job, None, str(problem))
     finally:
-        guards.put(guard)
+        guards.put(sandbox)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from skfm_lib.data.io.sandbox import Guard
+from skfm_lib.data.io.sandbox import Sandbox
 from skfm_lib.data.manifest import Skull, claim, stratified_split, write_manifest
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.prepare.augmentation import derive
@@ -64,8 +64,8 @@ def prepare(
     other settings; after it, if no scan could be used.
     """
     folder, out = Path(folder), Path(out)
-    with Guard() as guard:
-        found = find_sources(folder, out, guard)
+    with Sandbox() as sandbox:
+        found = find_sources(folder, out, sandbox)
     table = read_labels(folder, labels, found.sources)
     corrected = read_scores(out)
     salt = read_salt(out)
@@ -124,8 +124,8 @@ def who_is_who(folder: Path, out: Path) -> dict[str, str]:
 
     For the one who holds the scans and the salt: these names may be patients'.
     """
-    with Guard() as guard:
-        found = find_sources(Path(folder), Path(out), guard)
+    with Sandbox() as sandbox:
+        found = find_sources(Path(folder), Path(out), sandbox)
     names = _names(found, read_salt(out), keep_names=False)
     places = {source.key: source.place for source in found.sources}
     places |= {key: key for key in found.problems}

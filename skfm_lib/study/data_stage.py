@@ -11,7 +11,7 @@ from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.paths import project_root
 
 
-def make_material(study: Study, data: str | None = None) -> Stage:
+def make_data_stage(study: Study, data: str | None = None) -> Stage:
     """Stage 01: draw the phantom population, or take the data set at `data`.
 
     Phantoms come in the paper's mix of quality scores (§3.3, Figure 2b), scaled to

@@ -11,7 +11,7 @@ import pyvista as pv
 import trimesh
 
 from skfm_lib import presets
-from skfm_lib.data.io.sandbox import Guard
+from skfm_lib.data.io.sandbox import Sandbox
 from skfm_lib.data.io.volumes import write_mesh, write_volume
 from skfm_lib.data.registration.canonical_pose import place
 from skfm_lib.data.registration.rigid_icp import apply
@@ -82,12 +82,12 @@ def read_one(path: Path, threshold: float) -> Scan:
     cannot be read.
     """
     path = Path(path)
-    with Guard() as guard:
-        found = find_sources(path, path / "-", guard)
+    with Sandbox() as sandbox:
+        found = find_sources(path, path / "-", sandbox)
         if len(found.sources) != 1 or found.problems:
             why = next(iter(found.problems.values()), f"{len(found.sources)} scans")
             raise SkfmError(f"{path}: {why}", "one scan", "name its file or folder")
-        mesh, _, grid = guard(read_surface, found.sources[0], threshold)
+        mesh, _, grid = sandbox(read_surface, found.sources[0], threshold)
     return Scan(path, mesh, grid)
 
 

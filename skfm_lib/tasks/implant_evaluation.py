@@ -12,7 +12,7 @@ from skfm_lib.data.voxels import surface
 from skfm_lib.models import PointAttN
 from skfm_lib.tasks.completion import MARGIN, MIRROR, defective
 from skfm_lib.tasks.defects import Cuboid
-from skfm_lib.tasks.experiments.skull_pool import Material
+from skfm_lib.tasks.experiments.skull_pool import SkullPool
 from skfm_lib.tasks.implant import AROUND, complete_skull
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.progress import track
@@ -22,7 +22,7 @@ COLUMNS = ["name", "quality", *COUNTED, "volume", "distance"]
 
 
 def implant_trial(
-    model: PointAttN, material: Material, items: Sequence[int], seed: int
+    model: PointAttN, pool: SkullPool, items: Sequence[int], seed: int
 ) -> pd.DataFrame:
     """Test skulls with the defects of `completion_errors`, each given an implant.
 
@@ -35,7 +35,7 @@ def implant_trial(
 
     A row a skull; what was not found has neither volume nor distance.
     """
-    skulls, clouds, device = material.held_out, material.test, pick_device()
+    skulls, clouds, device = pool.held_out, pool.test, pick_device()
     _, _, defects = defective(clouds.part(items), model.settings, seed)
     rows = []
     for item, cuboid in zip(track(items, "Making implants"), defects):

@@ -29,7 +29,7 @@ FEATURE_STEPS = 300  # of the study's feature network, as in chapter 6
 WIDTH = 4  # a discriminator's first channels for each of the encoder's; 64 for 16
 
 
-class Judges:
+class VQGANLosses:
     """Those that the settings of `model` ask for, while it is trained.
 
     They see volumes as `VQVAE.decode` gives them, clamped to [−1, 1], and of each a
@@ -95,7 +95,8 @@ class Judges:
         weight, pairs = self.settings.adversarial, zip(real, fake)
         alike = sum(adversarial.matching(r, f) for r, f in pairs)
         return {
-            "adversarial": weight * sum(adversarial.persuasion(f[-1]) for f in fake),
+            "adversarial": weight
+            * sum(adversarial.generator_loss(f[-1]) for f in fake),
             "matching": weight * adversarial.MATCHING * alike,
         }
 
@@ -109,16 +110,16 @@ class Judges:
         return distributed.share(torch.randint(depth, everywhere, generator=rng))
 
 
-def judges_of(
+def vqgan_losses(
     stage: Stage, model: VQVAE, skulls: SkullSet, device: Device, seed: int
-) -> Judges:
+) -> VQGANLosses:
     """The judges of a training on `skulls`, from the settings of `model`.
 
     Raises SkfmError where ``lpips_weights`` are not LPIPS's.
     """
     asked, weights = model.settings.perceptual, model.settings.lpips_weights
     distance = perceptual_distance(stage, skulls, weights) if asked else None
-    return Judges(model, distance, device, seed)
+    return VQGANLosses(model, distance, device, seed)
 
 
 def perceptual_distance(

@@ -12,7 +12,7 @@ from skfm_lib.study import Stage, Study
 from skfm_lib.training.checkpoints import load_weights, save_weights
 from skfm_lib.training.multi_device import train_apart, training_stage
 from skfm_lib.training.trainer import Trainer
-from skfm_lib.training.vqgan_losses import judges_of
+from skfm_lib.training.vqgan_losses import vqgan_losses
 from skfm_lib.utils import distributed
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.progress import track
@@ -48,7 +48,7 @@ def train_vqvae(
     seed = seed_of(stage.study.seed, "vqvae")
     torch.manual_seed(seed)
     model = VQVAE(settings)
-    judges = judges_of(stage, model, skulls, device, seed)
+    judges = vqgan_losses(stage, model, skulls, device, seed)
     made = stage.folder, stage.fingerprint
     trainer = Trainer(model, settings, device, *made, companion=judges.rival)
     for step in trainer.steps("VQ-VAE"):

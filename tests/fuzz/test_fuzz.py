@@ -21,12 +21,12 @@ import pytest
 import pyvista as pv
 import SimpleITK as sitk
 import trimesh
-from guard_tasks import skull_of, verdict
 from mutations import damage
+from sandbox_tasks import skull_of, verdict
 from scan_files import write_dicom, write_inv3
 
 from skfm_lib.data.io.meshes import write_mesh
-from skfm_lib.data.io.sandbox import Guard, Unexpected
+from skfm_lib.data.io.sandbox import Sandbox, Unexpected
 from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.voxels import skull_grid, surface
 from skfm_lib.prepare.discovery import Source, find_sources
@@ -92,11 +92,11 @@ def _write_whole(folders: dict[str, Path], image: sitk.Image) -> None:
         archive.add(folders[".nii"] / "a.nii", "s/a.nii")
 
 
-def used(guard: Guard) -> tuple[float, int]:
+def used(sandbox: Sandbox) -> tuple[float, int]:
     """Computing seconds and peak bytes of the guard's child (0, 0 if it was ended)."""
-    if guard.child is None or not Path("/proc").is_dir():
+    if sandbox.child is None or not Path("/proc").is_dir():
         return 0.0, 0
-    about = Path(f"/proc/{guard.child.pid}")
+    about = Path(f"/proc/{sandbox.child.pid}")
     times = about.joinpath("stat").read_text().rpartition(")")[2].split()
     peak = about.joinpath("status").read_text().partition("VmHWM:")[2].split()[0]
     seconds = (int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK")
@@ -120,22 +120,22 @@ def tally():
 
 
 @pytest.fixture(scope="module")
-def guard():
-    with Guard() as guard:
-        yield guard
+def sandbox():
+    with Sandbox() as sandbox:
+        yield sandbox
 
 
-def sources_of(folder: Path, guard: Guard) -> list[Source]:
+def sources_of(folder: Path, sandbox: Sandbox) -> list[Source]:
     with contextlib.redirect_stderr(io.StringIO()):
-        found = find_sources(folder, folder / "-", guard)
+        found = find_sources(folder, folder / "-", sandbox)
     return [] if found.problems else found.sources
 
 
-def outcome(folder: Path, guard: Guard, truth: tuple) -> str:
+def outcome(folder: Path, sandbox: Sandbox, truth: tuple) -> str:
     """ "refused", "same" or "plausible"; anything else is the error."""
     try:
-        sources = sources_of(folder, guard)
-        return guard(verdict, sources[0], *truth) if len(sources) == 1 else "refused"
+        sources = sources_of(folder, sandbox)
+        return sandbox(verdict, sources[0], *truth) if len(sources) == 1 else "refused"
     except Unexpected as error:
         return str(error)
     except SkfmError as error:
@@ -143,19 +143,19 @@ def outcome(folder: Path, guard: Guard, truth: tuple) -> str:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_damaged_files_do_no_harm(good, guard, tally, tmp_path, kind):
-    truth = guard(skull_of, *sources_of(good[kind], guard))
+def test_damaged_files_do_no_harm(good, sandbox, tally, tmp_path, kind):
+    truth = sandbox(skull_of, *sources_of(good[kind], sandbox))
     table, worst = tally
     for number in range(EACH):
         rng = np.random.default_rng((number, KINDS.index(kind)))
         folder = tmp_path / str(number)
         folder.mkdir()
         damage(good[kind], folder, rng)
-        child, before = guard.child, used(guard)[0]
+        child, before = sandbox.child, used(sandbox)[0]
         start, own = time.monotonic(), time.process_time()
-        result = outcome(folder, guard, truth)
-        seconds, peak = used(guard)
-        seconds -= before if guard.child is child else 0
+        result = outcome(folder, sandbox, truth)
+        seconds, peak = used(sandbox)
+        seconds -= before if sandbox.child is child else 0
         seconds += time.process_time() - own
         table.setdefault(kind, Counter())[result] += 1
         worst["passed"] = max(worst["passed"], time.monotonic() - start)

@@ -38,7 +38,7 @@ def test_hinge_teaches_only_within_the_margin():
 
 def test_persuasion_rises_with_every_verdict():
     fake = torch.tensor([5.0, -3.0], requires_grad=True)
-    loss = adversarial.persuasion(fake)
+    loss = adversarial.generator_loss(fake)
     loss.backward()
     assert loss.item() == -1 and fake.grad.tolist() == [-0.5, -0.5]
 

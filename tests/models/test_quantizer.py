@@ -174,10 +174,10 @@ def test_codes_are_seeded_with_latents_once():
     before = book.vectors.clone()
     book.seed(z + 9, rng)
     assert torch.equal(book.vectors, before)
-    again = Codebook(40, 3, 0.99)
-    again.load_state_dict(book.state_dict())
-    again.seed(z + 9, rng)
-    assert torch.equal(again.vectors, before)
+    checkpoint_if = Codebook(40, 3, 0.99)
+    checkpoint_if.load_state_dict(book.state_dict())
+    checkpoint_if.seed(z + 9, rng)
+    assert torch.equal(checkpoint_if.vectors, before)
 
 
 def test_too_few_latents_seed_codes_that_differ():

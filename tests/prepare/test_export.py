@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from skfm_lib.data.io.meshes import MESH_SUFFIXES, read_mesh, write_mesh
-from skfm_lib.data.io.sandbox import Guard
+from skfm_lib.data.io.sandbox import Sandbox
 from skfm_lib.data.io.volumes import read_volume, write_volume
 from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.voxels import Grid, skull_grid, surface, voxelise
@@ -44,9 +44,9 @@ RIGHT = np.array([27.0, 5.0, 20.0])  # of the ball, in the skull frame, mm
 
 
 @pytest.fixture(scope="module")
-def guard():
-    with Guard() as guard:
-        yield guard
+def sandbox():
+    with Sandbox() as sandbox:
+        yield sandbox
 
 
 @pytest.fixture(scope="module")
@@ -91,13 +91,13 @@ def write_slices(folder: Path, image: sitk.Image) -> None:
 
 
 def round_trip(
-    folder: Path, guard: Guard, out: str = "back.ply", shift: np.ndarray = ORIGIN
+    folder: Path, sandbox: Sandbox, out: str = "back.ply", shift: np.ndarray = ORIGIN
 ) -> pv.PolyData:
     """Read the scan in `folder`, voxelise it, mesh it and put it back like the scan.
 
     shift  from the patient to the scan's own frame, mm in RAS
     """
-    (source,) = find_sources(folder, folder / "-", guard).sources
+    (source,) = find_sources(folder, folder / "-", sandbox).sources
     mesh, _, scan = read_surface(source, THRESHOLD)
     matrix = np.linalg.inv(pv.Transform().translate(shift).matrix @ POSE.matrix)
     bone = bone_voxels(mesh.transform(matrix, inplace=False), PAPER)
@@ -105,7 +105,7 @@ def round_trip(
     write_volume(made / "a.nii.gz", bone, PAPER)
     record = {TRANSFORM: matrix.tolist(), SCAN: scan}
     (made / "a.json").write_text(json.dumps(record))
-    export(made / "a.nii.gz", made / out, guard, like=folder)
+    export(made / "a.nii.gz", made / out, sandbox, like=folder)
     return read_mesh(made / out) if out.endswith(".ply") else made / out
 
 
@@ -123,7 +123,7 @@ def check(back: pv.PolyData, patient: pv.PolyData) -> None:
 
 @pytest.mark.parametrize("axes", AXES)
 @pytest.mark.parametrize("kind", [*VOLUMES, "dicom", ".zip"])
-def test_volumes_come_back_to_their_place(tmp_path, guard, patient, kind, axes):
+def test_volumes_come_back_to_their_place(tmp_path, sandbox, patient, kind, axes):
     folder = tmp_path / "in ü"
     folder.mkdir()
     image = ct(patient, AXES[axes])
@@ -136,34 +136,36 @@ def test_volumes_come_back_to_their_place(tmp_path, guard, patient, kind, axes):
             for path in sorted((folder / "series").iterdir()):
                 archive.write(path, f"b/{path.name}")
                 path.unlink()
-    check(round_trip(folder, guard), patient)
+    check(round_trip(folder, sandbox), patient)
 
 
-def test_a_project_of_invesalius_comes_back_to_its_own_place(tmp_path, guard, patient):
+def test_a_project_of_invesalius_comes_back_to_its_own_place(
+    tmp_path, sandbox, patient
+):
     image = ct(patient, np.diag([1.0, -1.0, 1.0]))
     (tmp_path / "in").mkdir()
     values = sitk.GetArrayFromImage(image)
     write_inv3(tmp_path / "in" / "a.inv3", values, SPACING.tolist())
     shift = LPS @ -np.array(image.GetOrigin())  # a project begins at 0
-    back = round_trip(tmp_path / "in", guard, shift=shift)
+    back = round_trip(tmp_path / "in", sandbox, shift=shift)
     check(back.translate(-shift), patient)
 
 
 @pytest.mark.parametrize("kind", MESH_SUFFIXES)
-def test_meshes_come_back_to_their_place(tmp_path, guard, patient, kind):
+def test_meshes_come_back_to_their_place(tmp_path, sandbox, patient, kind):
     write_mesh(tmp_path / "in" / f"a{kind}", patient)
-    check(round_trip(tmp_path / "in", guard), patient)
+    check(round_trip(tmp_path / "in", sandbox), patient)
 
 
 @pytest.mark.parametrize("kind", [".nii.gz", ".nrrd"])
 @pytest.mark.parametrize("axes", AXES)
 def test_a_volume_like_the_scan_lies_on_its_voxels(
-    tmp_path, guard, patient, axes, kind
+    tmp_path, sandbox, patient, axes, kind
 ):
     image = ct(patient, AXES[axes])
     (tmp_path / "in").mkdir()
     sitk.WriteImage(image, str(tmp_path / "in" / "a.nrrd"))
-    out = sitk.ReadImage(str(round_trip(tmp_path / "in", guard, f"b{kind}")))
+    out = sitk.ReadImage(str(round_trip(tmp_path / "in", sandbox, f"b{kind}")))
     assert out.GetSize() == image.GetSize()
     for place in ("Spacing", "Origin", "Direction"):
         np.testing.assert_allclose(
@@ -174,10 +176,10 @@ def test_a_volume_like_the_scan_lies_on_its_voxels(
 
 
 @pytest.mark.parametrize("out", [".nii.gz", ".nrrd", ".stl", ".ply", ".glb", ".obj"])
-def test_without_a_scan_it_stays_in_the_skull_frame(tmp_path, guard, skull, out):
+def test_without_a_scan_it_stays_in_the_skull_frame(tmp_path, sandbox, skull, out):
     bone = voxelise(skull, PAPER)
     write_volume(tmp_path / "a.mha", bone, PAPER)
-    export(tmp_path / "a.mha", tmp_path / f"b{out}", guard)
+    export(tmp_path / "a.mha", tmp_path / f"b{out}", sandbox)
     if out in (".nii.gz", ".nrrd"):
         back, grid = read_volume(tmp_path / f"b{out}")
         assert np.array_equal(back, bone) and grid == PAPER
@@ -188,17 +190,19 @@ def test_without_a_scan_it_stays_in_the_skull_frame(tmp_path, guard, skull, out)
         assert distance[0].mean() < 0.5
 
 
-def test_what_cannot_be_put_back_is_said(tmp_path, guard, skull):
+def test_what_cannot_be_put_back_is_said(tmp_path, sandbox, skull):
     write_mesh(tmp_path / "a.ply", skull)
     with pytest.raises(SkfmError, match="a.json is no record of a scan.*--record"):
-        export(tmp_path / "a.ply", tmp_path / "b.ply", guard, like=tmp_path / "a.ply")
+        export(tmp_path / "a.ply", tmp_path / "b.ply", sandbox, like=tmp_path / "a.ply")
     record = {TRANSFORM: np.eye(4).tolist(), SCAN: {"points": 5}}
     (tmp_path / "a.json").write_text(json.dumps(record))
     with pytest.raises(SkfmError, match="a.ply is not the scan of this skull"):
-        export(tmp_path / "a.ply", tmp_path / "b.ply", guard, like=tmp_path / "a.ply")
+        export(tmp_path / "a.ply", tmp_path / "b.ply", sandbox, like=tmp_path / "a.ply")
     record[SCAN] = {"points": read_mesh(tmp_path / "a.ply").n_points}
     (tmp_path / "a.json").write_text(json.dumps(record))
     with pytest.raises(SkfmError, match="a mesh has no grid"):
-        export(tmp_path / "a.ply", tmp_path / "b.nrrd", guard, like=tmp_path / "a.ply")
+        export(
+            tmp_path / "a.ply", tmp_path / "b.nrrd", sandbox, like=tmp_path / "a.ply"
+        )
     with pytest.raises(SkfmError, match="unknown file type .jpg"):
-        export(tmp_path / "a.ply", tmp_path / "b.jpg", guard)
+        export(tmp_path / "a.ply", tmp_path / "b.jpg", sandbox)

@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 from scan_files import write_dicom
 
-from skfm_lib.data.io.sandbox import Guard
+from skfm_lib.data.io.sandbox import Sandbox
 from skfm_lib.prepare.discovery import Found, find_sources
 from skfm_lib.prepare.pipeline import patient_split
 from skfm_lib.prepare.public_datasets import Layout
@@ -19,8 +19,8 @@ DEFECTS = ("bilateral", "frontoorbital", "parietotemporal", "random_1", "random_
 
 
 def found(folder: Path) -> Found:
-    with Guard() as guard:
-        return find_sources(folder, folder / "-", guard)
+    with Sandbox() as sandbox:
+        return find_sources(folder, folder / "-", sandbox)
 
 
 def mask(path: Path) -> None:

@@ -25,14 +25,12 @@ MODEL = SimpleNamespace(settings=preset("tiny").completer)
 
 
 @pytest.fixture
-def material(phantoms, tmp_path):
+def pool(phantoms, tmp_path):
     clouds = load_clouds(phantoms, tmp_path)
     return SimpleNamespace(held_out=phantoms, test=clouds)
 
 
-def test_a_completer_that_knows_the_skull_finds_its_defect(
-    material, phantoms, monkeypatch
-):
+def test_a_completer_that_knows_the_skull_finds_its_defect(pool, phantoms, monkeypatch):
     whole = surface(phantoms.occupancy(4), phantoms.grid, 0.5)
     cloud = torch.from_numpy(sample_surface(whole, 60_000, seed=1))[None]
     monkeypatch.setattr(implant, "complete", lambda *_: cloud.float())
@@ -41,15 +39,15 @@ def test_a_completer_that_knows_the_skull_finds_its_defect(
         "skfm_lib.tasks.implant_evaluation.defective",
         lambda clouds, *_: (None, None, [middle] * len(clouds)),
     )
-    (row,) = implant_trial(MODEL, material, [4], seed=0).to_dict("records")
+    (row,) = implant_trial(MODEL, pool, [4], seed=0).to_dict("records")
     assert row["name"] == phantoms.skulls[4].name
     assert row["found"] and not row["alarm"]
     assert row["volume"] == pytest.approx(1, abs=0.4) and row["distance"] < 4
 
 
-def test_a_completer_that_adds_nothing_finds_nothing(material, monkeypatch):
+def test_a_completer_that_adds_nothing_finds_nothing(pool, monkeypatch):
     monkeypatch.setattr(implant, "complete", lambda model, partial, _: partial)
-    tried = implant_trial(MODEL, material, [4], seed=0)
+    tried = implant_trial(MODEL, pool, [4], seed=0)
     assert not tried["found"].any() and tried["volume"].isna().all()
 
 

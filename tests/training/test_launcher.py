@@ -12,7 +12,7 @@ from skfm_lib.cli.study import value as meaning
 from skfm_lib.losses import ddpm, otfm
 from skfm_lib.presets import preset
 from skfm_lib.study import open_study
-from skfm_lib.study.data_stage import make_material, skulls
+from skfm_lib.study.data_stage import make_data_stage, skulls
 from skfm_lib.training import multi_device
 from skfm_lib.training.checkpoints import read_checkpoint
 from skfm_lib.training.denoiser import denoiser_stage
@@ -38,7 +38,7 @@ def project(tmp_path_factory, phantoms):
         patch.chdir(folder)
         patch.setattr(torch, "get_num_threads", lambda: 2)
         for run in ("whole", "parts"):
-            make_material(open_study(run, "tiny"), str(phantoms.folder))
+            make_data_stage(open_study(run, "tiny"), str(phantoms.folder))
         yield folder
 
 

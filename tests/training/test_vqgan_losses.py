@@ -15,7 +15,7 @@ from skfm_lib.training import vqgan_losses, vqvae
 from skfm_lib.training.checkpoints import read_checkpoint
 from skfm_lib.training.optimizer import Companion
 from skfm_lib.training.trainer import Trainer
-from skfm_lib.training.vqgan_losses import Judges
+from skfm_lib.training.vqgan_losses import VQGANLosses
 from skfm_lib.training.vqvae import load_vqvae, train_vqvae, vqvae_stage
 from skfm_lib.utils.device import Device, pick_device
 from skfm_lib.utils.errors import SkfmError
@@ -112,7 +112,7 @@ def test_the_loss_is_the_sum_of_its_parts(project, phantoms):
 def judged(settings, distance=None):
     torch.manual_seed(0)
     model = VQVAE(settings)
-    return model, Judges(model, distance, CPU, seed=0)
+    return model, VQGANLosses(model, distance, CPU, seed=0)
 
 
 def skulls_at(settings):

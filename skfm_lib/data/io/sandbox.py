@@ -30,7 +30,7 @@ class Unexpected(SkfmError):
     """A mistake of this library, said like an error of the user's."""
 
 
-class Guard:
+class Sandbox:
     """A child process that calls functions, one after another; a context manager.
 
     ``guard(function, *arguments)`` returns what the function returns and raises the

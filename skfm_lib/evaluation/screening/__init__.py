@@ -16,7 +16,7 @@ from skfm_lib.evaluation.screening.reference_ranges import (
 from skfm_lib.evaluation.screening.score_classifier import (
     ScoreNet,
     shown_scores,
-    train_judge,
+    train_score_classifier,
 )
 
 __all__ = [

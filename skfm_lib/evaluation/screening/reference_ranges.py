@@ -36,7 +36,7 @@ class Verdicts:
         return (self.excess > 0).any(axis=1)
 
     @property
-    def misled(self) -> np.ndarray:
+    def misconditioned(self) -> np.ndarray:
         """True (n,) where the score shown is not the one asked for."""
         return self.asked != self.shown
 

@@ -45,7 +45,7 @@ class ScoreNet(nn.Module):
         return self.score(F.adaptive_avg_pool3d(x, PLACES).flatten(1))
 
 
-def train_judge(stage: Stage, skulls: Skulls, steps: int) -> ScoreNet:
+def train_score_classifier(stage: Stage, skulls: Skulls, steps: int) -> ScoreNet:
     """The judge of a stage, trained once on its training skulls, resuming.
 
     Three quarters of each batch are noisy, smoothed or holed, half is mirrored, all

@@ -43,8 +43,8 @@ def table_9(sets: Sets, held_out: Verdicts) -> dict[str, dict[str, Interval]]:
         failed = share(verdicts.failed)
         rows[name] = {
             "failed generations": failed,
-            "conditioning errors": share(verdicts.misled),
-            "either": share(verdicts.failed | verdicts.misled),
+            "conditioning errors": share(verdicts.misconditioned),
+            "either": share(verdicts.failed | verdicts.misconditioned),
         }
         if verdicts is not held_out:
             rows[name]["beyond chance"] = difference(failed, chance)
@@ -102,7 +102,7 @@ def by_score(sets: Sets) -> Rows:
     rows = {}
     for name, verdicts in sets.items():
         asked = {q: verdicts.asked == q for q in np.unique(verdicts.asked)}
-        both = {"failed": verdicts.failed, "mis-conditioned": verdicts.misled}
+        both = {"failed": verdicts.failed, "mis-conditioned": verdicts.misconditioned}
         for label, flags in both.items():
             rows[f"{name}, {label}"] = {
                 f"QS {q}": f"{int(flags[mine].sum())} of {int(mine.sum())}"

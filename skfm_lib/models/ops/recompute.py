@@ -16,7 +16,7 @@ def large(x: Tensor, times: float = 1) -> bool:
     return torch.is_grad_enabled() and times * x.numel() * x.element_size() > LARGE
 
 
-def again(layers: Callable[[Tensor], Tensor], x: Tensor, when: bool) -> Tensor:
+def checkpoint_if(layers: Callable[[Tensor], Tensor], x: Tensor, when: bool) -> Tensor:
     """layers(x); `when` so, what lies between is not kept but computed again."""
     return checkpoint(layers, x, use_reentrant=False) if when else layers(x)
 
@@ -65,7 +65,7 @@ class _InParts(torch.autograd.Function):
 
 
 @contextlib.contextmanager
-def remade(x: Tensor, layer: nn.Module, source: Tensor) -> Iterator[None]:
+def recomputed(x: Tensor, layer: nn.Module, source: Tensor) -> Iterator[None]:
     """While open, a large x = layer(source) is remade by who needs it, not kept.
 
     Unlike a checkpoint around all that follows, this repeats nothing but `layer`.

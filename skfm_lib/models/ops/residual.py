@@ -62,12 +62,12 @@ class _Residual(torch.autograd.Function):
         x, h, *learned = ctx.saved_tensors
         norm1, norm2 = ctx.norms
         _, _, w1, b1, *_, w2, _ = _cast(learned, x)
-        again = h is None
-        if again:
+        checkpoint_if = h is None
+        if checkpoint_if:
             h, _ = _first(x, norm1, w1, b1, norm1.groups, learned)
-        into = h if again else torch.empty_like(h)
-        grad_h, of_second = _back(grad, h, norm2, w2, into, again)
-        grad_x, of_first = _back(grad_h, x, norm1, w1, grad_h, again)
+        into = h if checkpoint_if else torch.empty_like(h)
+        grad_h, of_second = _back(grad, h, norm2, w2, into, checkpoint_if)
+        grad_x, of_first = _back(grad_h, x, norm1, w1, grad_h, checkpoint_if)
         return grad_x.add_(grad), None, None, *of_first, *of_second
 
 
@@ -84,12 +84,17 @@ def _first(
 
 
 def _back(
-    grad: Tensor, x: Tensor, norm: Normalised, w: Tensor, into: Tensor, again: bool
+    grad: Tensor,
+    x: Tensor,
+    norm: Normalised,
+    w: Tensor,
+    into: Tensor,
+    checkpoint_if: bool,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """From ∂ of conv(silu(norm(x))) to ∂x, written to `into`, and (∂γ, ∂β, ∂w, ∂b).
 
     Normalisation passes its gradient only when sums over the volume are known: a
-    second loop, on slabs kept from the first or made `again`.  `into` may be `grad`
+    second loop, on slabs kept from the first or made `checkpoint_if`.  `into` may be `grad`
     or `x` itself.
     """
     kernel, voxels = transposed(w), x[0, 0].numel()
@@ -101,7 +106,7 @@ def _back(
         of_bias = of_bias + slab.sum((0, 2, 3, 4), dtype=norm.weight.dtype)
         inner, found = norm.back(convolve(around, kernel, None, SLAB), x[:, :, part])
         sums = sums + found
-        kept += [] if again else [inner]
+        kept += [] if checkpoint_if else [inner]
     for i, (part, around) in enumerate(with_halo(grad)):
         inner = kept[i] if kept else None
         if inner is None:

@@ -3,7 +3,7 @@
 from skfm_lib.tasks.experiments.icp_errors import closest_points
 from skfm_lib.tasks.experiments.runs import ALIGNMENT, COMPLETION, Experiments
 from skfm_lib.tasks.experiments.skull_pool import (
-    Material,
+    SkullPool,
     composition,
     gather,
     stages_of,

@@ -4,12 +4,12 @@ from skfm_lib import presets
 from skfm_lib.study import Study
 from skfm_lib.tasks.alignment import icp_errors
 from skfm_lib.tasks.experiments.runs import ALIGNMENT
-from skfm_lib.tasks.experiments.skull_pool import Material
+from skfm_lib.tasks.experiments.skull_pool import SkullPool
 from skfm_lib.tasks.icp_baseline import reference_skull
 
 
 def closest_points(
-    study: Study, material: Material, settings: presets.AlignerConfig
+    study: Study, pool: SkullPool, settings: presets.AlignerConfig
 ) -> dict[str, float]:
     """Test skull → its distance after iterative closest points, mm (`icp_errors`).
 
@@ -21,6 +21,6 @@ def closest_points(
     chosen["seed"] = study.seed
     cell = study.cell(ALIGNMENT.folder, "closest-points", chosen, ("01_preprocess",))
     if not cell.done:
-        errors = icp_errors(material.test, reference_skull(), settings, study.seed)
-        cell.finish(errors=dict(zip(material.test.names, errors.tolist())))
+        errors = icp_errors(pool.test, reference_skull(), settings, study.seed)
+        cell.finish(errors=dict(zip(pool.test.names, errors.tolist())))
     return cell.results["errors"]

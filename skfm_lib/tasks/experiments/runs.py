@@ -13,7 +13,7 @@ from torch import nn
 from skfm_lib import presets
 from skfm_lib.study import Stage, Study
 from skfm_lib.tasks import alignment, completion
-from skfm_lib.tasks.experiments.skull_pool import Material, sampler_of, stages_of
+from skfm_lib.tasks.experiments.skull_pool import SkullPool, sampler_of, stages_of
 from skfm_lib.tasks.experiments.training_sets import mix_called
 from skfm_lib.utils.device import Device, pick_device
 from skfm_lib.utils.seeding import seed_of
@@ -32,7 +32,7 @@ class Task:
     folder: str
     train: Callable[..., tuple[nn.Module, dict[str, list[float]]]]
     load: Callable[..., nn.Module]
-    errors: Callable[[nn.Module, Material, Device, int], pd.DataFrame]
+    errors: Callable[[nn.Module, SkullPool, Device, int], pd.DataFrame]
 
 
 ALIGNMENT = Task(
@@ -40,8 +40,8 @@ ALIGNMENT = Task(
     "08_cells",
     alignment.train_aligner,
     alignment.load_aligner,
-    lambda model, material, device, seed: alignment.alignment_errors(
-        model, material.test, device, seed
+    lambda model, pool, device, seed: alignment.alignment_errors(
+        model, pool.test, device, seed
     ),
 )
 COMPLETION = Task(
@@ -49,8 +49,8 @@ COMPLETION = Task(
     "09_cells",
     completion.train_completer,
     completion.load_completer,
-    lambda model, material, device, seed: completion.completion_errors(
-        model, material.test, material.held_out, device, seed
+    lambda model, pool, device, seed: completion.completion_errors(
+        model, pool.test, pool.held_out, device, seed
     ),
 )
 
@@ -65,7 +65,7 @@ class Experiments:
     device: Device = field(default_factory=pick_device)
 
     def run(
-        self, material: Material, trainings: Mapping[str, Sequence[int]]
+        self, pool: SkullPool, trainings: Mapping[str, Sequence[int]]
     ) -> pd.DataFrame:
         """The errors of all cells, those that are missing trained now.
 
@@ -78,7 +78,7 @@ class Experiments:
         for name, seed in _seed_by_seed(trainings):
             cell = self.cell(name, seed)
             if not cell.done:
-                self._train(cell, material, name, seed)
+                self._train(cell, pool, name, seed)
             table = pd.DataFrame(cell.results["errors"])
             table.insert(0, "seed", seed)
             table.insert(0, "set", name)
@@ -107,10 +107,10 @@ class Experiments:
         """The losses of a finished cell, averaged over at most `DRAWN` stretches."""
         return self.cell(name, seed).results["history"]
 
-    def _train(self, cell: Stage, material: Material, name: str, seed: int) -> None:
-        clouds = material.training(name, seed)
+    def _train(self, cell: Stage, pool: SkullPool, name: str, seed: int) -> None:
+        clouds = pool.training(name, seed)
         model, history = self.task.train(cell, clouds, self.settings, self.device)
-        errors = self.task.errors(model, material, self.device, self.study.seed)
+        errors = self.task.errors(model, pool, self.device, self.study.seed)
         cell.finish(
             errors=errors.to_dict("list"),
             history={key: thinned(values) for key, values in history.items()},

@@ -30,7 +30,7 @@ SMALLEST = 120.0  # mm; a generated skull of less extent is a fragment: left out
 
 
 @dataclass(frozen=True)
-class Material:
+class SkullPool:
     """What training sets are drawn from, and the skulls that test.
 
     real, synthetic  the manifests that `training_set` takes
@@ -51,11 +51,9 @@ class Material:
         return self.train.part([places[s.name] for s in chosen if s.name in places])
 
 
-def composition(
-    material: Material, names: Sequence[str], seed: int
-) -> dict[str, Counts]:
+def composition(pool: SkullPool, names: Sequence[str], seed: int) -> dict[str, Counts]:
     """Skulls of each score in the clouds of each named set."""
-    return {name: _scores(material.training(name, seed)) for name in names}
+    return {name: _scores(pool.training(name, seed)) for name in names}
 
 
 def stages_of(names: Sequence[str]) -> tuple[str, ...]:
@@ -63,7 +61,7 @@ def stages_of(names: Sequence[str]) -> tuple[str, ...]:
     return "01_preprocess", *(STAGES[model] for model in models_of(names))
 
 
-def gather(study: Study, names: Sequence[str]) -> Material:
+def gather(study: Study, names: Sequence[str]) -> SkullPool:
     """All that the training sets called `names` are made of.
 
     Synthetic skulls and clouds that are missing are made.  Raises SkfmError for an
@@ -77,7 +75,7 @@ def gather(study: Study, names: Sequence[str]) -> Material:
         synthetic[model] = [skull for one in made for skull in one.skulls]
         sets += [load_clouds(one, one.folder / CLOUDS, SMALLEST) for one in made]
     test_clouds = load_clouds(test, folder)
-    return Material(train.skulls, synthetic, joined(sets), test_clouds, test)
+    return SkullPool(train.skulls, synthetic, joined(sets), test_clouds, test)
 
 
 def synthetic_skulls(

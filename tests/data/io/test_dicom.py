@@ -10,7 +10,7 @@ from scan_files import change, write_dicom
 
 from skfm_lib.data.io.dicom_headers import choose, read_slice
 from skfm_lib.data.io.dicom_series import NOTE, read_series
-from skfm_lib.data.io.sandbox import Guard
+from skfm_lib.data.io.sandbox import Sandbox
 from skfm_lib.data.io.volumes import read_scan
 from skfm_lib.prepare.discovery import find_sources, on_disk
 from skfm_lib.utils.errors import SkfmError
@@ -161,8 +161,8 @@ def test_slices_that_are_cut_short_are_refused(tmp_path, keep):
 
 @pytest.fixture(scope="module")
 def found():
-    with Guard() as guard:
-        yield lambda folder, out: find_sources(folder, out, guard)
+    with Sandbox() as sandbox:
+        yield lambda folder, out: find_sources(folder, out, sandbox)
 
 
 def test_the_thin_plain_series_is_chosen_and_said_why(tmp_path, found):

@@ -154,7 +154,7 @@ def test_another_score_is_a_conditioning_error_and_no_failure(norm, fresh):
     found = screening.examine(fresh, "test")
     asked = [2] * len(fresh)
     verdicts = norm.judge(found, fresh.qualities, asked)
-    assert verdicts.misled.all() and not verdicts.failed.any()
+    assert verdicts.misconditioned.all() and not verdicts.failed.any()
 
 
 def test_an_empty_volume_fails(norm):

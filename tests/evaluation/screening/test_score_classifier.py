@@ -54,7 +54,7 @@ def trained(run, skulls, steps=120):
     stage = open_study(run, "tiny").stage("07_failures", {"steps": steps})
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # many small products: threads only wait for each other
-    network = screening.train_judge(stage, skulls, steps)
+    network = screening.train_score_classifier(stage, skulls, steps)
     torch.set_num_threads(threads)
     return network, stage
 
@@ -103,7 +103,7 @@ def test_it_is_trained_once_and_the_same_again(project, monkeypatch):
     monkeypatch.setattr(
         score_classifier, "_trained", None
     )  # a second training would fail
-    kept = screening.train_judge(stage, skulls, 3)
+    kept = screening.train_score_classifier(stage, skulls, 3)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), kept.parameters()))
 
 

@@ -7,7 +7,7 @@ from torch import nn
 from skfm_lib import presets
 from skfm_lib.models import VQVAE, UNet3D
 from skfm_lib.models.ops import recompute
-from skfm_lib.models.ops.recompute import remade
+from skfm_lib.models.ops.recompute import recomputed
 
 
 def gradients(loss, model):
@@ -25,7 +25,7 @@ def test_a_remade_map_gives_the_same_gradient(monkeypatch):
     calls = []
     first.register_forward_hook(lambda *_: calls.append(1))
     x = first(source)
-    with remade(x, first, source):
+    with recomputed(x, first, source):
         loss = second(x).square().sum()
     del x
     got = gradients(loss, both)
