@@ -14,9 +14,9 @@ from skfm_lib.data.manifest import Skull, claim, proportional, write_manifest
 from skfm_lib.data.voxels import Grid, skull_grid, surface
 from skfm_lib.losses import shortcut
 from skfm_lib.models import VQVAE, UNet3D
-from skfm_lib.study import Study
+from skfm_lib.study import Study, stage_names
 from skfm_lib.training.checkpoints import load_weights
-from skfm_lib.training.denoiser import WEIGHTS
+from skfm_lib.training.denoiser import OBJECTIVES, WEIGHTS
 from skfm_lib.training.latents import LatentScale
 from skfm_lib.training.vqvae import load_vqvae
 from skfm_lib.utils.device import Device, pick_device
@@ -24,11 +24,8 @@ from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.progress import Progress
 from skfm_lib.utils.seeding import noise, seed_of
 
-STAGES = {
-    "otfm": "03_train_otfm",
-    "ddpm": "04_train_ddpm",
-    "shortcut": "13_few_steps",
-}
+STAGES = {name: objective.stage for name, objective in OBJECTIVES.items()}
+STAGES["shortcut"] = stage_names.FEW_STEPS
 SAMPLERS = {
     "otfm": ("euler", "midpoint", "heun"),
     "ddpm": ("ancestral", "ddim"),

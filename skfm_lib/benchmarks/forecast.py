@@ -217,7 +217,7 @@ def _coarse_slabs() -> Iterator[None]:
 def _vqvae_step(shape: Sequence[int], network: VQVAE, device: Device) -> None:
     v = torch.randn(shape, device=device.device).sign()
     with device.autocast():
-        reconstruction, commitment = network.loss(v)[:2]
+        reconstruction, commitment, *_ = network.loss(v)
     (reconstruction + commitment).backward()
     network.zero_grad()
 

@@ -47,9 +47,10 @@ def vqvae_step(output_shape: Shape) -> Callable[[], None]:
 
     def step() -> None:
         with device.autocast():
-            reconstruction, commitment, z, indices = model.loss(v)[:4]
-        trainer.descend(reconstruction + settings.commitment * commitment)
-        model.codebook.update(z, indices, rng)
+            found = model.loss(v)
+        loss = found.reconstruction + settings.commitment * found.commitment
+        trainer.descend(loss)
+        model.codebook.update(found.z, found.indices, rng)
 
     return step
 

@@ -11,7 +11,7 @@ from skfm_lib.losses.adversarial import VERDICT
 from skfm_lib.losses.perceptual import LPIPS, StudyDistance
 from skfm_lib.metrics import Interval, bootstrap
 from skfm_lib.presets.paper_tables import TABLE_8
-from skfm_lib.study import Stage, Study
+from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.training.vqvae import load_vqvae, of_each, reconstruct, train_vqvae
 from skfm_lib.utils.device import pick_device
 
@@ -64,7 +64,7 @@ def train_variant(
     settings = study.settings.vqvae.but(steps=steps, **variant.changes)
     own = replace(study, seed=study.seed + variant.seed)
     chosen = {"seed": own.seed, "vqvae": settings.as_dict()}
-    stage = own.cell(CELLS, variant.label, chosen, after=("01_preprocess",))
+    stage = own.cell(CELLS, variant.label, chosen, after=(stage_names.DATA,))
     if not stage.done:
         device = pick_device()
         model, _ = train_vqvae(stage, train, settings, device)

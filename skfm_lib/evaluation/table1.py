@@ -13,7 +13,7 @@ from skfm_lib.data.manifest import stratified_split
 from skfm_lib.metrics import Draws, Interval
 from skfm_lib.metrics.feature_extraction import FeatureNetwork
 from skfm_lib.models.med3d import Med3D
-from skfm_lib.study import Stage, Study
+from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.training.feature_net import study_features
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.paths import project_root
@@ -21,9 +21,9 @@ from skfm_lib.utils.paths import project_root
 Row = dict[str, Interval]  # column of Table 1 → value
 
 GENERATED = {  # row of Table 1: the stage that draws its skulls, their folder there
-    "DDPM": ("05_generate", "ddpm"),
-    "OTFM": ("05_generate", "otfm"),
-    "shortcut": ("13_few_steps", "shortcut"),
+    "DDPM": (stage_names.GENERATE, "ddpm"),
+    "OTFM": (stage_names.GENERATE, "otfm"),
+    "shortcut": (stage_names.FEW_STEPS, "shortcut"),
 }
 HALVES = 100  # of half-sampling
 FEWEST = 12  # skulls in a set: each half must hold a skull and its 5 neighbours
@@ -40,7 +40,7 @@ def generated_sets(study: Study) -> dict[str, SkullSet]:
     DDPM's and OTFM's, and the few-step model's where its stage is finished and has
     drawn some.  SkfmError, with the command for it, where stage 05 is not finished.
     """
-    study.finished("05_generate")
+    study.finished(stage_names.GENERATE)
     return {
         row: SkullSet(study.folder / stage / name, "train")
         for row, (stage, name) in GENERATED.items()

@@ -1,5 +1,7 @@
 """Stage one: the VQ-VAE with its loss at full resolution (paper §3.2, B.1)."""
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -14,6 +16,16 @@ from skfm_lib.models.quantizer import Codebook
 from skfm_lib.utils.errors import SkfmError
 
 BACKGROUND = -1.0
+
+
+class VQVAELoss(NamedTuple):
+    """What `VQVAE.loss` gives: L_recon and L_commit, and what they were taken of."""
+
+    reconstruction: Tensor
+    commitment: Tensor
+    z: Tensor
+    indices: Tensor
+    v_hat: Tensor
 
 
 class Encoder(nn.Module):
@@ -121,15 +133,16 @@ class VQVAE(nn.Module):
         decode = self._head if self.settings.upsample else self.decode_input_size
         return decode(straight), z, q, indices
 
-    def loss(self, v: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """(L_recon, L_commit, z, indices, v_hat) of B.1, L_recon at full resolution.
+    def loss(self, v: Tensor) -> VQVAELoss:
+        """The losses of B.1, L_recon at full resolution.
 
         With ``upsample`` off (Table 8) L_recon is taken at the input resolution.
         """
         v_hat, z, q, indices = self(v)
         target = v if self.settings.upsample else self.to_input(v)
         reconstruction = self._distance(v_hat, target)
-        return reconstruction, F.mse_loss(z.float(), q), z, indices, v_hat
+        commitment = F.mse_loss(z.float(), q)
+        return VQVAELoss(reconstruction, commitment, z, indices, v_hat)
 
     def _distance(self, v_hat: Tensor, target: Tensor) -> Tensor:
         """Mean |v̂ − v|; beyond the data's range only where that is wrong.

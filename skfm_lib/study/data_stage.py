@@ -6,7 +6,7 @@ from pathlib import Path
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.manifest import proportional, read_manifest
 from skfm_lib.data.phantom_set import PAPER_TEST, PAPER_TRAIN, phantom_skulls
-from skfm_lib.study import Stage, Study
+from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.paths import project_root
 
@@ -19,7 +19,7 @@ def make_data_stage(study: Study, data: str | None = None) -> Stage:
     """
     settings = study.settings.data
     if data is None:
-        stage = study.stage("01_preprocess", {"data": settings.as_dict()})
+        stage = study.stage(stage_names.DATA, {"data": settings.as_dict()})
         train = proportional(PAPER_TRAIN, settings.train_skulls)
         test = proportional(PAPER_TEST, settings.test_skulls)
         shape = study.settings.vqvae.output_shape
@@ -30,7 +30,7 @@ def make_data_stage(study: Study, data: str | None = None) -> Stage:
     folder = Path(data).expanduser().resolve()
     read_manifest(folder)
     digest = hashlib.sha256((folder / "manifest.csv").read_bytes()).hexdigest()
-    stage = study.stage("01_preprocess", {"data": str(folder), "manifest": digest})
+    stage = study.stage(stage_names.DATA, {"data": str(folder), "manifest": digest})
     _check_shape(study, SkullSet(folder, "train"))
     stage.finish(folder=str(folder), made_from="scans")
     return stage
@@ -38,7 +38,7 @@ def make_data_stage(study: Study, data: str | None = None) -> Stage:
 
 def skulls(study: Study, split: str) -> SkullSet:
     """The skulls of a split ("train", "test", "unlabelled") of a study."""
-    stage = study.finished("01_preprocess")
+    stage = study.finished(stage_names.DATA)
     return SkullSet(stage.folder / stage.results["folder"], split)
 
 

@@ -20,7 +20,8 @@ from skfm_lib.models import PointAttN
 from skfm_lib.prepare.bone_segmentation import bone_voxels
 from skfm_lib.prepare.discovery import find_sources
 from skfm_lib.prepare.extraction import DOUBT, SCAN, TRANSFORM, read_surface
-from skfm_lib.study import Stage, Study, open_study
+from skfm_lib.study import Stage, Study, open_study, stage_names
+from skfm_lib.study.stage_names import ALIGNMENT, COMPLETION
 from skfm_lib.tasks.align_scan import Alignment, align_skull
 from skfm_lib.tasks.alignment import load_aligner
 from skfm_lib.tasks.completion import load_completer
@@ -31,7 +32,6 @@ from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import read_json, replacing
 from skfm_lib.utils.paths import project_root
 
-ALIGNMENT, COMPLETION = "08_alignment", "09_completion"
 CELL, TEST = "cell of the tools", "error of the tools"  # in these stages' results
 WARNING = "Research software, no medical device: not for diagnosis or treatment."
 
@@ -217,7 +217,7 @@ def _trained(study: Study, name: str) -> tuple[Stage, Stage]:
 
 def _about(study: Study, cell: Stage, steps: int) -> dict[str, str]:
     """What the weights rest on, and what they are not for."""
-    made_from = study.finished("01_preprocess").results["made_from"]
+    made_from = study.finished(stage_names.DATA).results["made_from"]
     kind = "phantom skulls" if made_from == "phantoms" else "skulls of scans"
     trained = (
         f"Run {study.name}: trained for {steps} steps on {cell.results['skulls']} "

@@ -1,14 +1,16 @@
 """Stage two at work: train the U-Net on cached latents, by either objective."""
 
-from types import ModuleType
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from skfm_lib import presets
+from skfm_lib.losses import ddpm, otfm
 from skfm_lib.models import UNet3D
-from skfm_lib.study import Stage, Study
+from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.training.checkpoints import save_weights
 from skfm_lib.training.latents import LatentScale, LatentSet
 from skfm_lib.training.multi_device import train_apart, training_stage
@@ -18,33 +20,47 @@ from skfm_lib.utils.device import Device
 from skfm_lib.utils.seeding import batch_indices, generator, noise, seed_of
 
 WEIGHTS = "denoiser.safetensors"
-STAGES = {"otfm": "03_train_otfm", "ddpm": "04_train_ddpm"}
+
+
+class Objective(NamedTuple):
+    """What a denoiser is trained for: its name, its stage, and its path.
+
+    ``path(x_0, eps, t)`` gives (z_t, target), as `losses.otfm.path` does.
+    """
+
+    name: str
+    stage: str
+    path: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+OTFM = Objective("otfm", stage_names.OTFM, otfm.path)
+DDPM = Objective("ddpm", stage_names.DDPM, ddpm.path)
+OBJECTIVES = {objective.name: objective for objective in (OTFM, DDPM)}
 
 
 def denoiser_stage(
-    study: Study, objective: ModuleType, devices: int = 1, **changes: object
+    study: Study, objective: Objective, devices: int = 1, **changes: object
 ) -> tuple[Stage, presets.DenoiserConfig]:
     """Begin or resume stage 03 or 04; (stage, settings): the preset's but `changes`.
 
-    `objective` is ``losses.otfm`` or ``losses.ddpm``; `changes` are any of
+    `objective` is `OTFM` or `DDPM`; `changes` are any of
     `presets.DenoiserConfig`; None leaves a setting alone.  `devices` share a step, each
     with a batch of its own.
     """
     settings = study.settings.denoiser.but(**changes)
-    chosen, after = {"denoiser": settings.as_dict()}, ("02_train_vqvae",)
-    name = STAGES[_name(objective)]
-    return training_stage(study, name, chosen, devices, after), settings
+    chosen, after = {"denoiser": settings.as_dict()}, (stage_names.VQVAE,)
+    return training_stage(study, objective.stage, chosen, devices, after), settings
 
 
 def train_denoiser(
     stage: Stage,
-    objective: ModuleType,
+    objective: Objective,
     latents: LatentSet,
     scale: LatentScale,
     settings: presets.DenoiserConfig,
     device: Device,
 ) -> tuple[UNet3D, dict[str, list[float]]]:
-    """Train by `objective` (``losses.otfm`` or ``losses.ddpm``), resuming.
+    """Train by `objective`, resuming.
 
     Per step: a batch x_0, noise ε, t uniform on {1/T … 1}, and the squared error of
     what the objective's path asks for (eq. 2).  Both objectives see the same
@@ -63,7 +79,7 @@ def train_denoiser(
         settings.ema_decay,
     )
     count = settings.batch * distributed.devices()
-    for step in trainer.steps(_name(objective).upper()):
+    for step in trainer.steps(objective.name.upper()):
         chosen = batch_indices(seed, step, len(latents), count)
         batch = [latents[i] for i in distributed.share(chosen)]
         x_0 = scale.normalise(torch.stack([z for z, _ in batch]))
@@ -95,8 +111,3 @@ def _times_and_labels(
     tau, dropped = distributed.share(tau), distributed.share(dropped)
     quality = torch.tensor(qualities).masked_fill(dropped, presets.NO_LABEL)
     return tau / settings.timesteps, quality
-
-
-def _name(objective: ModuleType) -> str:
-    """Its name as in `STAGES`."""
-    return objective.__name__.rpartition(".")[2]

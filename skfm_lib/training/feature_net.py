@@ -14,7 +14,7 @@ from torch import Tensor
 from skfm_lib.data.dataset import SkullSet, volumes_of
 from skfm_lib.metrics.feature_extraction import as_input, extract
 from skfm_lib.models.feature_net import BLOCKS, StudyFeatures
-from skfm_lib.study import Stage, Study
+from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.training.checkpoints import load_weights, save_weights
 from skfm_lib.training.corruptions import KINDS, damaged
 from skfm_lib.utils.device import pick_device
@@ -72,7 +72,7 @@ def study_features(stage: Stage, train: SkullSet, steps: int) -> StudyFeatures:
     It is kept with the run, whatever stage asks for it.
     """
     study = stage.study
-    skulls = study.finished("01_preprocess").fingerprint
+    skulls = study.finished(stage_names.DATA).fingerprint
     path = feature_cache(study) / f"study-{skulls}-{steps}.safetensors"
     network = StudyFeatures(len(KINDS))
     if not path.is_file():

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.models import VQVAE
-from skfm_lib.study import Study
+from skfm_lib.study import Study, stage_names
 from skfm_lib.study.data_stage import skulls
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
@@ -67,7 +67,7 @@ class LatentSet(Dataset):
 
 def load_latents(study: Study) -> LatentSet:
     """The training set's latents, as stage 02 cached them."""
-    folder = study.finished("02_train_vqvae").folder / "latents"
+    folder = study.finished(stage_names.VQVAE).folder / "latents"
     return LatentSet(folder, skulls(study, "train"))
 
 

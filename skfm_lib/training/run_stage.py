@@ -1,12 +1,15 @@
 """Training without a notebook, alone or as one of several processes."""
 
 from collections.abc import Mapping
-from types import ModuleType
 
-from skfm_lib.losses import ddpm, otfm
 from skfm_lib.study import Study, open_study
 from skfm_lib.study.data_stage import skulls
-from skfm_lib.training.denoiser import STAGES, denoiser_stage, train_denoiser
+from skfm_lib.training.denoiser import (
+    OBJECTIVES,
+    Objective,
+    denoiser_stage,
+    train_denoiser,
+)
 from skfm_lib.training.latents import latent_scale, load_latents
 from skfm_lib.training.multi_device import pace
 from skfm_lib.training.vqvae import load_vqvae, train_vqvae, vqvae_stage
@@ -14,11 +17,7 @@ from skfm_lib.utils import distributed
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.signals import noting_warnings
 
-OBJECTIVES = {
-    STAGES[name][:2]: objective
-    for name, objective in {"otfm": otfm, "ddpm": ddpm}.items()
-}
-STAGE_NUMBERS = ("02", *OBJECTIVES)
+BY_NUMBER = {objective.stage[:2]: objective for objective in OBJECTIVES.values()}
 
 
 def train(
@@ -40,8 +39,8 @@ def train(
         devices = devices or distributed.devices()
         with distributed.in_turn():
             study = open_study(run, preset, seed)
-        if number in OBJECTIVES:
-            _denoiser(study, OBJECTIVES[number], devices, changes)
+        if number in BY_NUMBER:
+            _denoiser(study, BY_NUMBER[number], devices, changes)
         else:
             _vqvae(study, devices, changes)
 
@@ -53,7 +52,7 @@ def _vqvae(study: Study, devices: int, changes: Mapping[str, object]) -> None:
 
 
 def _denoiser(
-    study: Study, objective: ModuleType, devices: int, changes: Mapping[str, object]
+    study: Study, objective: Objective, devices: int, changes: Mapping[str, object]
 ) -> None:
     stage, settings = denoiser_stage(study, objective, devices, **changes)
     print(pace(settings, devices), flush=True)

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 from skfm_lib import presets
 from skfm_lib.losses import otfm, shortcut
 from skfm_lib.models import UNet3D
-from skfm_lib.study import Stage, Study
+from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.training.checkpoints import save_weights
 from skfm_lib.training.denoiser import WEIGHTS
 from skfm_lib.training.latents import LatentScale, LatentSet
@@ -23,12 +23,12 @@ def shortcut_stage(
     The U-Net is that of stage 03; every label is kept.
     """
     settings = study.settings.shortcut.but(**changes)
-    flow = study.finished("03_train_otfm").settings["denoiser"]
+    flow = study.finished(stage_names.OTFM).settings["denoiser"]
     chosen = {
         "denoiser": {**flow, "label_dropout": 0.0},
         "shortcut": settings.as_dict(),
     }
-    return study.stage("13_few_steps", chosen, after=("03_train_otfm",)), settings
+    return study.stage(stage_names.FEW_STEPS, chosen, (stage_names.OTFM,)), settings
 
 
 def train_shortcut(

@@ -8,7 +8,7 @@ from skfm_lib import presets
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.metrics import dice, reconstruction_error
 from skfm_lib.models import VQVAE
-from skfm_lib.study import Stage, Study
+from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.training.checkpoints import load_weights, save_weights
 from skfm_lib.training.multi_device import train_apart, training_stage
 from skfm_lib.training.trainer import Trainer
@@ -18,7 +18,7 @@ from skfm_lib.utils.device import Device
 from skfm_lib.utils.progress import track
 from skfm_lib.utils.seeding import batch_indices, generator, seed_of
 
-STAGE, WEIGHTS = "02_train_vqvae", "vqvae.safetensors"
+WEIGHTS = "vqvae.safetensors"
 
 
 def vqvae_stage(
@@ -30,8 +30,8 @@ def vqvae_stage(
     share a step, each with a batch of its own.
     """
     settings = study.settings.vqvae.but(**changes)
-    chosen, after = {"vqvae": settings.as_dict()}, ("01_preprocess",)
-    return training_stage(study, STAGE, chosen, devices, after), settings
+    chosen, after = {"vqvae": settings.as_dict()}, (stage_names.DATA,)
+    return training_stage(study, stage_names.VQVAE, chosen, devices, after), settings
 
 
 def train_vqvae(
@@ -60,11 +60,13 @@ def train_vqvae(
             with torch.no_grad(), device.autocast():
                 model.codebook.seed(model.encode(v), rng)
         with device.autocast():
-            reconstruction, commitment, z, indices, v_hat = model.loss(v)
-            more = judges.losses(v, v_hat, step)
-        del v_hat  # a whole map that the backward pass need not find
-        parts = {"reconstruction": reconstruction, "commitment": commitment, **more}
-        loss = reconstruction + settings.commitment * commitment
+            found = model.loss(v)
+            more = judges.losses(v, found.v_hat, step)
+        parts = {"reconstruction": found.reconstruction, **more}
+        parts["commitment"] = found.commitment
+        loss = found.reconstruction + settings.commitment * found.commitment
+        z, indices = found.z, found.indices
+        del found  # v_hat, a whole map that the backward pass need not find
         trainer.descend(sum(more.values(), loss), **parts)
         model.codebook.update(z, indices, rng)
         judges.learn(trainer)
@@ -73,7 +75,7 @@ def train_vqvae(
     return model.eval(), trainer.history
 
 
-def load_vqvae(study: Study, device: Device, name: str = STAGE) -> VQVAE:
+def load_vqvae(study: Study, device: Device, name: str = stage_names.VQVAE) -> VQVAE:
     """The trained autoencoder of a study, ready to use; `name` is that of its stage."""
     stage = study.finished(name)
     settings = study.settings.vqvae.but(**stage.settings["vqvae"])

@@ -13,11 +13,10 @@ import torch
 from torch import nn
 
 from skfm_lib.data.dataset import SkullSet
-from skfm_lib.losses import otfm
 from skfm_lib.models.quantizer import Codebook
 from skfm_lib.presets import TrainingConfig
 from skfm_lib.study import open_study
-from skfm_lib.training.denoiser import denoiser_stage, train_denoiser
+from skfm_lib.training.denoiser import OTFM, denoiser_stage, train_denoiser
 from skfm_lib.training.latents import LatentScale
 from skfm_lib.training.trainer import Trainer
 from skfm_lib.training.vqvae import train_vqvae, vqvae_stage
@@ -112,10 +111,10 @@ def denoiser():
     devices = distributed.devices()
     study = study_after("02_train_vqvae")
     changes = {"steps": STEPS, "label_dropout": 0.5, "batch": BATCH // devices}
-    stage, settings = denoiser_stage(study, otfm, devices, **changes)
+    stage, settings = denoiser_stage(study, OTFM, devices, **changes)
     one = torch.ones(8, 1, 1, 1)
     scale = LatentScale(0 * one, one, None)
-    return outcome(*train_denoiser(stage, otfm, Latents(), scale, settings, CPU))
+    return outcome(*train_denoiser(stage, OTFM, Latents(), scale, settings, CPU))
 
 
 def study_after(stage):

@@ -9,13 +9,12 @@ from safetensors.torch import load_file
 
 from skfm_lib.cli.main import main
 from skfm_lib.cli.study import value as meaning
-from skfm_lib.losses import ddpm, otfm
 from skfm_lib.presets import preset
 from skfm_lib.study import open_study
 from skfm_lib.study.data_stage import make_data_stage, skulls
 from skfm_lib.training import multi_device
 from skfm_lib.training.checkpoints import read_checkpoint
-from skfm_lib.training.denoiser import denoiser_stage
+from skfm_lib.training.denoiser import DDPM, OTFM, denoiser_stage
 from skfm_lib.training.latents import cache_latents
 from skfm_lib.training.multi_device import pace, train_apart
 from skfm_lib.training.vqvae import assess, train_vqvae, vqvae_stage
@@ -109,7 +108,7 @@ def test_the_notebook_goes_on_with_what_was_trained(project, whole):
     assert all(torch.equal(w, weights[k]) for k, w in model.state_dict().items())
     cache_latents(model, train_skulls, stage.folder / "latents", device)
     stage.finish(**assess(model, train_skulls, device))
-    for number, objective in (("03", otfm), ("04", ddpm)):
+    for number, objective in (("03", OTFM), ("04", DDPM)):
         given = ["-p", "steps", "2", "-p", "batch", "2", "-p", "learning_rate", "1e-4"]
         assert main(["train", number, *of("whole"), *given]) == 0
         changes = {"steps": 2, "batch": 2, "learning_rate": 1e-4}

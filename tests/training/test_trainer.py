@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-from skfm_lib.losses import ddpm, otfm
 from skfm_lib.presets import TrainingConfig, preset
 from skfm_lib.study import open_study
 from skfm_lib.training import denoiser
@@ -214,7 +213,7 @@ class Latents:
         return torch.randn(8, 4, 4, 4, generator=rng), 2 + index
 
 
-@pytest.mark.parametrize("objective", [otfm, ddpm])
+@pytest.mark.parametrize("objective", [denoiser.OTFM, denoiser.DDPM])
 def test_a_killed_denoiser_resumes_bit_for_bit(project, monkeypatch, objective):
     settings = preset("tiny").denoiser.but(
         steps=5, batch=3, width=8, label_dropout=0.3, heads=1

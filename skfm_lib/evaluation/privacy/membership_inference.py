@@ -13,9 +13,9 @@ from torch import Tensor
 
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.generation import SkullGenerator
-from skfm_lib.losses import ddpm, otfm
 from skfm_lib.metrics import Interval, bootstrap, reconstruction_error
 from skfm_lib.models import VQVAE
+from skfm_lib.training.denoiser import OBJECTIVES
 from skfm_lib.training.latents import LatentSet
 from skfm_lib.training.vqvae import reconstruct
 from skfm_lib.utils.device import Device
@@ -25,7 +25,6 @@ from skfm_lib.utils.seeding import noise
 
 TIMES = tuple(i / 10 for i in range(1, 10))  # t of the attack
 FALSE_POSITIVES = 0.01
-OBJECTIVES = {"otfm": otfm, "ddpm": ddpm}
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
 """What the aligner must beat, computed once for a study's test and its poses."""
 
 from skfm_lib import presets
-from skfm_lib.study import Study
+from skfm_lib.study import Study, stage_names
 from skfm_lib.tasks.alignment import icp_errors
 from skfm_lib.tasks.experiments.runs import ALIGNMENT
 from skfm_lib.tasks.experiments.skull_pool import SkullPool
@@ -19,7 +19,7 @@ def closest_points(
         name: getattr(settings, name) for name in ("points", "degrees", "millimetres")
     }
     chosen["seed"] = study.seed
-    cell = study.cell(ALIGNMENT.folder, "closest-points", chosen, ("01_preprocess",))
+    cell = study.cell(ALIGNMENT.folder, "closest-points", chosen, (stage_names.DATA,))
     if not cell.done:
         errors = icp_errors(pool.test, reference_skull(), settings, study.seed)
         cell.finish(errors=dict(zip(pool.test.names, errors.tolist())))

@@ -15,7 +15,7 @@ from skfm_lib.generation import (
     generate_skulls,
     load_generator,
 )
-from skfm_lib.study import Study
+from skfm_lib.study import Study, stage_names
 from skfm_lib.study.data_stage import counts, skulls
 from skfm_lib.tasks.experiments.training_sets import (
     Counts,
@@ -58,7 +58,7 @@ def composition(pool: SkullPool, names: Sequence[str], seed: int) -> dict[str, C
 
 def stages_of(names: Sequence[str]) -> tuple[str, ...]:
     """The stages that the named sets are made from."""
-    return "01_preprocess", *(STAGES[model] for model in models_of(names))
+    return stage_names.DATA, *(STAGES[model] for model in models_of(names))
 
 
 def gather(study: Study, names: Sequence[str]) -> SkullPool:
@@ -68,7 +68,7 @@ def gather(study: Study, names: Sequence[str]) -> SkullPool:
     unknown name, and where a model that is needed was not trained.
     """
     train, test = skulls(study, "train"), skulls(study, "test")
-    folder = study.folder / CLOUDS / study.finished("01_preprocess").fingerprint
+    folder = study.folder / CLOUDS / study.finished(stage_names.DATA).fingerprint
     sets, synthetic = [load_clouds(train, folder)], {}
     for model, wanted in needed(names, counts(train)).items():
         made = synthetic_skulls(study, model, wanted)

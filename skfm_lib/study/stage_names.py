@@ -1,0 +1,10 @@
+"""The names of the stages that others build on; each is that of its chapter."""
+
+DATA = "01_preprocess"
+VQVAE = "02_train_vqvae"
+OTFM = "03_train_otfm"
+DDPM = "04_train_ddpm"
+GENERATE = "05_generate"
+ALIGNMENT = "08_alignment"
+COMPLETION = "09_completion"
+FEW_STEPS = "13_few_steps"
