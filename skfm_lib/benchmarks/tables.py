@@ -5,13 +5,13 @@ import platform
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
 from skfm_lib.benchmarks.cases import CONVOLUTION, OURS
 from skfm_lib.benchmarks.isolated_process import Run
 from skfm_lib.benchmarks.rounds import Round
+from skfm_lib.metrics import Interval
 from skfm_lib.utils.device import pick_device
 
 GIB = 2**30
@@ -19,27 +19,14 @@ TERA = 10**12
 Rows = dict[str, dict[str, object]]
 
 
-class Spread(NamedTuple):
-    """The median of several rounds, the smallest and the largest."""
-
-    median: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        ends = f"{self.low:.3g}", f"{self.high:.3g}"
-        around = "" if ends[0] == ends[1] else f" ({'–'.join(ends)})"
-        return f"{self.median:.3g}{around}"
-
-
-def spread(values: Sequence[float]) -> Spread:
-    """Median, smallest and largest of `values`."""
-    return Spread(statistics.median(values), min(values), max(values))
+def spread(values: Sequence[float]) -> Interval:
+    """Median of several rounds, with the smallest and the largest as ends."""
+    return Interval(statistics.median(values), min(values), max(values))
 
 
 def ratio(
     of: Callable[[Run], float], runs: Sequence[Run], others: Sequence[Run]
-) -> Spread:
+) -> Interval:
     """The spread over the rounds of ``of(run) / of(other)``, both of one round."""
     return spread([of(run) / of(other) for run, other in zip(runs, others)])
 
@@ -80,7 +67,7 @@ def floors(rounds: Sequence[Round]) -> Rows:
     return rows
 
 
-def rate(rounds: Sequence[Round]) -> Spread:
+def rate(rounds: Sequence[Round]) -> Interval:
     """TFLOP a second of the one large convolution."""
     return spread([_rate(run) / TERA for run in _by_case(rounds)[CONVOLUTION]])
 

@@ -2,16 +2,14 @@
 
 import argparse
 import contextlib
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import yaml
-
 from skfm_lib.presets import NAMES
 from skfm_lib.study import Study, open_study
 from skfm_lib.utils.errors import Interrupted, SkfmError
+from skfm_lib.utils.values import parse
 
 Add = Callable[..., argparse.ArgumentParser]
 
@@ -120,7 +118,7 @@ def run(options: argparse.Namespace) -> None:
 
     made = open_study(options.run, options.preset, options.seed)
     source = find_notebook(options.notebook)
-    given = {name: value(text) for name, text in options.parameters}
+    given = {name: parse(text) for name, text in options.parameters}
     common = {"preset": options.preset, "run": made.name, "seed": options.seed}
     target = made.folder / "notebooks" / source.name
     run_notebook(source, target, {**common, **given})
@@ -130,7 +128,7 @@ def train(options: argparse.Namespace) -> None:
     """Train stage 02, 03 or 04 without its notebook, on one device or several."""
     from skfm_lib.training.run_stage import train as train_stage
 
-    given = {name: value(text) for name, text in options.parameters}
+    given = {name: parse(text) for name, text in options.parameters}
     study = (options.run, options.preset, options.seed)
     train_stage(options.stage, options.devices, given, *study)
 
@@ -185,11 +183,3 @@ def _add_parameters(command: argparse.ArgumentParser, what: str) -> None:
         metavar=("NAME", "VALUE"),
         help=what,
     )
-
-
-def value(text: str) -> object:
-    """What a parameter's words mean: JSON, in which 1e-4 is a number, or YAML."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return yaml.safe_load(text)

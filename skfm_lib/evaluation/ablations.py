@@ -9,7 +9,7 @@ from torch import Tensor
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.losses.adversarial import VERDICT
 from skfm_lib.losses.perceptual import LPIPS, StudyDistance
-from skfm_lib.metrics import Interval, bootstrap
+from skfm_lib.metrics import bootstrap
 from skfm_lib.presets.paper_tables import TABLE_8
 from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.training.vqvae import load_vqvae, of_each, reconstruct, train_vqvae
@@ -64,7 +64,7 @@ def train_variant(
     settings = study.settings.vqvae.but(steps=steps, **variant.changes)
     own = replace(study, seed=study.seed + variant.seed)
     chosen = {"seed": own.seed, "vqvae": settings.as_dict()}
-    stage = own.cell(CELLS, variant.label, chosen, after=(stage_names.DATA,))
+    stage = own.experiment(CELLS, variant.label, chosen, after=(stage_names.DATA,))
     if not stage.done:
         device = pick_device()
         model, _ = train_vqvae(stage, train, settings, device)
@@ -95,17 +95,6 @@ def table_8(
             **({"paper's error ↓": variant.paper} if variant.paper else {}),
         }
     return found
-
-
-def results(table: Mapping[str, Mapping[str, object]]) -> dict[str, dict]:
-    """What `table_8` found, for the record of a stage: intervals by name."""
-    return {
-        name: {
-            column: value._asdict() if isinstance(value, Interval) else value
-            for column, value in row.items()
-        }
-        for name, row in table.items()
-    }
 
 
 def reconstructions(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from skfm_lib.evaluation.table1 import Row, as_text
+from skfm_lib.evaluation.table1 import Row
 from skfm_lib.metrics import Interval, difference
 from skfm_lib.presets import preset
 from skfm_lib.study import Stage, Study
@@ -75,13 +75,13 @@ def over_seeds(rows: Mapping[int, Rows]) -> Rows:
 
 def beside(
     rows: Rows, paper: Mapping[str, Mapping[str, float]]
-) -> dict[str, dict[str, str]]:
-    """Table 1 by metric, as text: this study's sets, then those of the paper."""
-    columns: dict[str, dict[str, str]] = {}
+) -> dict[str, dict[str, object]]:
+    """Table 1 by metric: this study's sets, then those of the paper."""
     every = {**rows, **{f"paper: {name}": row for name, row in paper.items()}}
+    columns: dict[str, dict[str, object]] = {}
     for name, row in every.items():
-        for column, text in as_text(row).items():
-            columns.setdefault(column, {})[name] = text
+        for column, value in row.items():
+            columns.setdefault(column, {})[name] = value
     return columns
 
 

@@ -196,15 +196,3 @@ def about(count: int, network: FeatureNetwork) -> str:
         f"{told}, {network.dimensions} dimensions: fewer skulls than dimensions, so"
         " FID is biased upwards and holds within this table only"
     )
-
-
-def as_text(row: Mapping[str, Interval | float]) -> dict[str, str]:
-    """Values for a table, with their intervals where these have a width."""
-    return {name: _text(value) for name, value in row.items()}
-
-
-def _text(value: Interval | float) -> str:
-    if not isinstance(value, Interval):
-        return f"{value:.3g}"
-    ends = f" ({value.low:.3g}–{value.high:.3g})" if value.low < value.high else ""
-    return f"{value.value:.3g}{ends}"

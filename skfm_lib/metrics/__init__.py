@@ -4,11 +4,13 @@ from skfm_lib.metrics.chamfer_distance import Chamfer, chamfer
 from skfm_lib.metrics.confidence import (
     Draws,
     Interval,
+    Share,
     bootstrap,
     difference,
     half_draws,
     half_sampling,
     pair_mean,
+    share,
 )
 from skfm_lib.metrics.feature_extraction import extract
 from skfm_lib.metrics.frechet import FewSamples, frechet_distance, kernel_distance
@@ -36,6 +38,7 @@ __all__ = [
     "Draws",
     "FewSamples",
     "Interval",
+    "Share",
     "bootstrap",
     "chamfer",
     "density_coverage",
@@ -56,5 +59,6 @@ __all__ = [
     "probabilistic_precision_recall",
     "random_pairs",
     "reconstruction_error",
+    "share",
     "surface_distances",
 ]

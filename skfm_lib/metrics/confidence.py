@@ -1,24 +1,48 @@
 """How far a measured number can be trusted."""
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+from scipy.stats import binomtest
 
 from skfm_lib.utils.errors import SkfmError
 
 
 class Interval(NamedTuple):
-    """A value and the ends of its confidence interval."""
+    """A value and the ends of its confidence interval.
+
+    >>> print(Interval(7.351, 6.66, 8.06), Interval(0.34, -0.2, 0.88))
+    7.35 (6.66–8.06) 0.34 (-0.2 to 0.88)
+    """
 
     value: float
     low: float
     high: float
 
     def __str__(self) -> str:
-        return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
+        if self.low == self.high:
+            return f"{self.value:.3g}"
+        if not math.isfinite(self.low):
+            return f"{self.value:.3g} (no interval)"
+        to = " to " if self.low < 0 else "–"
+        return f"{self.value:.3g} ({self.low:.3g}{to}{self.high:.3g})"
+
+
+class Share(Interval):
+    """An interval of a share of 1, shown in percent.
+
+    >>> print(Share(0.043, 0.021, 0.085))
+    4.3 % (2.1–8.5)
+    """
+
+    def __str__(self) -> str:
+        low, high = (f"{100 * x:.{0 if abs(x) >= 0.1 else 1}f}" for x in self[1:])
+        to = " to " if self.low < 0 else "–"
+        return f"{100 * self.value:.3g} % ({low}{to}{high})"
 
 
 def bootstrap(
@@ -111,7 +135,24 @@ def half_sampling(
     return draws.intervals(level)[0]
 
 
-def difference(a: Interval, b: Interval) -> Interval:
+def share(hits: int | np.ndarray, n: int | None = None, level: float = 0.95) -> Share:
+    """Share of hits with Wilson's interval for a binomial proportion (Wilson 1927).
+
+    Args:
+        hits: their number among `n`, or booleans (n,).
+        n: the number of trials.
+        level: of confidence.
+    """
+    if isinstance(hits, np.ndarray):
+        hits, n = int(hits.sum()), len(hits)
+    ends = binomtest(hits, n).proportion_ci(level, method="wilson")
+    return Share(hits / n, float(ends.low), float(ends.high))
+
+
+Kind = TypeVar("Kind", bound=Interval)
+
+
+def difference(a: Kind, b: Interval) -> Kind:
     """Interval of a − b from those of two independent estimates.
 
     The distances from value to end add in quadrature, on each side (Zou & Donner
@@ -120,7 +161,7 @@ def difference(a: Interval, b: Interval) -> Interval:
     value = a.value - b.value
     down = np.hypot(a.value - a.low, b.high - b.value)
     up = np.hypot(a.high - a.value, b.value - b.low)
-    return Interval(value, float(value - down), float(value + up))
+    return type(a)(value, float(value - down), float(value + up))
 
 
 def pair_mean(

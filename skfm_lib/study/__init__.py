@@ -1,6 +1,7 @@
 """A study on disk: its runs, stages, chapters and book."""
 
 from skfm_lib.study import stage_names
+from skfm_lib.study.parameters import open_chapter
 from skfm_lib.study.store import Stage, Study, open_study
 
-__all__ = ["Stage", "Study", "open_study", "stage_names"]
+__all__ = ["Stage", "Study", "open_chapter", "open_study", "stage_names"]

@@ -5,19 +5,22 @@
     runs/<run>/<NN_stage>/done.json   the same, with results: the stage is finished
 
 The same stage with the same settings and inputs resumes or is skipped; with other
-ones it starts anew, and the former folder is kept beside it under another name.
+ones it starts anew, and the former folder is kept beside it under another name.  A
+finished stage whose inputs have changed since is stale, and is not built upon.
 """
 
 import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from skfm_lib.presets import Preset, preset
 from skfm_lib.study.provenance import provenance
+from skfm_lib.study.stage_names import NEEDS
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import read_json, write_json
 from skfm_lib.utils.paths import project_root
@@ -41,49 +44,77 @@ class Study:
         return replace(self, settings=replace(self.settings, **{group: changed}))
 
     def stage(
-        self, name: str, settings: Mapping[str, object], after: tuple[str, ...] = ()
+        self, name: str, settings: Mapping[str, object], after: Sequence[str] = ()
     ) -> "Stage":
         """Begin or resume a stage; `after` names the stages whose results it reads.
 
-        Raises SkfmError when one of those is not finished, with the command for it.
+        Raises:
+            SkfmError: where one of those is not finished, or is stale (`finished`).
         """
-        inputs = {up: self.finished(up).fingerprint for up in after}
         plain = json.loads(json.dumps({"seed": self.seed, **settings}))
-        stage = Stage(self, name, plain, inputs)
+        stage = Stage(self, name, plain, self._inputs(after))
         stage.begin()
         return stage
 
-    def cell(
+    def experiment(
         self,
         folder: str,
         label: str,
         settings: Mapping[str, object],
-        after: tuple[str, ...],
+        after: Sequence[str],
     ) -> "Stage":
-        """One run of a grid of experiments: ``folder/label-FINGERPRINT``.
+        """One experiment of a grid, in ``folder/label-FINGERPRINT``.
 
         As `stage`, but beside those of other settings, so that nothing is set aside.
-        `settings` hold the cell's own seed.
+        `settings` hold the experiment's own seed.
         """
-        inputs = {up: self.finished(up).fingerprint for up in after}
-        plain = json.loads(json.dumps(dict(settings)))
+        plain, inputs = json.loads(json.dumps(dict(settings))), self._inputs(after)
         fingerprint = Stage(self, label, plain, inputs).fingerprint
-        cell = Stage(self, f"{folder}/{label}-{fingerprint}", plain, inputs)
-        cell.record()
-        return cell
+        experiment = Stage(self, f"{folder}/{label}-{fingerprint}", plain, inputs)
+        experiment.record()
+        return experiment
 
     def finished(self, name: str) -> "Stage":
-        """The finished stage `name`, or SkfmError with the command that makes it."""
-        path = self.folder / name / "done.json"
-        if not path.is_file():
+        """The finished stage `name`.
+
+        Raises:
+            SkfmError: where it is not finished, and where it is stale: it, or one
+                that it was made from, was made from inputs that have changed since.
+                The error holds one command that makes all that is lacking.
+        """
+        if lacking := self._lacking(name):
+            stale = [why for why in lacking.values() if why]
+            found = stale[0] if lacking[name] else f"there is no finished {name}"
+            chapters = " ".join(dict.fromkeys(stage[:2] for stage in lacking))
+            options = f"--preset {self.settings.name} --seed {self.seed}"
             raise SkfmError(
-                f"run {self.name!r} has no finished {name}",
-                str(path),
-                f"skfm run {name[:2]} --run {self.name} --preset {self.settings.name}"
-                f" --seed {self.seed}",
+                f"run {self.name!r}: {found}",
+                remedy=f"skfm run {chapters} --run {self.name} {options}",
             )
-        done = read_json(path)
+        return self._read(name)
+
+    def _read(self, name: str) -> "Stage":
+        done = read_json(self.folder / name / "done.json")
         return Stage(self, name, done["settings"], done["inputs"])
+
+    def _lacking(self, name: str) -> dict[str, str]:
+        """What to run, in order, so that `name` is finished: stage → why it is stale.
+
+        "" stands for a stage that is not finished.
+        """
+        done = (self.folder / name / "done.json").is_file()
+        inputs = self._read(name).inputs if done else dict.fromkeys(NEEDS.get(name, ()))
+        lacking = {k: v for up in inputs for k, v in self._lacking(up).items()}
+        if not done:
+            return {**lacking, name: ""}
+        for up, fingerprint in inputs.items():
+            if up in lacking or self._read(up).fingerprint != fingerprint:
+                why = f"{name} is stale, made from another {up} than there is now"
+                return {**lacking, name: why}
+        return lacking
+
+    def _inputs(self, after: Sequence[str]) -> dict[str, str]:
+        return {name: self.finished(name).fingerprint for name in after}
 
 
 @dataclass
@@ -92,7 +123,7 @@ class Stage:
 
     study: Study
     name: str
-    settings: dict[str, object]
+    settings: dict[str, Any]
     inputs: dict[str, str]
     started: float = field(default_factory=time.monotonic)
 
@@ -113,9 +144,14 @@ class Stage:
         return (self.folder / "done.json").is_file()
 
     @property
-    def results(self) -> dict[str, object]:
+    def results(self) -> dict[str, Any]:
         """What the finished stage recorded."""
         return read_json(self.folder / "done.json")["results"]
+
+    @property
+    def made(self) -> dict[str, Any]:
+        """What made the finished stage: commit, time, device, versions, seconds."""
+        return read_json(self.folder / "done.json")
 
     def begin(self) -> None:
         """Set aside a folder of other settings; bring back one of these settings."""
@@ -130,24 +166,28 @@ class Stage:
         print(f"{self.name} of run {self.study.name!r} {state}")
 
     def record(self) -> None:
-        """Write down the settings and the inputs that it runs with."""
-        record = {"settings": self.settings, "inputs": self.inputs}
-        content = {"fingerprint": self.fingerprint, **record}
-        write_json(self.folder / "stage.json", content)
+        """Write down what it runs with; for a new run, also what that run is."""
+        run = self.study.folder / "run.json"
+        if not run.is_file():
+            about = {"preset": self.study.settings.name, "seed": self.study.seed}
+            write_json(run, {**about, **provenance()})
+        write_json(self.folder / "stage.json", self._content)
+
+    @property
+    def _content(self) -> dict[str, object]:
+        content = {"settings": self.settings, "inputs": self.inputs}
+        return {"fingerprint": self.fingerprint, **content}
 
     def finish(self, **results: object) -> None:
-        """Record the results; from now on the stage is skipped."""
+        """Record the results; from now on the stage is skipped.
+
+        Named tuples, such as intervals, are kept as records of their fields.
+        """
         if self.done:
             return
-        record = {
-            "fingerprint": self.fingerprint,
-            "settings": self.settings,
-            "inputs": self.inputs,
-            "results": results,
-            "seconds": round(time.monotonic() - self.started, 1),
-            **provenance(),
-        }
-        write_json(self.folder / "done.json", record)
+        seconds = round(time.monotonic() - self.started, 1)
+        about = {"results": _plain(results), "seconds": seconds, **provenance()}
+        write_json(self.folder / "done.json", {**self._content, **about})
 
     def _set_aside(self, former: dict) -> None:
         target = self.folder.with_name(f"{self.name}.{former['fingerprint']}")
@@ -156,7 +196,11 @@ class Stage:
             f"{key} {was.get(key)} → {now.get(key)}"
             for key in sorted({*was, *now})
             if was.get(key) != now.get(key)
-        ] or ["its inputs changed"]
+        ] or [
+            f"another {name}"
+            for name, fingerprint in self.inputs.items()
+            if former["inputs"].get(name) != fingerprint
+        ]
         print(f"{self.name} starts anew ({', '.join(changes)}); kept: {target.name}")
         os.replace(self.folder, target)
 
@@ -169,23 +213,31 @@ class Stage:
 def open_study(
     run: str | None = None, preset_name: str = "quick", seed: int = 0
 ) -> Study:
-    """The study ``runs/<run>`` of this project, made if it is new.
+    """The study ``runs/<run>`` of this project; a new one begins with its first stage.
 
     `run` defaults to the preset's name (with the seed, unless that is 0).  Raises
     SkfmError when the run exists with another preset or seed.
     """
     settings = preset(preset_name)
     name = run or (preset_name if seed == 0 else f"{preset_name}-seed{seed}")
+    if Path(name).name != name or name == "..":
+        raise SkfmError(f"run {name!r}", "a name without slashes", "choose another")
     folder = project_root() / "runs" / name
-    record = folder / "run.json"
-    wanted = {"preset": preset_name, "seed": seed}
-    if not record.is_file():
-        write_json(record, {**wanted, **provenance()})
-    found = read_json(record)
-    if any(found[key] != value for key, value in wanted.items()):
-        raise SkfmError(
-            f"run {name!r} has preset {found['preset']} and seed {found['seed']}, "
-            f"not {preset_name} and {seed}",
-            remedy="choose another run name (-p run NAME)",
-        )
+    if (folder / "run.json").is_file():
+        found = read_json(folder / "run.json")
+        if (found["preset"], found["seed"]) != (preset_name, seed):
+            raise SkfmError(
+                f"run {name!r} has preset {found['preset']} and seed {found['seed']}, "
+                f"not {preset_name} and {seed}",
+                remedy="choose another run name (-p run NAME)",
+            )
     return Study(name, settings, seed, folder)
+
+
+def _plain(value: object) -> object:
+    """Named tuples within `value` as dictionaries, which JSON would make lists."""
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(i) for i in value] if isinstance(value, (list, tuple)) else value

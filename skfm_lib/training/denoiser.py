@@ -48,7 +48,8 @@ def denoiser_stage(
     with a batch of its own.
     """
     settings = study.settings.denoiser.but(**changes)
-    chosen, after = {"denoiser": settings.as_dict()}, (stage_names.VQVAE,)
+    chosen = {"objective": objective.name, "denoiser": settings.as_dict()}
+    after = (stage_names.VQVAE,)
     return training_stage(study, objective.stage, chosen, devices, after), settings
 
 

@@ -21,6 +21,10 @@ class SkfmError(Exception):
             parts.append(f"next: {remedy}")
         super().__init__("; ".join(parts))
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of a traceback: the user's error, in one line."""
+        return [f"skfm: {self}"]
+
 
 class Interrupted(SkfmError):
     """Training ended before its time, and all is saved."""

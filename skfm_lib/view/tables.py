@@ -18,7 +18,7 @@ def table(
     columns = list(dict.fromkeys(c for row in rows.values() for c in row))
     lines = [_line(["", *columns]), _line(["---"] * (1 + len(columns)))]
     for label, row in rows.items():
-        lines.append(_line([label, *(_text(row.get(c, "")) for c in columns)]))
+        lines.append(_line([label, *(_text(row.get(c)) for c in columns)]))
     body = "\n".join(lines)
     return Markdown(f":::{{table}} {caption}\n:name: {name}\n\n{body}\n:::")
 
@@ -54,4 +54,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _text(value: object) -> str:
+    """The one way in which a table shows a value; intervals format themselves."""
+    if value is None:
+        return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)

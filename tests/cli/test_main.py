@@ -100,14 +100,14 @@ def test_an_unknown_parameter_lists_the_valid_ones(sources, capsys):
 
 
 def test_a_run_of_another_preset_is_refused(project, capsys):
-    open_study("mine", "tiny")
+    open_study("mine", "tiny").stage("01_preprocess", {})
     line = says(capsys, "run", "01", "--run", "mine")
     assert "run 'mine' has preset tiny and seed 0" in line
 
 
 def test_generating_before_training_names_the_command(project, capsys):
     words = ["generate", "--qs", "5", "--out", "skulls", "--preset", "tiny"]
-    assert "next: skfm run 03 --run tiny --preset tiny" in says(capsys, *words)
+    assert "next: skfm run 01 02 03 --run tiny --preset tiny" in says(capsys, *words)
     line = says(capsys, *words, "--model", "ddpm")
     assert "next: skfm run 04 --run tiny --preset tiny" in line
     assert not (project / "skulls").exists()

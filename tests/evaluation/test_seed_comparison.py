@@ -67,11 +67,11 @@ def test_mean_and_range_over_seeds():
 def test_the_papers_numbers_stand_beside():
     found = seed_comparison.beside(rows((1.0, 0, 2), (3.0, 3, 3)), paper_tables.TABLE_1)
     assert found["FID ↓"] == {
-        "OTFM": "1 (0–2)",
-        "DDPM": "3",
-        "paper: ref": "0.0012",
-        "paper: DDPM": "0.073",
-        "paper: OTFM": "0.0024",
+        "OTFM": Interval(1.0, 0, 2),
+        "DDPM": Interval(3.0, 3, 3),
+        "paper: ref": 0.0012,
+        "paper: DDPM": 0.073,
+        "paper: OTFM": 0.0024,
     }
     assert found["MS-SSIM ↓"]["paper: OTFM"] == "0.63"
 

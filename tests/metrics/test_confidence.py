@@ -12,6 +12,7 @@ from skfm_lib.metrics import (
     half_sampling,
     pair_mean,
     random_pairs,
+    share,
 )
 from skfm_lib.metrics.confidence import Interval
 from skfm_lib.utils.errors import SkfmError
@@ -131,7 +132,10 @@ def test_pairs_without_common_items_are_independent():
 
 
 def test_an_interval_prints_itself():
-    assert str(Interval(0.12345, 0.1, 0.2)) == "0.123 [0.1, 0.2]"
+    assert str(Interval(0.12345, 0.1, 0.2)) == "0.123 (0.1–0.2)"
+    assert str(Interval(0.059, 0.059, 0.059)) == "0.059"
+    assert str(Interval(1.0, -np.inf, np.inf)) == "1 (no interval)"
+    assert str(share(np.ones(40, bool))) == "100 % (91–100)"
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from skfm_lib.metrics import Interval
 from skfm_lib.study import open_study
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import read_json, replacing, write_json
@@ -25,13 +26,27 @@ def test_a_study_lies_in_the_project_above_the_working_directory(project, monkey
     assert open_study(None, "tiny", 4).folder == project / "runs" / "tiny-seed4"
 
 
+def test_a_run_begins_with_its_first_stage(study):
+    assert not study.folder.exists()
+    study.stage("01_preprocess", {})
+    assert (study.folder / "run.json").is_file()
+
+
+@pytest.mark.parametrize("name", ["../other", "a/b", ".."])
+def test_a_run_is_a_folder_below_runs(project, name):
+    with pytest.raises(SkfmError, match="without slashes"):
+        open_study(name, "tiny")
+
+
 def test_the_record_says_what_made_it(study):
+    study.stage("01_preprocess", {})
     record = read_json(study.folder / "run.json")
     assert (record["preset"], record["seed"]) == ("tiny", 3)
     assert {"device", "packages", "commit", "time"} <= set(record)
 
 
 def test_a_run_keeps_its_preset_and_seed(study):
+    study.stage("01_preprocess", {})
     assert open_study("trial", "tiny", 3) == study
     for preset, seed in (("quick", 3), ("tiny", 4)):
         with pytest.raises(SkfmError, match="'trial' has preset tiny and seed 3"):
@@ -95,11 +110,42 @@ def test_a_stage_whose_input_changed_starts_anew(study, capsys):
     study.stage("02_train_vqvae", {"c": 1}, ("01_preprocess",)).finish()
     study.stage("01_preprocess", {"a": 2}).finish()
     second = study.stage("02_train_vqvae", {"c": 1}, ("01_preprocess",))
-    assert not second.done and "its inputs changed" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert not second.done and "starts anew (another 01_preprocess)" in said
+
+
+def test_what_was_made_from_other_inputs_is_stale_all_the_way_down(study):
+    study.stage("01_preprocess", {"data": "phantoms"}).finish()
+    study.stage("02_train_vqvae", {}, ("01_preprocess",)).finish()
+    study.stage("03_train_otfm", {}, ("02_train_vqvae",)).finish()
+    assert study.finished("03_train_otfm").done
+    study.stage("01_preprocess", {"data": "ward7"}).finish()
+    stale = "02_train_vqvae is stale, made from another 01_preprocess"
+    for name, chapters in (("02_train_vqvae", "02"), ("03_train_otfm", "02 03")):
+        command = f"skfm run {chapters} --run trial --preset tiny --seed 3"
+        with pytest.raises(SkfmError, match=f"{stale}.*{command}"):
+            study.finished(name)
+        with pytest.raises(SkfmError, match=stale):
+            study.stage("05_generate", {}, (name,))
+    assert not (study.folder / "05_generate").exists()
+    study.stage("02_train_vqvae", {}, ("01_preprocess",)).finish()
+    with pytest.raises(SkfmError, match="03_train_otfm is stale.*skfm run 03"):
+        study.finished("03_train_otfm")
+    study.stage("01_preprocess", {"data": "phantoms"}).finish()  # the former comes back
+    study.stage("02_train_vqvae", {}, ("01_preprocess",)).finish()
+    assert study.finished("03_train_otfm").done
+
+
+def test_intervals_are_kept_by_the_names_of_their_ends(study):
+    stage = study.stage("01_preprocess", {})
+    stage.finish(row={"FID": Interval(2.0, 1.0, 3.0)}, several=[Interval(1, 1, 1)])
+    kept = {"value": 2.0, "low": 1.0, "high": 3.0}
+    assert stage.results["row"] == {"FID": kept}
+    assert stage.results["several"] == [dict.fromkeys(kept, 1)]
 
 
 def test_a_missing_input_names_the_command_that_makes_it(study):
-    command = "skfm run 02 --run trial --preset tiny"
+    command = "skfm run 01 02 --run trial --preset tiny"
     with pytest.raises(SkfmError, match=f"no finished 02_train_vqvae.*{command}"):
         study.stage("03_train_otfm", {}, after=("02_train_vqvae",))
     assert not (study.folder / "03_train_otfm").exists()

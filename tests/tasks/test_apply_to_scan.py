@@ -23,7 +23,7 @@ def chapter(study, name, group, network):
     """A finished chapter with an untrained network in its cell."""
     settings = getattr(study.settings, group)
     chosen = {"set": "100% real", "seed": 0, group: settings.as_dict()}
-    cell = study.cell(f"{name[:2]}_cells", "100-real-0", chosen, ())
+    cell = study.experiment(f"{name[:2]}_cells", "100-real-0", chosen, ())
     save_weights(network(settings), cell.folder / f"{group}.safetensors", {})
     cell.finish(skulls=40)
     errors = {apply_to_scan.TEST: {"mean": 9.0, "95 % below": 14.0}}

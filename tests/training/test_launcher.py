@@ -8,7 +8,6 @@ import torch
 from safetensors.torch import load_file
 
 from skfm_lib.cli.main import main
-from skfm_lib.cli.study import value as meaning
 from skfm_lib.presets import preset
 from skfm_lib.study import open_study
 from skfm_lib.study.data_stage import make_data_stage, skulls
@@ -21,6 +20,7 @@ from skfm_lib.training.vqvae import assess, train_vqvae, vqvae_stage
 from skfm_lib.utils import distributed, subprocesses
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.values import parse as meaning
 
 SCRIPT = str(Path(__file__).parents[1] / "helpers/break_off.py")
 CHANGES = {"steps": 6, "codes": 64, "batch": 2}

@@ -44,7 +44,7 @@ class Sandbox:
         self.memory = memory
         self.child: subprocess.Popen | None = None
 
-    def __enter__(self) -> "Guard":
+    def __enter__(self) -> "Sandbox":
         return self
 
     def __exit__(self, *failure: object) -> None:

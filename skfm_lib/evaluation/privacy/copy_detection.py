@@ -17,9 +17,8 @@ from skfm_lib.evaluation.privacy.measures import (
     closer_to_training,
     limits,
     neighbour_ratio,
-    wilson,
 )
-from skfm_lib.metrics import Interval, bootstrap
+from skfm_lib.metrics import Interval, bootstrap, share
 from skfm_lib.utils.errors import SkfmError
 
 SHARE = 0.05  # of unseen real skulls that may be flagged (Dar et al. 2024: 5 %)
@@ -76,13 +75,12 @@ class Findings:
         Means by bootstrap over the samples, shares by Wilson's interval: they speak
         of chance in the samples, for these training skulls.
         """
-        n = len(self.nearest)
         return {
-            "copies": wilson(int(self.copies.sum()), n),
+            "copies": share(self.copies),
             "expected": self.expected,
-            "memorised": wilson(len(self.memorised), self.skulls),
+            "memorised": share(len(self.memorised), self.skulls),
             "NNDR": bootstrap(np.mean, self.ratio, seed=seed),
-            "authentic": wilson(int(self.authentic.sum()), n),
+            "authentic": share(self.authentic),
         }
 
     def closeness(self, seed: int = 0) -> dict[str, Interval]:

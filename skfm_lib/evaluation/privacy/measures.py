@@ -6,18 +6,11 @@ in any space; infinity stands for skulls that are not compared.
 
 import numpy as np
 from scipy.special import gammaln
-from scipy.stats import binomtest
 
 from skfm_lib.metrics import Interval
 from skfm_lib.utils.errors import SkfmError
 
 RELABELLINGS = 200
-
-
-def wilson(hits: int, n: int, level: float = 0.95) -> Interval:
-    """The share hits / n with Wilson's interval for a binomial share (Wilson 1927)."""
-    ends = binomtest(hits, n).proportion_ci(level, method="wilson")
-    return Interval(hits / n, float(ends.low), float(ends.high))
 
 
 def neighbour_ratio(to_train: np.ndarray) -> np.ndarray:

@@ -63,8 +63,8 @@ def results(points: Sequence[Point]) -> dict[str, dict[str, object]]:
     """For the record of a stage: every cell's values, as plain numbers."""
     return {
         point.drawn.cell.name: {
-            **{name: value._asdict() for name, value in point.values.items()},
-            "worse": {name: value._asdict() for name, value in point.worse.items()},
+            **point.values,
+            "worse": point.worse,
             "noise": point.noise,
             "within": point.within,
             "sampling seconds": point.drawn.sampling,

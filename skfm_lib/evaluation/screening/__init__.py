@@ -31,5 +31,5 @@ __all__ = [
     "examine",
     "fit_norm",
     "shown_scores",
-    "train_judge",
+    "train_score_classifier",
 ]

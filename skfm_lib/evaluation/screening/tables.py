@@ -4,32 +4,17 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from skfm_lib.evaluation.privacy.measures import wilson
 from skfm_lib.evaluation.screening.measures import MEASURES
 from skfm_lib.evaluation.screening.reference_ranges import Verdicts
 from skfm_lib.evaluation.screening.tolerance_limits import Limits
-from skfm_lib.metrics import Interval
+from skfm_lib.metrics import Share, share
 from skfm_lib.metrics.confidence import difference
 
 Rows = dict[str, dict[str, str]]
 Sets = Mapping[str, Verdicts]
 
 
-def share(flags: np.ndarray) -> Interval:
-    """The share of True in `flags` (n,), with Wilson's 95 % interval."""
-    return wilson(int(flags.sum()), len(flags))
-
-
-def percent(part: Interval | float) -> str:
-    """A share as text: ``4.3 % (2.1–8.5)`` with its interval, or ``4.3 %``."""
-    if not isinstance(part, Interval):
-        return f"{100 * part:.3g} %"
-    value, *ends = (100 * x for x in part)
-    low, high = (f"{x:.0f}" if abs(x) >= 10 else f"{x:.2g}" for x in ends)
-    return f"{value:.3g} % ({low}–{high})"
-
-
-def table_9(sets: Sets, held_out: Verdicts) -> dict[str, dict[str, Interval]]:
+def table_9(sets: Sets, held_out: Verdicts) -> dict[str, dict[str, Share]]:
     """The columns of Table 9 for each set, and what is left beyond false alarms.
 
     failed generations   some measure is beyond its limit
@@ -49,14 +34,6 @@ def table_9(sets: Sets, held_out: Verdicts) -> dict[str, dict[str, Interval]]:
         if verdicts is not held_out:
             rows[name]["beyond chance"] = difference(failed, chance)
     return rows
-
-
-def as_text(rows: Mapping[str, Mapping[str, Interval]]) -> Rows:
-    """Rows of `table_9` with their values as `percent`."""
-    return {
-        name: {column: percent(value) for column, value in row.items()}
-        for name, row in rows.items()
-    }
 
 
 def thresholds(limits: Limits) -> Rows:
@@ -90,7 +67,7 @@ def by_measure(sets: Sets, limits: Limits) -> Rows:
     return {
         measure.name: {
             "tail": measure.tail,
-            "set to fail": percent(float(limits.share[m])),
+            "set to fail": f"{100 * limits.share[m]:.3g} %",
             **{name: str(int((v.excess[:, m] > 0).sum())) for name, v in sets.items()},
         }
         for m, measure in enumerate(MEASURES)

@@ -37,7 +37,7 @@ __all__ = [
     "Claim",
     "Experiments",
     "MIXES",
-    "Material",
+    "SkullPool",
     "Mix",
     "PAPER_ALIGNMENT",
     "PAPER_COMPLETION",

@@ -19,7 +19,9 @@ def closest_points(
         name: getattr(settings, name) for name in ("points", "degrees", "millimetres")
     }
     chosen["seed"] = study.seed
-    cell = study.cell(ALIGNMENT.folder, "closest-points", chosen, (stage_names.DATA,))
+    cell = study.experiment(
+        ALIGNMENT.folder, "closest-points", chosen, (stage_names.DATA,)
+    )
     if not cell.done:
         errors = icp_errors(pool.test, reference_skull(), settings, study.seed)
         cell.finish(errors=dict(zip(pool.test.names, errors.tolist())))

@@ -97,7 +97,7 @@ class Experiments:
             settings["sampler"] = sampler_of(self.study, mix.model).as_dict()
         label = name.replace("%", "").replace(" + ", "+").replace(" ", "-").lower()
         label, after = f"{label}-{seed}", stages_of([name])
-        return self.study.cell(self.task.folder, label, settings, after)
+        return self.study.experiment(self.task.folder, label, settings, after)
 
     def network(self, name: str, seed: int) -> nn.Module:
         """The network that a finished cell trained."""

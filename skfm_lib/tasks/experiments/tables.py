@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from skfm_lib.metrics import Interval
 from skfm_lib.presets import QUALITY_SCORES, paper_tables
 from skfm_lib.tasks.experiments import statistics
 from skfm_lib.tasks.experiments.statistics import Answer, errors_of
 
-Rows = dict[str, dict[str, str]]
+Rows = dict[str, dict[str, object]]
 SCORES = {"overall": None, **{f"QS {q}": q for q in QUALITY_SCORES}}
 CHAMFER = {"CD": "cd", "Acc": "accuracy", "Comp": "completeness"}  # Tables 5, 6
 
@@ -39,11 +40,9 @@ def comparison(
     for row, places in papers.items():
         for place, told in places.items():
             name = set_called(row, place)
-            found = {key: _cell(table, name, column) for key, column in columns.items()}
+            found = {key: _mean(table, name, column) for key, column in columns.items()}
             values = zip(columns, np.atleast_1d(told))
-            rows[name] = found | {
-                f"paper: {key}": f"{value:g}" for key, value in values
-            }
+            rows[name] = found | {f"paper: {key}": value for key, value in values}
     return rows
 
 
@@ -56,11 +55,11 @@ def by_quality(
     numbers of skulls, its scores give it).
     """
     rows = {
-        row: {title: _cell(table, row, column, q) for title, q in SCORES.items()}
+        row: {title: _mean(table, row, column, q) for title, q in SCORES.items()}
         for row in papers
     }
     told = {
-        f"paper: {row}": {title: f"{value:g}" for title, value in values.items()}
+        f"paper: {row}": {title: value for title, value in values.items()}
         for row, values in papers.items()
     }
     return rows | told
@@ -69,7 +68,7 @@ def by_quality(
 def columns_by_quality(table: pd.DataFrame, name: str, columns: Sequence[str]) -> Rows:
     """One set's errors, a row a column of `table`: over all skulls and by score, mm."""
     return {
-        column: {title: _cell(table, name, column, q) for title, q in SCORES.items()}
+        column: {title: _mean(table, name, column, q) for title, q in SCORES.items()}
         for column in columns
     }
 
@@ -78,7 +77,7 @@ def ways(table: pd.DataFrame, name: str) -> Rows:
     """One set's errors in the defect by the way of filling it, mm."""
     columns = {**CHAMFER, "surface": "surface"}
     return {
-        way: {title: _cell(rows, name, column) for title, column in columns.items()}
+        way: {title: _mean(rows, name, column) for title, column in columns.items()}
         for way, rows in table.groupby("way", sort=False)
     }
 
@@ -88,13 +87,13 @@ def against(table: pd.DataFrame, name: str, way: str, other: str) -> Rows:
     own = table[table["set"] == name]
     both = pd.concat(own[own["way"] == w].assign(set=w) for w in (way, other))
     found = statistics.contrast(both, statistics.better(way, other), "cd")
-    return {f"{way} against {other}": {"closer by, mm": str(found)}}
+    return {f"{way} against {other}": {"closer by, mm": found}}
 
 
-def means(table: pd.DataFrame, column: str) -> dict[str, dict[str, float]]:
+def means(table: pd.DataFrame, column: str) -> dict[str, Interval]:
     """For a stage's record: each set's mean over the test skulls, with interval."""
     return {
-        name: statistics.mean(errors_of(table, name, column))._asdict()
+        name: statistics.mean(errors_of(table, name, column))
         for name in table["set"].unique()
     }
 
@@ -105,7 +104,7 @@ def over_seeds(table: pd.DataFrame, column: str) -> Rows:
     for name in table["set"].unique():
         means = errors_of(table, name, column).mean(axis=1)
         seeds = sorted(table[table["set"] == name]["seed"].unique())
-        rows[name] = {f"seed {s}": f"{m:.3g}" for s, m in zip(seeds, means)}
+        rows[name] = {f"seed {s}": float(m) for s, m in zip(seeds, means)}
     return rows
 
 
@@ -125,12 +124,12 @@ def verdicts(
         paper_gap = sum(w * told[name][column] for name, w in claim.contrast.items())
         row = {
             "better by, mm": "",
-            "in the paper": f"{paper_gap:.3g}",
+            "in the paper": paper_gap,
             "seeds": "",
             "verdict": "not tried",
         }
         if answer := tried.get(claim.text):
-            row |= {"better by, mm": str(answer.found), "seeds": str(answer.seeds)}
+            row |= {"better by, mm": answer.found, "seeds": answer.seeds}
             row["verdict"] = statistics.verdict(answer.found, answer.seeds)
         rows[claim.text] = row
     return rows
@@ -161,14 +160,9 @@ PAPER_COMPLETION = paper_errors(
 )
 
 
-def _cell(
+def _mean(
     table: pd.DataFrame, name: str, column: str, quality: int | None = None
-) -> str:
-    """Mean and interval as text; empty where the set or the score was not tried."""
+) -> Interval | None:
+    """Mean of a set's errors; None where the set or the score was not tried."""
     errors = errors_of(table, name, column, quality)
-    if not errors.size:
-        return ""
-    found = statistics.mean(errors)
-    if not np.isfinite(found.low):
-        return f"{found.value:.3g} (one skull)"
-    return f"{found.value:.3g} ({found.low:.3g}–{found.high:.3g})"
+    return statistics.mean(errors) if errors.size else None

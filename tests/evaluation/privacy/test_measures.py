@@ -11,8 +11,8 @@ from skfm_lib.evaluation.privacy.measures import (
     closer_to_training,
     limits,
     neighbour_ratio,
-    wilson,
 )
+from skfm_lib.metrics import share as wilson
 from skfm_lib.utils.errors import SkfmError
 
 

@@ -155,7 +155,7 @@ def test_an_empty_skull_is_left_out_of_the_clouds(study, generator, monkeypatch)
 
 
 def test_a_model_that_is_missing_is_named(study):
-    with pytest.raises(SkfmError, match="no finished 04_train_ddpm.*skfm run 04"):
+    with pytest.raises(SkfmError, match="no finished 04_train_ddpm.*skfm run 02 04"):
         gather(study, ["100% DDPM"])
 
 
