@@ -52,9 +52,9 @@ def export(options: argparse.Namespace) -> None:
 
 def sample(options: argparse.Namespace) -> None:
     """Fetch a public head CT to try things on: InVesalius' sample, 19 MB."""
-    from skfm_lib.data.io.sample_scan import fetch_sample
+    from skfm_lib.data.io.sample_scan import CACHE, fetch_sample
 
-    path = fetch_sample(options.out, options.file)
+    path = fetch_sample(options.out or CACHE, options.file)
     print(f"{path}; next: skfm prepare {path} --out data/sample")
 
 
@@ -97,5 +97,7 @@ def add_data_commands(commands: argparse._SubParsersAction, add: Add) -> None:
         help="DATASET/volumes/NAME.json of that scan (default: beside the skull)",
     )
     command = add(commands, "sample", sample)
-    command.add_argument("--out", type=Path, default=Path("sample"), help="a folder")
+    command.add_argument(
+        "--out", type=Path, help="a folder (default: the cache, for chapters 11 and 15)"
+    )
     command.add_argument("--file", type=Path, help="Cranium.inv3, if you have it")

@@ -10,9 +10,8 @@ from skfm_lib.cli.data import add_data_commands
 from skfm_lib.cli.scan import add_tool_commands
 from skfm_lib.cli.study import add_run_commands, add_run_options
 from skfm_lib.presets import NAMES, QUALITY_SCORES
-from skfm_lib.study import open_study
+from skfm_lib.study import Study, existing_study, open_study
 from skfm_lib.utils.errors import SkfmError
-from skfm_lib.utils.files import read_json
 from skfm_lib.utils.paths import project_root
 
 MODELS = ("otfm", "ddpm", "shortcut")
@@ -48,23 +47,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def status(options: argparse.Namespace) -> None:
-    """Print every run and how far its stages are."""
+    """Print every run and the state of its stages."""
     folders = sorted(p.parent for p in (project_root() / "runs").glob("*/run.json"))
     if not folders:
         print("no runs yet; next: skfm study")
     for folder in folders:
-        about = read_json(folder / "run.json")
-        print(f"{folder.name}: preset {about['preset']}, seed {about['seed']}")
+        made = existing_study(folder.name)
+        print(f"{folder.name}: preset {made.settings.name}, seed {made.seed}")
         for stage in sorted(folder.glob("[0-9][0-9]_*/stage.json")):
-            done = stage.with_name("done.json")
-            state = f"{read_json(done)['seconds']:.0f} s" if done.is_file() else "open"
-            print(f"  {stage.parent.name:32} {state}")
+            print(f"  {stage.parent.name:32} {_state(made, stage.parent.name)}")
+
+
+def _state(made: Study, name: str) -> str:
+    """``open``, ``stale`` or the seconds that the finished stage took."""
+    if not (made.folder / name / "done.json").is_file():
+        return "open"
+    try:
+        return f"{made.finished(name).made['seconds']:.0f} s"
+    except SkfmError:
+        return "stale"
 
 
 def generate(options: argparse.Namespace) -> None:
     """Draw skulls of one quality score as volumes and meshes."""
     from skfm_lib import generation
 
+    if options.count < 1:
+        raise SkfmError(f"--count {options.count}", "at least 1")
     made = open_study(options.run, options.preset, options.run_seed)
     sampling, few = made.settings.sampling, options.model == "shortcut"
     method = options.method or generation.SAMPLERS[options.model][0]

@@ -13,115 +13,111 @@ from skfm_lib.utils.values import parse
 
 Add = Callable[..., argparse.ArgumentParser]
 
-Group = tuple[str, ...]  # chapters that do without each other
+Group = tuple[str, ...]  # chapters that do not need each other
 
-MAKING: list[Group] = [("01",), ("02",), ("03", "04"), ("05",)]  # each needs the former
-GRIDS: Group = ("08", "09")  # of experiments, of which the core study runs one each
-JUDGING: list[Group] = [("06", "07"), GRIDS]
+MODELS: list[Group] = [("01",), ("02",), ("03", "04"), ("05",)]  # each needs the last
+TASKS: Group = ("08", "09")
+RESULTS: list[Group] = [("06", "07"), TASKS]
 LONGER: list[Group] = [("14",), ("10",), ("13",), ("12",)]
-GRID = [("sets", "all"), ("seeds", "[0, 1, 2]")]
-WHOLE = {"08": [*GRID, ("more_seeds", "[3, 4, 5]")], "09": GRID}
 REAL_SCAN: list[Group] = [("11",), ("15",)]
+GRID = [("sets", "all"), ("seeds", "[0, 1, 2]")]
+FULL_GRIDS = {"08": [*GRID, ("more_seeds", "[3, 4, 5]")], "09": GRID}
 
 
 def study(options: argparse.Namespace) -> int:
     """Run the core notebooks in order; finished stages are kept.
 
-    On a CPU with several cores, chapters that do without each other run side by side.
-    Those that judge are made even if another cannot be made of this data; then the
-    status is 1.
+    On a CPU with several cores, chapters that do not need each other run side by side.
+    Those after the models are run even if another of them fails; then the status is 1.
     """
-    from skfm_lib.study.book import show_run
-    from skfm_lib.study.data_stage import real_scans
+    from skfm_lib.study.data_stage import real_heads
 
     made = open_study(options.run, options.preset, options.seed)
-    making = {number for group in MAKING for number in group}
-    scans, status = real_scans(), 0
-    if not scans.is_dir():
-        numbers = " and ".join(number for (number,) in REAL_SCAN)
-        print(f"chapters {numbers} are skipped: no folder {scans} with a head CT")
-    for group in _groups(options.all, scans.is_dir()):
-        if options.all and group == GRIDS:
-            _draw_for_both(made)
-        given = {number: _given(options, number) for number in group}
-        for error in _run_group(options, given).values():
-            if isinstance(error, Interrupted) or making.intersection(group):
+    needed = {number for group in MODELS for number in group}
+    heads, status = real_heads(), 0
+    if not heads:
+        print("chapters 11 and 15 are skipped: there is no head CT; next: skfm sample")
+    for group in _groups(options.all, bool(heads)):
+        if options.all and group == TASKS:
+            _sample_for_both(made)
+        parameters = {number: _parameters(options, number) for number in group}
+        for error in _run_group(options, parameters).values():
+            if isinstance(error, Interrupted) or needed.intersection(group):
                 raise error
             print(f"skfm: {error}", file=sys.stderr)
             status = 1
-        show_run(made.name)
     return status
 
 
-def _groups(whole: bool, real: bool) -> list[Group]:
+def _groups(complete: bool, real: bool) -> list[Group]:
     """The chapters of a study, in order; groups of one where cores are lacking."""
     from skfm_lib.study.parallel import cores_for
 
-    groups = [
-        *MAKING,
-        *JUDGING,
-        *(LONGER if whole else []),
-        *(REAL_SCAN if real else []),
-    ]
+    longer, scans = LONGER if complete else [], REAL_SCAN if real else []
     return [
         part
-        for group in groups
+        for group in [*MODELS, *RESULTS, *longer, *scans]
         for part in ([group] if cores_for(len(group)) else [(n,) for n in group])
     ]
 
 
-def _draw_for_both(made: Study) -> None:
-    """Make the skulls and clouds of both grids, which share one folder for them."""
+def _sample_for_both(made: Study) -> None:
+    """Generate the skulls and clouds of both grids, which share one folder."""
     from skfm_lib.tasks.experiments import MIXES, gather
 
-    with contextlib.suppress(SkfmError):  # what is wrong, the chapters say
+    with contextlib.suppress(SkfmError):  # the chapters report what is wrong
         gather(made, list(MIXES))
 
 
-def _given(options: argparse.Namespace, number: str) -> list[tuple[str, str]]:
+def _parameters(options: argparse.Namespace, number: str) -> list[tuple[str, str]]:
     """The parameters of a chapter in a study."""
     if options.data and number == "01":
         return [("data", str(options.data.resolve()))]
-    return WHOLE.get(number, []) if options.all else []
+    return FULL_GRIDS.get(number, []) if options.all else []
 
 
 def _run_group(
-    options: argparse.Namespace, given: dict[str, list[tuple[str, str]]]
+    options: argparse.Namespace, parameters: dict[str, list[tuple[str, str]]]
 ) -> dict[str, SkfmError]:
-    """Run chapters with the parameters `given`; chapter → what went wrong."""
+    """Run chapters with their parameters; chapter → what went wrong."""
     from skfm_lib.study.notebooks import find_notebook
     from skfm_lib.study.parallel import side_by_side
 
-    if len(given) > 1:
-        words = {n: _words(options, n, parameters) for n, parameters in given.items()}
+    if len(parameters) > 1:
+        words = {n: _words(options, n, given) for n, given in parameters.items()}
         return side_by_side({find_notebook(n).stem: w for n, w in words.items()})
-    ((options.notebook, options.parameters),) = given.items()
+    ((number, options.parameters),) = parameters.items()
+    options.notebooks = [number]
     try:
         run(options)
     except SkfmError as error:
-        return {options.notebook: error}
+        return {number: error}
     return {}
 
 
 def _words(
-    options: argparse.Namespace, number: str, given: list[tuple[str, str]]
+    options: argparse.Namespace, number: str, parameters: list[tuple[str, str]]
 ) -> list[str]:
     """A chapter as words of the command line."""
     words = ["run", number, "--preset", options.preset, "--seed", str(options.seed)]
     words += ["--run", options.run] if options.run else []
-    return words + [word for name, value in given for word in ("-p", name, value)]
+    return words + [word for name, value in parameters for word in ("-p", name, value)]
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run one notebook into the run's folder."""
+    """Run notebooks, one after the other, into the run's folder."""
     from skfm_lib.study.notebooks import find_notebook, run_notebook
 
     made = open_study(options.run, options.preset, options.seed)
-    source = find_notebook(options.notebook)
-    given = {name: parse(text) for name, text in options.parameters}
+    sources = [find_notebook(number) for number in options.notebooks]
+    if options.parameters and len(sources) > 1:
+        names = " ".join(options.notebooks)
+        raise SkfmError(f"-p for chapters {names}", "one chapter with its parameters")
+    parameters = {name: parse(text) for name, text in options.parameters}
     common = {"preset": options.preset, "run": made.name, "seed": options.seed}
-    target = made.folder / "notebooks" / source.name
-    run_notebook(source, target, {**common, **given})
+    for source in sources:
+        target = made.folder / "notebooks" / source.name
+        run_notebook(source, target, {**common, **parameters})
 
 
 def train(options: argparse.Namespace) -> None:
@@ -160,7 +156,9 @@ def _study_command(commands: argparse._SubParsersAction, add: Add) -> None:
 
 def _run_command(commands: argparse._SubParsersAction, add: Add) -> None:
     command = add(commands, "run", run)
-    command.add_argument("notebook", help="its number, such as 03")
+    command.add_argument(
+        "notebooks", nargs="+", metavar="NOTEBOOK", help="its number, such as 03"
+    )
     add_run_options(command)
     _add_parameters(command, "a parameter of the notebook")
 

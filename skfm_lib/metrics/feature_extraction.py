@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from skfm_lib.utils.files import replacing
 from skfm_lib.utils.progress import Progress
 
 
+@runtime_checkable
 class FeatureNetwork(Protocol):
     """What `extract` asks of a network: `Med3D` and `StudyFeatures` have it."""
 

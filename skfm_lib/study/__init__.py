@@ -2,6 +2,13 @@
 
 from skfm_lib.study import stage_names
 from skfm_lib.study.parameters import open_chapter
-from skfm_lib.study.store import Stage, Study, open_study
+from skfm_lib.study.store import Stage, Study, existing_study, open_study
 
-__all__ = ["Stage", "Study", "open_chapter", "open_study", "stage_names"]
+__all__ = [
+    "Stage",
+    "Study",
+    "existing_study",
+    "open_chapter",
+    "open_study",
+    "stage_names",
+]

@@ -1,85 +1,129 @@
 """The book shows the reader's own run where there is one.
 
-A Sphinx extension: a chapter ``walkthrough/NN_name.ipynb`` is read from the record
-that the latest study left in ``runs/<run>/notebooks/``, and from the committed copy
-where the reader has none.  So the book follows the run, and no tracked file changes.
-``SKFM_RUN`` names another run; ``SKFM_RUN=committed`` shows the committed records.
+A Sphinx extension: a chapter ``walkthrough/NN_name.ipynb`` is read from the latest
+record of the reader's run (`study.records`), and from the committed copy where that
+run has none.  The run shown is that of the latest record; ``SKFM_RUN`` names another,
+``SKFM_RUN=committed`` shows the committed records.  No tracked file changes.
 """
 
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
+from skfm_lib.study.records import Record, find_records
 from skfm_lib.utils.errors import SkfmError
-from skfm_lib.utils.files import read_json, replacing, write_json
+from skfm_lib.utils.files import replacing
 from skfm_lib.utils.paths import project_root
 
 CHAPTERS = "walkthrough/"
+FRONT = "intro"
 logger = logging.getLogger(__name__)
 
 
-def show_run(name: str) -> None:
-    """Make `name` the run that the next build of the book shows."""
-    write_json(project_root() / "runs" / "book.json", {"run": name})
-
-
-def shown_run() -> str | None:
-    """The run that the book shows, or None for the committed records."""
-    chosen = os.environ.get("SKFM_RUN")
-    latest = project_root() / "runs" / "book.json"
-    if chosen is None and latest.is_file():
-        chosen = read_json(latest)["run"]
-    return None if chosen == "committed" else chosen
-
-
-def record_of(chapter: str) -> Path | None:
-    """The reader's own record of a chapter (its docname), if there is one."""
-    run = shown_run()
-    if run is None or not chapter.startswith(CHAPTERS):
-        return None
-    name = chapter.removeprefix(CHAPTERS)
-    record = project_root() / "runs" / run / "notebooks" / f"{name}.ipynb"
-    return record if record.is_file() else None
+def shown_records() -> dict[str, Record]:
+    """Chapter → the latest record of the run that the book shows."""
+    chosen, records = os.environ.get("SKFM_RUN"), find_records()
+    if chosen is None and records:
+        chosen = records[-1].run
+    return {record.chapter: record for record in records if record.run == chosen}
 
 
 def publish() -> list[Path]:
     """Copy the shown run's records into the book, without this machine's paths.
 
-    Raises SkfmError when no run is shown.
+    Raises:
+        SkfmError: where no run is shown, and for a stale record.
     """
-    run, root = shown_run(), project_root()
-    if run is None:
+    records, root = shown_records(), project_root()
+    if not records:
         raise SkfmError("no run to publish", "a finished study", "skfm study")
+    for record in records.values():
+        if record.stale:
+            raise SkfmError(f"{record.path} is stale: {record.stale}")
     written = []
-    for record in sorted((root / "runs" / run / "notebooks").glob("*.ipynb")):
-        text = record.read_text(encoding="utf-8").replace(f"{root}/", "")
-        target = root / "book" / CHAPTERS / record.name
+    for chapter, record in sorted(records.items()):
+        text = record.path.read_text(encoding="utf-8").replace(f"{root}/", "")
+        target = root / "book" / CHAPTERS / f"{chapter}.ipynb"
         with replacing(target) as temporary:
             temporary.write_text(text, encoding="utf-8")
         written.append(target)
     return written
 
 
+def sources_note(records: dict[str, Record]) -> str:
+    """What the front page says of where its chapters come from; "" if committed."""
+    if not records:
+        return ""
+    run, numbers = next(iter(records.values())).run, _numbers(records)
+    note = f"From your run `{run}`: {numbers}. The other chapters are the records that "
+    note += "came with the book, of another run: do not compare numbers across them."
+    if stale := _numbers(k for k, record in records.items() if record.stale):
+        note += f" Stale, the run has changed since: {stale}."
+    return note
+
+
+def chapter_note(record: Record | None, any_shown: bool) -> str:
+    """What a chapter says at its top of where it comes from; "" if all is as usual."""
+    if record is None:
+        text = "This chapter is the record that came with the book, not of your run."
+        return text if any_shown else ""
+    return f"This record is stale: {record.stale}." if record.stale else ""
+
+
 def setup(app: Sphinx) -> dict[str, object]:
     """Let Sphinx read chapters from the run that is shown."""
-    app.connect("source-read", _read_record, priority=1)
+    records = shown_records()
+
+    def read(app: Sphinx, docname: str, source: list[str]) -> None:
+        source[0] = _shown(docname, source[0], records)
+
+    def copy_sources(app: Sphinx, exception: Exception | None) -> None:
+        """The button for the notebook gives the record that the page shows."""
+        for chapter, record in records.items():
+            target = Path(app.outdir, "_sources", CHAPTERS, f"{chapter}.ipynb")
+            if target.is_file():
+                target.write_text(record.path.read_text("utf-8"), "utf-8")
+
+    app.connect("source-read", read, priority=1)
     app.connect("env-get-outdated", _always_reread)
-    if shown_run():
-        logger.info("skfm: chapters from run %r where it has them", shown_run())
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+    app.connect("build-finished", copy_sources)
+    if records:
+        logger.info("skfm: %s", sources_note(records))
+    return {"version": "2", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def _read_record(app: Sphinx, docname: str, source: list[str]) -> None:
-    record = record_of(docname)
-    if record:
-        source[0] = record.read_text(encoding="utf-8")
+def _shown(docname: str, source: str, records: dict[str, Record]) -> str:
+    """The text of a page, with the record in place of a chapter's committed copy."""
+    if docname == FRONT and (note := sources_note(records)):
+        title, _, rest = source.partition("\n")
+        return f"{title}\n\n:::{{note}}\n{note}\n:::\n{rest}"
+    if not docname.startswith(CHAPTERS):
+        return source
+    record = records.get(docname.removeprefix(CHAPTERS))
+    text = record.path.read_text(encoding="utf-8") if record else source
+    note = chapter_note(record, bool(records))
+    return _with_note(text, note) if note else text
+
+
+def _with_note(notebook: str, note: str) -> str:
+    """A notebook with a note below its title."""
+    content: dict[str, Any] = json.loads(notebook)
+    cell = {"cell_type": "markdown", "metadata": {}, "id": "where-from"}
+    content["cells"].insert(1, {**cell, "source": f":::{{note}}\n{note}\n:::"})
+    return json.dumps(content)
+
+
+def _numbers(chapters: Iterable[str]) -> str:
+    return ", ".join(sorted(chapter[:2].lstrip("0") for chapter in chapters))
 
 
 def _always_reread(
-    app: Sphinx, env: object, added: set, changed: set, removed: set
-) -> Iterable[str]:
+    app: Sphinx, env: Any, added: set[str], changed: set[str], removed: set[str]
+) -> list[str]:
     """Records change without their committed copies changing."""
-    return [name for name in env.found_docs if name.startswith(CHAPTERS)]
+    return [name for name in env.found_docs if name.startswith((CHAPTERS, FRONT))]

@@ -1,9 +1,11 @@
 """What a study works on: its skulls, from phantoms or from a prepared data set."""
 
 import hashlib
+import os
 from pathlib import Path
 
 from skfm_lib.data.dataset import SkullSet
+from skfm_lib.data.io.sample_scan import CACHE, NAME
 from skfm_lib.data.manifest import proportional, read_manifest
 from skfm_lib.data.phantom_set import PAPER_TEST, PAPER_TRAIN, phantom_skulls
 from skfm_lib.study import Stage, Study, stage_names
@@ -42,12 +44,27 @@ def skulls(study: Study, split: str) -> SkullSet:
     return SkullSet(stage.folder / stage.results["folder"], split)
 
 
-def real_scans(folder: str = "../shared/data") -> Path:
-    """The folder with the head CT of chapter 11, relative to the project's root.
+def real_heads(given: str | None = None) -> Path | None:
+    """The head CTs of chapters 11 and 15: a scan or a folder of scans.
 
-    The project ships no patient's scan; the chapter is made where one is at hand.
+    Args:
+        given: by the user, relative to the project's folder; otherwise the folder that
+            the environment variable ``SKFM_HEADS`` names; otherwise the sample that
+            ``skfm sample`` has fetched.
+
+    Returns:
+        None where there is none: the project ships no patient's scan.
+
+    Raises:
+        SkfmError: for a path that does not exist.
     """
-    return (project_root() / folder).resolve()
+    named = given or os.environ.get("SKFM_HEADS")
+    if named is None:
+        return CACHE / NAME if (CACHE / NAME).is_file() else None
+    path = (project_root() / Path(named).expanduser()).resolve()
+    if not path.exists():
+        raise SkfmError(f"{path} does not exist", "head CTs", "skfm sample")
+    return path
 
 
 def counts(skulls: SkullSet) -> dict[int, int]:

@@ -27,11 +27,17 @@ def find_notebook(number: str) -> Path:
 
 
 def run_notebook(source: Path, target: Path, parameters: Mapping[str, object]) -> float:
-    """Execute `source` with `parameters` and keep the record at `target`; seconds.
+    """Execute `source` with `parameters`; the record goes to `target`.
 
-    Raises SkfmError for a parameter that the notebook does not have and, in one
-    line, for whatever the notebook itself raised (Interrupted for that); the record
-    is kept either way.
+    A record that ended in an error is kept beside it as ``NAME.failed.ipynb``, and
+    leaves a former good one alone.
+
+    Returns:
+        The seconds that it took.
+
+    Raises:
+        SkfmError: for a parameter that the notebook does not have and, in one line, for
+            whatever the notebook itself raised (Interrupted for that).
     """
     import papermill
 
@@ -41,17 +47,18 @@ def run_notebook(source: Path, target: Path, parameters: Mapping[str, object]) -
             raise SkfmError(
                 f"{source.stem} has no parameter {name!r}", f"one of {', '.join(known)}"
             )
+    failed = target.with_suffix(".failed.ipynb")
     target.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     with _live_line(source.stem):
         try:
             papermill.execute_notebook(
                 str(source),
-                str(target),
+                str(failed),
                 dict(parameters),
                 cwd=str(project_root()),
                 progress_bar=False,
-                # A kernel that is ended in its work says so by a trace of its sockets.
+                # A kernel that is ended while it works reports a trace of its sockets.
                 extra_arguments=["--log-level=CRITICAL"],
             )
         except papermill.PapermillExecutionError as error:
@@ -61,6 +68,7 @@ def run_notebook(source: Path, target: Path, parameters: Mapping[str, object]) -
             # The cell's task is left behind; its long trace would follow our one line.
             logging.getLogger("asyncio").setLevel(logging.CRITICAL)
             raise
+    os.replace(failed, target)
     seconds = time.monotonic() - started
     print(f"{source.stem} · {clock(seconds)} → {_relative(target)}", flush=True)
     return seconds

@@ -13,19 +13,35 @@ PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "pyvista", "scikit-image")
 
 
 def provenance() -> dict[str, object]:
-    """What made a result: device, versions, commit, time."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        cwd=Path(skfm_lib.__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
+    """What made a result: device, versions, commit, time.
+
+    `clean` is False where tracked files differ from the commit, or there is none.
+    """
+    commit, changed = (
+        _git("rev-parse", "--short=10", "HEAD"),
+        _git("status", "-s", "-uno"),
     )
     return {
         "device": str(pick_device()),
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
         "skfm": skfm_lib.__version__,
-        "commit": commit.stdout.strip() or "unknown",
+        "commit": commit or "unknown",
+        "clean": bool(commit) and not changed,
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def _git(*words: str) -> str:
+    """What git prints in the library's folder; "" without git or a repository."""
+    try:
+        done = subprocess.run(
+            ["git", *words],
+            cwd=Path(skfm_lib.__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip()

@@ -234,6 +234,24 @@ def open_study(
     return Study(name, settings, seed, folder)
 
 
+def existing_study(name: str) -> Study:
+    """The run called `name`.
+
+    Raises:
+        SkfmError: where there is none, listing those that there are.
+    """
+    folder = project_root() / "runs"
+    if not (folder / name / "run.json").is_file():
+        runs = sorted(path.parent.name for path in folder.glob("*/run.json"))
+        raise SkfmError(
+            f"there is no run {name!r}",
+            " or ".join(runs) or "a finished study",
+            "name one of these by --run" if runs else "skfm study",
+        )
+    about = read_json(folder / name / "run.json")
+    return Study(name, preset(about["preset"]), about["seed"], folder / name)
+
+
 def _plain(value: object) -> object:
     """Named tuples within `value` as dictionaries, which JSON would make lists."""
     if hasattr(value, "_asdict"):

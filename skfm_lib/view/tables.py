@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from IPython.display import Markdown, display
 
 from skfm_lib.study import Stage
+from skfm_lib.study.records import KEY
 
 
 def table(
@@ -40,13 +41,20 @@ def record(name: str, value: float | str) -> None:
 
 
 def made_by(stage: Stage) -> Markdown:
-    """One small line: which stage, run, seed and preset made what is above."""
-    study = stage.study
-    return Markdown(
+    """One small line: what made the results above, and when.
+
+    Its metadata identify the record of the chapter (`study.records`).
+    """
+    study, made = stage.study, stage.made
+    changes = "" if made["clean"] else " with uncommitted changes"
+    text = (
         f"<small>Made by stage {stage.name} of run `{study.name}`: preset "
         f"{study.settings.name}, seed {study.seed}, fingerprint "
-        f"`{stage.fingerprint}`.</small>"
+        f"`{stage.fingerprint}`, commit `{made['commit']}`{changes}, "
+        f"{made['time'][:10]}.</small>"
     )
+    about = {"run": study.name, "stage": stage.name, "fingerprint": stage.fingerprint}
+    return Markdown(text, metadata={KEY: about})
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """The book builds offline without warnings, and shows the reader's own run."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from skfm_lib.study import book
+from skfm_lib.study import book, open_study
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import write_json
 
@@ -17,46 +18,111 @@ ROOT = Path(__file__).parents[2]
 CHAPTER = "walkthrough/01_preprocess"
 
 
+def made_by(run, stage="01_preprocess", fingerprint="f"):
+    """The output that `view.tables.made_by` leaves in a record."""
+    about = {"run": run, "stage": stage, "fingerprint": fingerprint}
+    return nbformat.v4.new_output(
+        "display_data",
+        {"text/markdown": "Made by"},
+        metadata={"text/markdown": {"skfm": about}},
+    )
+
+
+def write_record(path, *outputs, text="text", ran=None, age=0):
+    """An executed notebook, saved `age` seconds ago; `ran`: by papermill, from there."""
+    cells = [
+        nbformat.v4.new_markdown_cell(f"# {text}"),
+        nbformat.v4.new_code_cell("made_by(stage)", outputs=list(outputs)),
+    ]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    if ran:
+        notebook.metadata["papermill"] = {"input_path": ran, "exception": None}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, path)
+    saved = path.stat().st_mtime - age
+    os.utime(path, (saved, saved))
+
+
 @pytest.fixture
 def run(project, monkeypatch):
-    """A project whose run `mine` has a record of chapter 1."""
+    """A project whose run `mine` has a fresh record of chapter 1."""
     monkeypatch.delenv("SKFM_RUN", raising=False)
-    text = f"made in {project}/runs/mine"
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
-    folder = project / "runs" / "mine" / "notebooks"
-    folder.mkdir(parents=True)
-    nbformat.write(notebook, folder / "01_preprocess.ipynb")
+    stage = open_study("mine", "tiny").stage("01_preprocess", {})
+    stage.finish()
+    output = made_by("mine", fingerprint=stage.fingerprint)
+    path = project / "runs/mine/notebooks/01_preprocess.ipynb"
+    write_record(path, output, text=f"made in {project}/runs/mine", age=50)
     return project
 
 
 def test_without_a_run_the_committed_records_are_shown(project, monkeypatch):
     monkeypatch.delenv("SKFM_RUN", raising=False)
-    assert book.shown_run() is None and book.record_of(CHAPTER) is None
+    assert book.shown_records() == {}
+    assert book.sources_note({}) == "" and book.chapter_note(None, False) == ""
 
 
-def test_the_latest_run_is_shown_where_it_has_a_record(run):
-    book.show_run("mine")
-    assert book.record_of(CHAPTER).parent.parent.name == "mine"
-    assert book.record_of("walkthrough/02_train_vqvae") is None
-    assert book.record_of("method") is None
+def test_the_run_of_the_latest_record_is_shown(run):
+    assert {k: r.run for k, r in book.shown_records().items()} == {CHAPTER[12:]: "mine"}
+    write_record(run / "runs/other/notebooks/02_x.ipynb", made_by("other"), age=90)
+    assert set(book.shown_records()) == {"01_preprocess"}
+    write_record(run / "runs/other/notebooks/02_x.ipynb", made_by("other"), age=10)
+    assert set(book.shown_records()) == {"02_x"}
+
+
+@pytest.mark.parametrize(
+    ("path", "ran"),
+    [
+        ("out.ipynb", "notebooks/03_train_otfm.ipynb"),  # plain papermill
+        ("notebooks/03_train_otfm.ipynb", None),  # saved in JupyterLab
+        ("runs/mine/notebooks/03_train_otfm.ipynb", "notebooks/03_train_otfm.ipynb"),
+    ],
+)
+def test_records_of_every_way_to_run_a_chapter_are_found(run, path, ran):
+    write_record(run / path, made_by("mine", "03_train_otfm"), ran=ran)
+    assert book.shown_records()["03_train_otfm"].path == run / path
+
+
+def test_what_ended_in_an_error_or_was_not_run_to_its_end_is_no_chapter(run):
+    error = nbformat.v4.new_output(
+        "error", ename="SkfmError", evalue="no", traceback=[]
+    )
+    write_record(run / "out.ipynb", made_by("mine"), error, ran="x/01_preprocess.ipynb")
+    write_record(run / "notebooks/01_preprocess.ipynb")
+    (run / "broken.ipynb").write_text("{")
+    (record,) = book.shown_records().values()
+    assert record.path.parent.parent.name == "mine"
 
 
 def test_the_environment_chooses_another_run(run, monkeypatch):
-    book.show_run("other")
+    write_record(run / "runs/other/notebooks/02_x.ipynb", made_by("other"))
     monkeypatch.setenv("SKFM_RUN", "mine")
-    assert book.shown_run() == "mine"
+    assert set(book.shown_records()) == {"01_preprocess"}
     monkeypatch.setenv("SKFM_RUN", "committed")
-    assert book.shown_run() is None
+    assert book.shown_records() == {}
 
 
-def test_published_records_hold_no_path_of_this_machine(run):
-    with pytest.raises(SkfmError, match="skfm study"):
+def test_the_book_says_where_its_chapters_are_from_and_which_are_stale(run):
+    records = book.shown_records()
+    note = book.sources_note(records)
+    assert "From your run `mine`: 1." in note and "Stale" not in note
+    assert book.chapter_note(records["01_preprocess"], True) == ""
+    assert "not of your run" in book.chapter_note(None, True)
+    open_study("mine", "tiny").stage("01_preprocess", {"other": 1}).finish()
+    records = book.shown_records()
+    assert "Stale, the run has changed since: 1." in book.sources_note(records)
+    assert "stale" in book.chapter_note(records["01_preprocess"], True)
+    with pytest.raises(SkfmError, match="stale"):
         book.publish()
-    book.show_run("mine")
+
+
+def test_published_records_hold_no_path_of_this_machine(run, monkeypatch):
     (written,) = book.publish()
     assert written == run / "book" / f"{CHAPTER}.ipynb"
     assert str(run) not in written.read_text()
     assert "made in runs/mine" in written.read_text()
+    monkeypatch.setenv("SKFM_RUN", "committed")
+    with pytest.raises(SkfmError, match="skfm study"):
+        book.publish()
 
 
 def test_the_book_builds_without_warnings_and_shows_a_run(tmp_path):
@@ -69,8 +135,8 @@ def test_the_book_builds_without_warnings_and_shows_a_run(tmp_path):
     record.parent.mkdir(parents=True)
     notebook = json.loads((tmp_path / "book" / f"{CHAPTER}.ipynb").read_text())
     notebook["cells"][0]["source"] = ["# 1 · A title of my own run"]
+    notebook["cells"][-1]["outputs"] = [made_by("mine")]
     write_json(record, notebook)
-    write_json(tmp_path / "runs" / "book.json", {"run": "mine"})
     command = [Path(sys.executable).with_name("jupyter-book"), "build", "book"]
     done = subprocess.run(
         [*command, "-W", "-n", "--keep-going"],
@@ -82,6 +148,10 @@ def test_the_book_builds_without_warnings_and_shows_a_run(tmp_path):
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     pages = tmp_path / "_build" / "html"
     assert "A title of my own run" in (pages / f"{CHAPTER}.html").read_text()
+    given = (pages / "_sources" / f"{CHAPTER}.ipynb").read_text()
+    assert "A title of my own run" in given  # what the button for the notebook gives
+    assert "From your run <code" in (pages / "intro.html").read_text()
+    assert "not of your run" in (pages / "walkthrough/02_train_vqvae.html").read_text()
     for page in pages.rglob("*.html"):
         text = page.read_text()
         assert 'src="http' not in text and 'rel="stylesheet" href="http' not in text

@@ -9,6 +9,7 @@ from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import replacing
 
 NAME = "Cranium.inv3"
+CACHE = Path(pooch.os_cache("skfm"))
 SHA256 = "3b34f11f7c4f557f4c65cd6543c412a2f6ceb0cfecfd9c41184420e02d9b7e2a"
 URL = f"https://github.com/invesalius/invesalius3/raw/master/samples/{NAME}"
 
