@@ -9,10 +9,11 @@ NEWS := '^Collecting [^ ]+|Downloading .*[0-9]{2}\.[0-9] MB|^Installing collecte
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup study test fuzz lab book clean
+.PHONY: help setup study lint test fuzz lab book clean
 
 help:
 	@echo "make study   set up, run the whole study on the embedded data, build the book"
+	@echo "make lint    set up, check style, imports, types and wording"
 	@echo "make test    set up, run every test"
 	@echo "make fuzz    set up, read 2,413 damaged scans (\`make test\` takes a sample)"
 	@echo "make lab     set up, open the notebooks in JupyterLab"
@@ -25,6 +26,14 @@ help:
 study: setup
 	$(BIN)/skfm study
 	$(BIN)/skfm book
+
+# Style; the order of the rooms; types; the words of tests/test_wording.py.
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_wording.py
 
 # Two processes of one thread each are faster than one of two.
 test: setup

@@ -109,7 +109,8 @@ def test_generating_before_training_names_the_command(project, capsys):
     words = ["generate", "--qs", "5", "--out", "skulls", "--preset", "tiny"]
     assert "next: skfm run 01 02 03 --run tiny --preset tiny" in says(capsys, *words)
     line = says(capsys, *words, "--model", "ddpm")
-    assert "next: skfm run 04 --run tiny --preset tiny" in line
+    assert "next: skfm run 01 02 04 --run tiny --preset tiny" in line
+    assert "--count 0; expected at least 1" in says(capsys, *words, "--count", "0")
     assert not (project / "skulls").exists()
 
 
@@ -146,6 +147,21 @@ def test_status_tells_open_and_finished_stages(project, capsys):
     assert first == "mine: preset tiny, seed 2"
     assert second.split()[0] == "01_preprocess" and second.endswith(" s")
     assert third.split() == ["02_train_vqvae", "open"]
+    study.stage("02_train_vqvae", {}, ("01_preprocess",)).finish()
+    study.stage("01_preprocess", {"other": "data"}).finish()
+    capsys.readouterr()
+    assert main(["status"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[1] == "stale"
+
+
+def test_several_chapters_run_in_their_order(sources, capsys, monkeypatch):
+    done = []
+    run = lambda source, target, given: done.append((source.stem, given["run"]))  # noqa: E731
+    monkeypatch.setattr(notebooks, "run_notebook", run)
+    assert main(["run", "01", "02", "3", "--preset", "tiny"]) == 0
+    assert [name[:2] for name, _ in done] == ["01", "02", "03"]
+    line = says(capsys, "run", "01", "02", "--preset", "tiny", "-p", "steps", "3")
+    assert "one chapter with its parameters" in line and len(done) == 3
 
 
 def test_an_interruption_says_how_to_go_on(project, capsys, monkeypatch):
@@ -164,10 +180,11 @@ def chapters_run(monkeypatch, errors, given=None):
     tried, given = [], {} if given is None else given
 
     def run(options):
-        tried.append(options.notebook)
-        given[options.notebook] = dict(options.parameters)
-        if options.notebook in errors:
-            raise errors[options.notebook]
+        (number,) = options.notebooks
+        tried.append(number)
+        given[number] = dict(options.parameters)
+        if number in errors:
+            raise errors[number]
 
     monkeypatch.setattr(study, "run", run)
     monkeypatch.setattr(parallel, "cores_for", lambda count: count == 1)
