@@ -19,8 +19,8 @@ def prepare(options: argparse.Namespace) -> int:
 
     shape = preset(options.preset).vqvae.output_shape
     if options.names:
-        for name, place in who_is_who(options.folder, options.out).items():
-            print(f"{name}  {place}")
+        for name, file in who_is_who(options.folder, options.out).items():
+            print(f"{name}  {file}")
         return 0
     report = prepare_folder(
         options.folder,
@@ -68,7 +68,9 @@ def add_data_commands(commands: argparse._SubParsersAction, add: Add) -> None:
     command.add_argument("--labels", type=Path, help="CSV: name,quality")
     command.add_argument("--seed", type=int, default=0, help="of the split")
     command.add_argument(
-        "--accept", action="store_true", help="take proposed scores that nobody gave"
+        "--accept",
+        action="store_true",
+        help="take the proposed scores where none was given",
     )
     command.add_argument(
         "--population", type=int, default=0, help="add so many derived variations"
@@ -81,7 +83,7 @@ def add_data_commands(commands: argparse._SubParsersAction, add: Add) -> None:
         help="call skulls by their files' names, not by codes: for public data",
     )
     command.add_argument(
-        "--names", action="store_true", help="say which file each code stands for"
+        "--names", action="store_true", help="print which file each code stands for"
     )
     command = add(commands, "export", export)
     command.add_argument("skull", type=Path, help="a volume or mesh that skfm made")

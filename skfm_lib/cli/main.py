@@ -1,9 +1,9 @@
-"""The `skfm` command: thin words over the library's functions."""
+"""The `skfm` command: a thin layer over the library's functions."""
 
 import argparse
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from skfm_lib.cli.data import add_data_commands
@@ -31,9 +31,10 @@ EPILOG = """examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; 0 if all went well, 1 after an error said in one line.
+    """Run a command and return its exit status.
 
-    75 when training was told to stop, and is saved: the same command goes on.
+    0 on success, 1 after an error, which is printed in one line, and 75 when training
+    was stopped and is saved: the same command resumes.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"skfm: {error}", file=sys.stderr)
         return error.status
     except KeyboardInterrupt:
-        print("\nskfm: interrupted; the same command goes on", file=sys.stderr)
+        print("\nskfm: interrupted; the same command resumes", file=sys.stderr)
         return 130
 
 
@@ -69,7 +70,7 @@ def _state(made: Study, name: str) -> str:
 
 
 def generate(options: argparse.Namespace) -> None:
-    """Draw skulls of one quality score as volumes and meshes."""
+    """Generate skulls of one quality score as volumes and meshes."""
     from skfm_lib import generation
 
     if options.count < 1:
@@ -101,7 +102,7 @@ def book(options: argparse.Namespace) -> int:
 
 
 def plan(options: argparse.Namespace) -> int:
-    """Say what memory and time a study would take on this machine."""
+    """Forecast the memory and time of a study on this machine."""
     from skfm_lib.benchmarks.forecast import GIB, as_text, forecast
     from skfm_lib.presets import preset
 
@@ -125,20 +126,20 @@ def _parser() -> argparse.ArgumentParser:
     add_tool_commands(commands, _add)
     command = _add(commands, "plan", plan)
     command.add_argument("--preset", default="quick", help=f"{', '.join(NAMES)}")
-    command.add_argument("--memory", type=float, help="GiB that there are")
+    command.add_argument("--memory", type=float, help="GiB available")
     command = _add(commands, "status", status)
     command = _add(commands, "book", book)
-    command.add_argument("--fresh", action="store_true", help="build every page anew")
+    command.add_argument("--fresh", action="store_true", help="rebuild every page")
     command.add_argument(
         "--publish",
         action="store_true",
-        help="make the shown run's records those that come with the book",
+        help="commit the shown run's records to the book",
     )
     return parser
 
 
 def _add(
-    commands: argparse._SubParsersAction, name: str, do
+    commands: argparse._SubParsersAction, name: str, do: Callable
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=do.__doc__, description=do.__doc__)
     command.set_defaults(do=do)

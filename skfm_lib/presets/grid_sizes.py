@@ -27,4 +27,5 @@ def latent_shape(shape: Shape, compression: int = COMPRESSION) -> Shape:
 
 def _scale(shape: Shape, factor: float) -> Shape:
     # Rounded first, so that 0.82 · 50 is 41 and not 41.00000000000001.
-    return tuple(math.ceil(round(n * factor, 6)) for n in shape)
+    d, h, w = (math.ceil(round(n * factor, 6)) for n in shape)
+    return d, h, w

@@ -88,7 +88,7 @@ TABLE_8 = {
 }
 RECONSTRUCTION_ERROR = TABLE_8["VQ-VAE"]
 
-# Table 9: shares of the generated skulls; the paper does not say who judged, or how.
+# Table 9: shares of the generated skulls; how they were rated is not reported.
 TABLE_9 = {
     "DDPM": {"failed generations": 0.12, "conditioning errors": 0.32},
     "OTFM": {"failed generations": 0.04, "conditioning errors": 0.06},

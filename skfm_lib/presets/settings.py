@@ -11,8 +11,10 @@ S = TypeVar("S", bound="Settings")
 Count = Annotated[int, AtLeast(1)]
 Weight = Annotated[float, AtLeast(0)]
 Share = Annotated[float, Between(0, 1)]
+Degrees = Annotated[float, Between(0, 180)]
 
 
+@dataclass(frozen=True)
 class Settings:
     """What every group of settings can do."""
 
@@ -81,7 +83,7 @@ class VQVAEConfig(TrainingConfig):
     commitment: Weight  # weight of the commitment loss
     code_decay: Share  # of the codebook's moving averages
     output_shape: Shape
-    adversarial: Weight = 0.0  # weight of a discriminator's verdict; 0: there is none
+    adversarial: Weight = 0.0  # weight of the discriminators' loss; 0: there are none
     perceptual: Weight = 0.0  # weight of the perceptual distance; 0: there is none
     lpips_weights: str | None = None  # folder of LPIPS's files; None: study features
 
@@ -104,9 +106,7 @@ class DenoiserConfig(TrainingConfig):
     multipliers: tuple[int, ...]  # of the width, level by level
     heads: Count  # of attention, 32 channels each
     timesteps: Count  # T
-    normalise: Literal[
-        "codebook", "channel"
-    ]  # latents by the "codebook" range (paper) or per "channel"
+    normalise: Literal["codebook", "channel"]  # of latents; the paper's: codebook
     label_dropout: Share  # share of labels dropped in training, for guidance
     ema_decay: Share  # of the weights' moving average
     code_dim: Count
@@ -131,9 +131,7 @@ class AlignerConfig(TrainingConfig):
     skip: Literal["add", "concat"]  # from the first set abstraction
     rotation: Literal["raw", "svd"]  # nine numbers as they are, or made a rotation
     shared: bool  # one encoder for both stages
-    degrees: Annotated[
-        float, Between(0, 180)
-    ]  # bound of each Euler angle; 180: any rotation
+    degrees: Degrees  # bound of each Euler angle; 180: any rotation
     millimetres: Weight  # bound of each component of the translation
 
 
@@ -141,7 +139,7 @@ class AlignerConfig(TrainingConfig):
 class CompleterConfig(TrainingConfig):
     """The completion network: paper E.2 and Table 10."""
 
-    points: Count  # of the input cloud; an eighth of it are the coarse output's
+    points: Count  # of the input cloud; the coarse output has an eighth of it
     ratios: tuple[int, int]  # points out for one in, of the two refinements
     width: Count  # channels of the first layer; 64 as published
 
@@ -154,7 +152,7 @@ class CompleterConfig(TrainingConfig):
 
 @dataclass(frozen=True)
 class SamplingConfig(Settings):
-    """How a synthetic set is drawn."""
+    """How a synthetic set is generated."""
 
     steps: Count  # S
     count: Count  # skulls, in the training set's mix of quality scores

@@ -21,14 +21,14 @@ from skfm_lib.presets.settings import (
 from skfm_lib.utils.errors import SkfmError
 
 QUALITY_SCORES = (2, 3, 4, 5, 6)  # QS 1 is excluded (paper §3.3)
-NO_LABEL = 0  # stands for a dropped class label, in training with guidance only
+NO_LABEL = 0  # the class of a dropped label, used in training for guidance
 
 # Points in a ball of each radius, for both set abstractions (PointNet++).
 MANY = ((16, 32, 128), (32, 64, 128))
 FEW = ((8, 16, 32), (8, 16, 32))
 
 # name                 tiny          quick         small         paper
-TABLE = {
+TABLE: dict[str, dict[str, tuple]] = {
     "data": {
         "size":           (1 / 16,       1 / 8,        1 / 4,        1.0),
         "train_skulls":   (40,           726,          726,          726),

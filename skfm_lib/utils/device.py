@@ -7,9 +7,10 @@ any other CPU they run in float32.  Weights are always held in float32.
 
 import ctypes
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -37,9 +38,11 @@ class Device:
 
     def to_device(self, item: M) -> M:
         """Move a module or tensor here; volumes (5-D) go to ``channels_last_3d``."""
+        layout = torch.preserve_format
         if isinstance(item, nn.Module) or item.dim() == 5:
-            return item.to(self.device, memory_format=torch.channels_last_3d)
-        return item.to(self.device)
+            layout = torch.channels_last_3d
+        move = cast(Callable[..., M], item.to)
+        return move(self.device, memory_format=layout)
 
     def __str__(self) -> str:
         if self.device.type == "cuda":

@@ -25,7 +25,7 @@ LOST = "lost another process"
 
 
 def launched() -> tuple[int, int, int] | None:
-    """(rank, processes, rank on this machine) as a launcher says; None when alone."""
+    """(rank, processes, rank on this machine) from the launcher; None when alone."""
     for names in LAUNCHERS:
         if all(name in os.environ for name in names):
             rank_, count, local = (int(os.environ[name]) for name in names)
@@ -37,17 +37,20 @@ def launched() -> tuple[int, int, int] | None:
 def joined() -> Iterator[None]:
     """Train with the processes that were launched together; alone, do nothing.
 
-    All but the first are silent: they would only repeat it.  Raises SkfmError when
-    the address of the first is not given or the processes do not meet.
+    All but the first print nothing, since they would only repeat it.
+
+    Raises:
+        SkfmError: when the address of the first process is not given, or when the
+            processes cannot reach each other.
     """
-    place = launched()
-    if place is None:
+    found = launched()
+    if found is None:
         yield
         return
-    _meet(*place)
+    _meet(*found)
     with contextlib.nullcontext() if is_first() else _silence():
         yield
-    # Not after an error: another process may hang in a sum that never comes.
+    # Not after an error: another process may wait for a sum that never comes.
     dist.destroy_process_group()
 
 
@@ -70,10 +73,12 @@ def gpu() -> int:
     """Index of this process's GPU: its rank on this machine.
 
     0 where the launcher shows each process its own GPU only (Slurm's gpu binding).
-    Raises SkfmError when there are more processes on the machine than GPUs.
+
+    Raises:
+        SkfmError: when there are more processes on the machine than GPUs.
     """
-    place, seen = launched(), torch.cuda.device_count()
-    local = place[2] if place and dist.is_initialized() else 0
+    found, seen = launched(), torch.cuda.device_count()
+    local = found[2] if found and dist.is_initialized() else 0
     if local >= seen > 1:
         raise SkfmError(
             f"process {rank()} is number {local + 1} on a machine with {seen} GPUs",
@@ -83,13 +88,13 @@ def gpu() -> int:
     return local if seen > 1 else 0
 
 
-def share(drawn: T) -> T:
-    """This process's part of what was drawn for the global batch, in order of rank.
+def share(items: T) -> T:
+    """This process's part of the `items` of a global batch, in order of rank.
 
     N processes with batches of b thus see what one with a batch of N·b sees.
     """
-    each = len(drawn) // devices()
-    return drawn[rank() * each : (rank() + 1) * each]
+    each = len(items) // devices()
+    return items[rank() * each : (rank() + 1) * each]
 
 
 def add(tensor: Tensor) -> Tensor:
@@ -101,7 +106,7 @@ def add(tensor: Tensor) -> Tensor:
             raise SkfmError(
                 f"process {rank()} {LOST} ({str(error).splitlines()[0]})",
                 f"all {devices()} alive",
-                "see what the other one says; the same command goes on",
+                "see the error of the other one; the same command resumes",
             ) from error
     return tensor
 
@@ -124,13 +129,13 @@ def average(tensors: Sequence[Tensor]) -> None:
 
 
 def wait() -> None:
-    """Return when every process has come here."""
+    """A barrier: return when every process has reached it."""
     mean([0.0])
 
 
 @contextlib.contextmanager
 def in_turn() -> Iterator[None]:
-    """Run the block in one process after the other: for what makes files."""
+    """Run the block in one process after the other, where it writes files."""
     for _ in range(rank()):
         wait()
     try:
@@ -148,13 +153,14 @@ def _meet(number: int, count: int, local: int) -> None:
             "the address of the first process",
             "start it by torchrun, or by srun in a script of book/slurm/",
         )
-    where = ":".join(os.environ[name] for name in ("MASTER_ADDR", "MASTER_PORT"))
+    master = ":".join(os.environ[name] for name in ("MASTER_ADDR", "MASTER_PORT"))
     backend = "nccl" if torch.cuda.is_available() else "gloo"
     try:
         dist.init_process_group(backend, rank=number, world_size=count)
     except (RuntimeError, ValueError) as error:
+        why = str(error).splitlines()[0]
         raise SkfmError(
-            f"process {number} found nobody at {where} ({str(error).splitlines()[0]})",
+            f"process {number} could not reach the master at {master} ({why})",
             f"{count} processes that reach the first one there",
             "check MASTER_ADDR, MASTER_PORT and that all were started",
         ) from error
@@ -171,6 +177,6 @@ def _silence() -> Iterator[None]:
 
 
 def _device() -> torch.device:
-    """Where small numbers are summed: NCCL knows tensors on a GPU only."""
+    """Where small numbers are summed: NCCL needs tensors on a GPU."""
     on_gpu = dist.get_backend() == "nccl"
     return torch.device("cuda", gpu()) if on_gpu else torch.device("cpu")

@@ -1,14 +1,15 @@
-"""The errors that a user is meant to read."""
+"""Errors that are addressed to the user."""
 
 SAVED = 75  # exit status EX_TEMPFAIL of sysexits.h: not done yet, try again
 
 
 class SkfmError(Exception):
-    """Something the user can mend, said in one line.
+    """An error that the user can fix, reported in one line.
 
-    found     the file or value, and what is wrong with it
-    expected  what would have been right
-    remedy    the next thing to type or do
+    Args:
+        found: the file or value, and what is wrong with it.
+        expected: what would have been right.
+        remedy: the next thing to type or do.
     """
 
     status = 1  # of the command that it ends
@@ -27,6 +28,6 @@ class SkfmError(Exception):
 
 
 class Interrupted(SkfmError):
-    """Training ended before its time, and all is saved."""
+    """Training was stopped early, and everything is saved."""
 
     status = SAVED

@@ -10,11 +10,11 @@ STATUS = Path("/proc/self/status")
 
 
 def memory() -> tuple[int, int]:
-    """Bytes of memory that this process holds now, and held at most.
+    """Bytes of memory that this process holds now, and its peak.
 
     Of the CUDA device, once it is in use.  On Linux from /proc, since `getrusage`
-    there counts the peak of the process that started this one, too; elsewhere from
-    `getrusage`, which knows the peak only: then both are that.
+    includes the peak of the parent process there; elsewhere from `getrusage`, which
+    has the peak only: then both numbers are the peak.
     """
     if torch.cuda.is_initialized():
         return torch.cuda.memory_allocated(), torch.cuda.max_memory_allocated()

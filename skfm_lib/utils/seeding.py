@@ -1,12 +1,13 @@
-"""Randomness as a function of what it is for, so that nothing has to be replayed.
+"""Random generators seeded by their purpose, so that no state has to be restored.
 
-Every random draw of the study comes from a generator that is seeded by words and
+Every random number of the study comes from a generator that is seeded by words and
 numbers: the study's seed, the purpose, the step or the sample.  A resumed run
-therefore draws what an uninterrupted one draws, and a sample is the same skull in
-whatever batch it is drawn, up to the rounding of the networks.
+therefore gets the same numbers as an uninterrupted one, and a sample is the same skull
+in a batch of any size, up to the rounding of the networks.
 """
 
 import hashlib
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -27,8 +28,10 @@ def generator(*parts: object) -> torch.Generator:
 def batch_indices(seed: int, step: int, items: int, batch: int) -> list[int]:
     """The `batch` items of training step `step` (from 0).
 
-    All items pass in a new random order before any comes again; a batch may reach
-    over the end of such an epoch.
+    Each epoch is a new permutation of all items; a batch may span two epochs.
+
+    >>> sorted(batch_indices(0, 0, 3, 2) + batch_indices(0, 1, 3, 1))
+    [0, 1, 2]
     """
     positions = range(step * batch, (step + 1) * batch)
     return [_order(seed, i // items, items)[i % items] for i in positions]
@@ -39,7 +42,7 @@ def _order(seed: int, epoch: int, items: int) -> list[int]:
     return torch.randperm(items, generator=generator(seed, "epoch", epoch)).tolist()
 
 
-def noise(shape: tuple[int, ...], *parts: object, samples: list[int]) -> Tensor:
+def noise(shape: tuple[int, ...], *parts: object, samples: Sequence[int]) -> Tensor:
     """Standard normal (len(samples), *shape); row i depends on `samples[i]` only."""
     rows = [torch.randn(shape, generator=generator(*parts, s)) for s in samples]
     return torch.stack(rows)
