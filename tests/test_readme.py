@@ -40,7 +40,8 @@ def check(words: list[str]) -> None:
     if tool == "skfm" and "COMMAND" not in rest and "--help" not in rest:
         options = _parser().parse_args(rest)
         if options.do.__name__ == "run":
-            check_parameters(find_notebook(options.notebook), options.parameters)
+            for number in options.notebooks:
+                check_parameters(find_notebook(number), options.parameters)
     elif tool == "make":
         targets = (ROOT / "Makefile").read_text(encoding="utf-8")
         assert all(re.search(rf"^{t}:", targets, re.M) for t in rest), words
@@ -54,7 +55,7 @@ def check_parameters(notebook: Path, given: list[list[str]]) -> None:
     """Fail unless the notebook has the parameters that a command gives."""
     text = notebook.read_text(encoding="utf-8")
     for name, _ in given:
-        assert re.search(rf'"{name} = ', text), f"{notebook.name} has no {name}"
+        assert re.search(rf'"{name}: ', text), f"{notebook.name} has no {name}"
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)
