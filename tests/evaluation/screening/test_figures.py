@@ -9,8 +9,9 @@ matplotlib.use("Agg")
 from matplotlib.collections import PathCollection  # noqa: E402
 from matplotlib.colors import same_color  # noqa: E402
 
-from skfm_lib.evaluation.screening import MEASURES, NAMES, Verdicts  # noqa: E402
 from skfm_lib.evaluation.screening import figures as view  # noqa: E402
+from skfm_lib.evaluation.screening.measures import MEASURES, NAMES  # noqa: E402
+from skfm_lib.evaluation.screening.reference_ranges import ScreeningResult  # noqa: E402
 from skfm_lib.evaluation.screening.tolerance_limits import Limits  # noqa: E402
 from skfm_lib.view.meshes import picture, skull_surface  # noqa: E402
 
@@ -26,7 +27,7 @@ def verdicts(phantoms):
     values[asked < 5, TEETH], excess[asked < 5, TEETH] = np.nan, -np.inf
     values[0, VAULT], excess[0, VAULT] = 12.0, 9.0
     values[4, TEETH], excess[4, TEETH] = 0.25, 2.0
-    return Verdicts(asked, asked, values, excess)
+    return ScreeningResult(asked, asked, values, excess)
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def dots_of(axis):
 def test_dots_beyond_a_limit_are_rimmed_and_limits_drawn(verdicts):
     scores, ends = np.array([2, 4, 5, 6]), np.full((4, N), 10.0)
     limits = Limits(scores, -ends, ends, np.ones((4, N)), np.zeros(N))
-    figure = view.distributions({"OTFM": verdicts}, MEASURES, limits)
+    figure = view.distributions({"OTFM": verdicts}, limits)
     axis = figure.axes[VAULT]
     assert axis.get_title() == "vault holes cm²"
     rimmed = [
@@ -63,7 +64,7 @@ def test_dots_beyond_a_limit_are_rimmed_and_limits_drawn(verdicts):
 def test_dots_far_beyond_stand_within_reach(verdicts):
     scores, ends = np.array([2, 4, 5, 6]), np.full((4, N), 2.0)
     limits = Limits(scores, -ends, ends, np.full((4, N), 0.5), np.zeros(N))
-    figure = view.distributions({"OTFM": verdicts}, MEASURES, limits)
+    figure = view.distributions({"OTFM": verdicts}, limits)
     heights = [dots.get_offsets()[:, 1].max() for dots in dots_of(figure.axes[VAULT])]
     assert max(heights) == 2 + view.FAR * 0.5  # and not 12
 

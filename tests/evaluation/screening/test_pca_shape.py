@@ -20,7 +20,7 @@ def skulls():
 def test_misfit_is_the_likelihood_of_probabilistic_pca(skulls, monkeypatch):
     monkeypatch.setattr(pca_shape, "MODES", 3)
     cells, scores = skulls
-    model = ShapeModel.fit(cells, scores)
+    model = ShapeModel(cells, scores)
     rest = cells.astype(float)
     for score in (2, 5):
         rest[scores == score] -= rest[scores == score].mean(axis=0)
@@ -36,7 +36,7 @@ def test_misfit_is_the_likelihood_of_probabilistic_pca(skulls, monkeypatch):
 
 def test_misfit_depends_on_the_score_and_grows_away_from_the_mean(skulls):
     cells, scores = skulls
-    model = ShapeModel.fit(cells, scores)
+    model = ShapeModel(cells, scores)
     mean = model.means[:1]
     assert model.misfit(mean, np.array([2]))[0] == pytest.approx(0, abs=1e-3)
     assert model.misfit(mean, np.array([5]))[0] > 0.1

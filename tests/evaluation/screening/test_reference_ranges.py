@@ -10,7 +10,8 @@ from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.voxels import Grid, skull_grid
 from skfm_lib.evaluation import screening
 from skfm_lib.evaluation.screening import anatomy, tables
-from skfm_lib.evaluation.screening.reference_ranges import Verdicts
+from skfm_lib.evaluation.screening.measures import MEASURES, NAMES
+from skfm_lib.evaluation.screening.reference_ranges import ScreeningResult
 from skfm_lib.presets import paper_tables
 from skfm_lib.utils.errors import SkfmError
 
@@ -46,7 +47,9 @@ def phantoms(qualities, first):
 @pytest.fixture(scope="module")
 def norm():
     skulls = phantoms(MIX * EACH, first=0)
-    return screening.fit_norm(screening.examine(skulls, "train"), skulls.qualities)
+    return screening.fit_ranges(
+        screening.measure_skulls(skulls, "train"), skulls.qualities
+    )
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +63,8 @@ def fresh(norm):
 
 
 def judged(norm, skulls):
-    found = screening.examine(skulls, "test")
-    return norm.judge(found, skulls.qualities, skulls.qualities)
+    found = screening.measure_skulls(skulls, "test")
+    return norm.compare(found, skulls.qualities, skulls.qualities)
 
 
 def points():
@@ -118,7 +121,7 @@ def test_damage_fires_the_right_measure(norm, fresh, damage, fires, may):
     volumes = [damage(bone) for bone in fresh.volumes]
     verdicts = judged(norm, Volumes(volumes, fresh.qualities))
     fired = (verdicts.excess > 0).sum(axis=0)
-    counts = dict(zip(screening.NAMES, fired.tolist()))
+    counts = dict(zip(NAMES, fired.tolist()))
     for name in fires:
         assert counts[name] >= 0.7 * len(volumes), f"{name}: {counts}"
     strange = sum(n for name, n in counts.items() if name not in fires | may)
@@ -129,7 +132,7 @@ def test_a_hole_in_the_vault_fires_and_the_worst_reason_is_told(norm):
     skulls = phantoms([2, 3, 5, 3, 2], first=7000)
     holed = Volumes([drilled(b) for b in skulls.volumes], skulls.qualities)
     before, after = judged(norm, skulls), judged(norm, holed)
-    column = screening.NAMES.index("vault holes")
+    column = NAMES.index("vault holes")
     whole = before.excess[:, column] <= 0  # phantoms have holes of their own at times
     assert whole.sum() >= 3 and (after.excess[whole, column] > 0).all()
     others = np.delete(after.excess > 0, column, axis=1)
@@ -137,7 +140,7 @@ def test_a_hole_in_the_vault_fires_and_the_worst_reason_is_told(norm):
     first = int(np.flatnonzero(whole)[0])
     assert after.reasons(first)[0] == "vault holes"
     told = f"vault holes {after.values[first, column]:.3g} cm²"
-    assert after.told(first, "vault holes") == told
+    assert after.describe(first, "vault holes") == told
 
 
 def test_fresh_phantoms_fail_about_as_often_as_stated(norm):
@@ -151,9 +154,9 @@ def test_fresh_phantoms_fail_about_as_often_as_stated(norm):
 
 
 def test_another_score_is_a_conditioning_error_and_no_failure(norm, fresh):
-    found = screening.examine(fresh, "test")
+    found = screening.measure_skulls(fresh, "test")
     asked = [2] * len(fresh)
-    verdicts = norm.judge(found, fresh.qualities, asked)
+    verdicts = norm.compare(found, fresh.qualities, asked)
     assert verdicts.misconditioned.all() and not verdicts.failed.any()
 
 
@@ -162,13 +165,13 @@ def test_an_empty_volume_fails(norm):
     verdicts = judged(norm, empty)
     assert verdicts.failed.all() and not np.isnan(verdicts.values).any()
     assert "bone volume" in verdicts.reasons(0)
-    assert verdicts.told(0, "bone volume") == "bone volume 0 cm³"
+    assert verdicts.describe(0, "bone volume") == "bone volume 0 cm³"
 
 
 def test_findings_are_kept_and_read_again(tmp_path, fresh):
     cache = tmp_path / "found.npz"
-    first = screening.examine(fresh, "test", cache)
-    again = screening.examine(Volumes([], []), "nothing", cache)
+    first = screening.measure_skulls(fresh, "test", cache)
+    again = screening.measure_skulls(Volumes([], []), "nothing", cache)
     for name, values in vars(first).items():
         assert np.array_equal(values, getattr(again, name), equal_nan=True)
 
@@ -176,17 +179,17 @@ def test_findings_are_kept_and_read_again(tmp_path, fresh):
 def test_bad_input_is_refused(norm, fresh):
     wrong = Volumes([np.ones((5, 5, 5), bool)], [5])
     with pytest.raises(SkfmError, match="expected occupancy"):
-        screening.examine(wrong, "wrong")
-    found = screening.examine(fresh, "test")
+        screening.measure_skulls(wrong, "wrong")
+    found = screening.measure_skulls(fresh, "test")
     with pytest.raises(SkfmError, match=r"quality scores \[7\]"):
-        norm.judge(found, [7] * len(fresh), fresh.qualities)
+        norm.compare(found, [7] * len(fresh), fresh.qualities)
 
 
 def verdicts_of(asked, shown, beyond):
-    """Verdicts of which the first measure fails where `beyond`."""
-    excess = np.full((len(asked), len(screening.MEASURES)), -1.0)
+    """ScreeningResult of which the first measure fails where `beyond`."""
+    excess = np.full((len(asked), len(MEASURES)), -1.0)
     excess[:, 0] = np.where(beyond, 1.0, -1.0)
-    return Verdicts(np.array(asked), np.array(shown), np.abs(excess), excess)
+    return ScreeningResult(np.array(asked), np.array(shown), np.abs(excess), excess)
 
 
 def test_table_9_counts_and_takes_false_alarms_off():
