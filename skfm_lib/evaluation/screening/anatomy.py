@@ -10,12 +10,11 @@ from skfm_lib.utils.errors import SkfmError
 FINE, COARSE = 4.0, 8.0  # mm, block edge: classifier and asymmetry; shape model
 CORNERS = np.ones((3, 3, 3), bool)  # bone connects across corners, air across faces
 PIECE = 0.5  # cm³; smaller pieces are no parts: up to seven voxels at preset quick
-
 # Crowns of both dental arches in the skull frame, mm along x, y and z: the arches are
 # 50 mm wide and end 86 mm before the ears, the crowns meet 44 mm below them.  The
 # lower end is above the lowest border of a QS 5 scan, which would count as relief.
 TEETH = ((-36.0, 36.0), (38.0, 95.0), (-48.0, -33.0))
-LEAST_PIECE = 1.0  # cm³; smaller one-sided pieces are not noticed by eye
+ONE_SIDED = 1.0  # cm³; smaller pieces on one side only are not noticed by eye
 TOLERANCE = 6.0  # mm between the sides of faces that look symmetric
 
 
@@ -102,7 +101,7 @@ def tooth_relief(bone: np.ndarray, grid: Grid) -> float:
 
 
 def asymmetry(bone: np.ndarray, grid: Grid) -> float:
-    """Bone (cm³) without a counterpart on the other side, in pieces of 1 cm³ or more.
+    """Bone (cm³) without a counterpart on the other side, in pieces of ONE_SIDED.
 
     Bone counts if its mirror image in the plane of symmetry is more than TOLERANCE mm,
     or two blocks of the comparison, from any bone.
@@ -125,7 +124,7 @@ def asymmetry(bone: np.ndarray, grid: Grid) -> float:
     # Small pieces are differences of the surface only.
     labels, n = ndimage.label(unmatched > 0, CORNERS)
     pieces = ndimage.sum_labels(unmatched, labels, np.arange(1, n + 1))
-    return float(pieces[pieces >= LEAST_PIECE].sum())
+    return float(pieces[pieces >= ONE_SIDED].sum())
 
 
 def _mirror_plane(bone: np.ndarray, grid: Grid) -> tuple[np.ndarray, float]:
@@ -159,5 +158,4 @@ def _mirror_plane(bone: np.ndarray, grid: Grid) -> tuple[np.ndarray, float]:
 
 
 def _component_sizes(mask: np.ndarray, structure: np.ndarray | None) -> np.ndarray:
-    labels, _ = ndimage.label(mask, structure)
-    return np.bincount(labels.ravel())[1:]
+    return np.bincount(ndimage.label(mask, structure)[0].ravel())[1:]

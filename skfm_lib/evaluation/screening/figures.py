@@ -33,43 +33,36 @@ def distributions(results: Results, limits: Limits) -> Figure:
     figure, axes = plt.subplots(
         lines, COLUMNS, figsize=(9.5, 1.9 * lines), layout="constrained"
     )
-    for column, (axis, measure) in enumerate(zip(axes.flat, MEASURES)):
-        _dots(axis, results, limits, column)
-        _bars(axis, limits, column)
-        axis.set_title(f"{measure.name} {measure.unit}".rstrip(), fontsize=9)
+    for column, axis in enumerate(axes.flat[: len(MEASURES)]):
+        _panel(axis, results, limits, column)
     for axis in axes.flat[len(MEASURES) :]:
         axis.axis("off")
-    handles = [
-        plt.Line2D([], [], color=colour, marker="o", linestyle="", label=name)
-        for name, colour in zip(results, COLOURS)
-    ]
-    figure.legend(handles=handles, loc="lower right", frameon=False, fontsize=9)
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="lower right", frameon=False, markerscale=2.5)
     return figure
 
 
-def _dots(axis: Axes, results: Results, limits: Limits, column: int) -> None:
-    """The skulls of each set, in a strip of its own at each score."""
+def _panel(axis: Axes, results: Results, limits: Limits, column: int) -> None:
+    """One measure: a strip of dots per set and a bar per limit at each score."""
     width = WIDTH / len(results)
-    for i, (result, colour) in enumerate(zip(results.values(), COLOURS)):
+    for i, ((name, result), colour) in enumerate(zip(results.items(), COLOURS)):
         shift = np.random.default_rng(0).uniform(0.1, 0.9, len(result.predicted))
         x = result.predicted + (i - len(results) / 2 + shift) * width
         rows = np.searchsorted(limits.scores, result.predicted)
         far = FAR * limits.spread[rows, column]
         ends = limits.low[rows, column] - far, limits.high[rows, column] + far
         y, beyond = result.values[:, column].clip(*ends), result.excess[:, column] > 0
-        axis.scatter(x, y, s=5, color=colour, alpha=0.6, linewidths=0)
+        axis.scatter(x, y, s=5, color=colour, alpha=0.6, linewidths=0, label=name)
         axis.scatter(x[beyond], y[beyond], s=14, color=colour, ec=RIM, linewidths=0.7)
-
-
-def _bars(axis: Axes, limits: Limits, column: int) -> None:
-    """The limits of each score, and the names of the scores below."""
-    for ends in (limits.low[:, column], limits.high[:, column]):
-        finite, half = np.isfinite(ends), WIDTH / 2
+    for end in (limits.low[:, column], limits.high[:, column]):
+        finite, half = np.isfinite(end), WIDTH / 2
         middle = limits.scores[finite]
-        axis.hlines(ends[finite], middle - half, middle + half, "black", lw=1.2)
+        axis.hlines(end[finite], middle - half, middle + half, "black", lw=1.2)
     axis.set_xticks(limits.scores, [f"QS {q}" for q in limits.scores])
     axis.set_xlim(limits.scores[0] - 0.6, limits.scores[-1] + 0.6)
     axis.tick_params(labelsize=7)
+    title = f"{MEASURES[column].name} {MEASURES[column].unit}".rstrip()
+    axis.set_title(title, fontsize=9)
 
 
 def worst(sets: Sets, results: Results, count: int) -> Figure:

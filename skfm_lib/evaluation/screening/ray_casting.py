@@ -11,8 +11,7 @@ MOUTH = (0.0, 42.0)  # x and y of its axis, mm: 45 mm behind the front teeth
 TURNS = np.deg2rad(np.arange(-125.0, 126.0, 3.0))  # from the front; right is positive
 LEVELS = np.arange(-112.0, -16.0, 3.0)  # z, mm: below any chin to above the palate
 NEAREST, FARTHEST = 8.0, 75.0  # mm from the axis
-WALL = 45.0  # mm, distance of the arches, for the area of a pixel
-PIXEL = WALL * np.deg2rad(3.0) * 3.0 / 100  # cm²
+PIXEL = 45.0 * np.deg2rad(3.0) * 3.0 / 100  # cm², at 45 mm, the distance of the wall
 GAP = 4  # rays, 9 mm wide and 12 mm high; a single lost tooth leaves less
 
 

@@ -1,4 +1,4 @@
-"""Reference ranges of a study's real skulls, and how other skulls compare."""
+"""Reference ranges of a study's real skulls, and comparison of others with them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,10 +7,59 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from skfm_lib.evaluation.screening.measures import MEASURES, NAMES, Measurements
-from skfm_lib.evaluation.screening.pca_shape import ShapeModel, distance_to_nearest
 from skfm_lib.evaluation.screening.tolerance_limits import Limits, folds, set_limits
 from skfm_lib.evaluation.screening.vault import VaultModel
 from skfm_lib.utils.errors import SkfmError
+
+MODES = 40  # principal modes of variation
+Scores = Sequence[int] | np.ndarray
+
+
+class ShapeModel:
+    """Probabilistic principal component analysis (Tipping & Bishop 1999).
+
+    Fitted to the blocks (n, m) of training skulls of scores `qualities` (n,), each of
+    which has a mean of its own; modes and noise are shared.
+    """
+
+    def __init__(self, blocks: np.ndarray, qualities: np.ndarray) -> None:
+        self.scores = np.unique(qualities)
+        self.means = np.stack([blocks[qualities == q].mean(0) for q in self.scores])
+        rest = blocks - self.means[np.searchsorted(self.scores, qualities)]
+        # Eigenvectors of the small (n, n) Gram matrix give those of the covariance.
+        values, vectors = np.linalg.eigh((rest @ rest.T).astype(np.float64) / len(rest))
+        k = min(MODES, len(rest) // 2)
+        self.variance, sides = values[: -k - 1 : -1], vectors[:, : -k - 1 : -1]
+        modes = (rest.T @ sides) / np.sqrt(self.variance * len(rest))
+        self.modes = modes.astype(np.float32)  # (m, k), orthonormal
+        self.noise = float(values[:-k].sum() / (blocks.shape[1] - k))
+
+    def misfit(self, blocks: np.ndarray, qualities: np.ndarray) -> np.ndarray:
+        """Mahalanobis distance (n,) from the mean of the skull's score, over √m."""
+        rest = blocks - self.means[np.searchsorted(self.scores, qualities)]
+        along = rest @ self.modes
+        beside = (rest**2).sum(axis=1) - (along**2).sum(axis=1)
+        squares = (along**2 / self.variance).sum(axis=1) + beside / self.noise
+        return np.sqrt(squares / blocks.shape[1])
+
+
+def distance_to_nearest(
+    blocks: np.ndarray, training: np.ndarray, own: bool = False
+) -> np.ndarray:
+    """1 − soft Dice overlap (n,) with the nearest of the `training` skulls.
+
+    With `own`, each of the training skulls is compared with the others.
+
+    >>> skulls = np.array([[1.0, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1]])
+    >>> distance_to_nearest(skulls, skulls, own=True)
+    array([0.5, 0.5, 1. ])
+    """
+    product = blocks @ training.T
+    squares = [(b.astype(np.float64) ** 2).sum(axis=1) for b in (blocks, training)]
+    overlap = 2 * product / np.maximum(squares[0][:, None] + squares[1], 1e-9)
+    if own:
+        np.fill_diagonal(overlap, -np.inf)
+    return 1 - overlap.max(axis=1)
 
 
 @dataclass(frozen=True)
@@ -72,10 +121,7 @@ class ReferenceRanges:
     limits: Limits
 
     def compare(
-        self,
-        measured: Measurements,
-        predicted: Sequence[int] | np.ndarray,
-        requested: Sequence[int] | np.ndarray,
+        self, measured: Measurements, predicted: Scores, requested: Scores
     ) -> ScreeningResult:
         """Compare skulls of `predicted` scores (n,) with the ranges of these scores.
 
@@ -97,10 +143,7 @@ class ReferenceRanges:
 
 
 def fit_ranges(
-    measured: Measurements,
-    qualities: Sequence[int] | np.ndarray,
-    share: float = 0.005,
-    seed: int = 0,
+    measured: Measurements, qualities: Scores, share: float = 0.005, seed: int = 0
 ) -> ReferenceRanges:
     """Fit reference ranges to training skulls of known scores `qualities` (n,).
 

@@ -29,10 +29,7 @@ def table_9(results: Results, held_out: ScreeningResult) -> dict[str, dict[str, 
 
 
 def thresholds(limits: Limits) -> dict[str, dict[str, str]]:
-    """The limits of each measure for the quality scores that it applies to.
-
-    Such as ``124 to 157`` or ``≤ 1.47``.
-    """
+    """The limits of each measure by quality score, such as ``124 to 157``."""
     rows = {}
     for m, measure in enumerate(MEASURES):
         ends = zip(limits.scores, limits.low[:, m], limits.high[:, m])
@@ -57,7 +54,7 @@ def by_measure(results: Results, limits: Limits) -> dict[str, dict[str, str | in
     return {
         measure.name: {
             "tail": measure.tail,
-            "set to fail": f"{100 * limits.share[m]:.3g} %",
+            "expected share": f"{100 * limits.share[m]:.3g} %",
             **{name: int((r.excess[:, m] > 0).sum()) for name, r in results.items()},
         }
         for m, measure in enumerate(MEASURES)

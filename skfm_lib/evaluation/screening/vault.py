@@ -37,18 +37,13 @@ def directions() -> tuple[np.ndarray, np.ndarray, float]:
 
 
 def vault_map(bone: np.ndarray, grid: Grid) -> np.ndarray:
-    """Distance (61, 61) from CENTRE to the first bone in each direction, mm, float32.
-
-    NaN where a ray leaves the field of view without bone: an opening.
-    """
+    """Distance (61, 61) from CENTRE to the first bone, mm, float32; NaN at openings."""
     return _vault_rays(grid).first(bone)
 
 
 @lru_cache(maxsize=2)
 def _vault_rays(grid: Grid) -> Rays:
-    units = directions()[0]
-    origins = np.broadcast_to(CENTRE, units.shape)
-    return Rays(grid, origins, units, NEAREST, FARTHEST)
+    return Rays(grid, CENTRE, directions()[0], NEAREST, FARTHEST)
 
 
 class VaultModel:

@@ -129,9 +129,9 @@ def test_mirroring_and_moving_change_nothing(skull):
 
 
 def test_blocks_hold_shares_and_keep_the_volume(skull):
-    cells = anatomy.downsample(skull, GRID, 8.0)
-    assert cells.shape == (29, 22, 32) and 0 <= cells.min() <= cells.max() <= 1
-    assert cells.sum() * 8 == pytest.approx(skull.sum())
+    blocks = anatomy.downsample(skull, GRID, 8.0)
+    assert blocks.shape == (29, 22, 32) and 0 <= blocks.min() <= blocks.max() <= 1
+    assert blocks.sum() * 8 == pytest.approx(skull.sum())
     assert (
         anatomy.downsample(skull, GRID, 1.0).shape == SHAPE
     )  # never finer than voxels

@@ -45,7 +45,7 @@ def phantoms(qualities, first):
 
 
 @pytest.fixture(scope="module")
-def norm():
+def ranges():
     skulls = phantoms(MIX * EACH, first=0)
     return screening.fit_ranges(
         screening.measure_skulls(skulls, "train"), skulls.qualities
@@ -53,18 +53,18 @@ def norm():
 
 
 @pytest.fixture(scope="module")
-def fresh(norm):
-    """New phantoms of scores 5 and 6 that pass, and the verdict on them."""
+def fresh(ranges):
+    """New phantoms of scores 5 and 6 that pass, by their reference ranges."""
     skulls = phantoms([5, 5, 6] * 6, first=5000)  # limits of so few are tight
-    passed = np.flatnonzero(~judged(norm, skulls).failed)[:8]
+    passed = np.flatnonzero(~compared(ranges, skulls).failed)[:8]
     assert len(passed) == 8
     chosen = [skulls.volumes[i] for i in passed]
     return Volumes(chosen, [skulls.qualities[i] for i in passed])
 
 
-def judged(norm, skulls):
+def compared(ranges, skulls):
     found = screening.measure_skulls(skulls, "test")
-    return norm.compare(found, skulls.qualities, skulls.qualities)
+    return ranges.compare(found, skulls.qualities, skulls.qualities)
 
 
 def points():
@@ -98,7 +98,7 @@ def halved(bone):
     return bone & ~((x > 12) & (z < 15))
 
 
-def misplaced(bone):
+def shifted(bone):
     return np.roll(bone, (6, 0, -6), (0, 1, 2))
 
 
@@ -113,14 +113,14 @@ def toothless(bone):
         (blurred, {"tooth relief"}, {"tunnels", "jaw holes"}),
         (littered, {"loose bone"}, {"parts", "asymmetry", "length", "breadth"}),
         (halved, {"asymmetry"}, {"bone volume", "misfit", "to nearest", "tunnels"}),
-        (misplaced, {"misfit", "to nearest"}, {"tooth relief", "jaw holes", "height"}),
+        (shifted, {"misfit", "to nearest"}, {"tooth relief", "jaw holes", "height"}),
         (toothless, {"jaw holes"}, {"tooth relief", "tunnels", "cavities"}),
     ],
 )
-def test_damage_fires_the_right_measure(norm, fresh, damage, fires, may):
+def test_damage_fires_the_right_measure(ranges, fresh, damage, fires, may):
     volumes = [damage(bone) for bone in fresh.volumes]
-    verdicts = judged(norm, Volumes(volumes, fresh.qualities))
-    fired = (verdicts.excess > 0).sum(axis=0)
+    result = compared(ranges, Volumes(volumes, fresh.qualities))
+    fired = (result.excess > 0).sum(axis=0)
     counts = dict(zip(NAMES, fired.tolist()))
     for name in fires:
         assert counts[name] >= 0.7 * len(volumes), f"{name}: {counts}"
@@ -128,47 +128,47 @@ def test_damage_fires_the_right_measure(norm, fresh, damage, fires, may):
     assert strange <= 0.1 * len(volumes) * len(counts), str(counts)
 
 
-def test_a_hole_in_the_vault_fires_and_the_worst_reason_is_told(norm):
+def test_a_hole_in_the_vault_fires_and_the_worst_reason_is_stated(ranges):
     skulls = phantoms([2, 3, 5, 3, 2], first=7000)
     holed = Volumes([drilled(b) for b in skulls.volumes], skulls.qualities)
-    before, after = judged(norm, skulls), judged(norm, holed)
+    before, after = compared(ranges, skulls), compared(ranges, holed)
     column = NAMES.index("vault holes")
-    whole = before.excess[:, column] <= 0  # phantoms have holes of their own at times
-    assert whole.sum() >= 3 and (after.excess[whole, column] > 0).all()
+    intact = before.excess[:, column] <= 0  # phantoms have holes of their own at times
+    assert intact.sum() >= 3 and (after.excess[intact, column] > 0).all()
     others = np.delete(after.excess > 0, column, axis=1)
-    assert others[whole].mean() < 0.15
-    first = int(np.flatnonzero(whole)[0])
+    assert others[intact].mean() < 0.15
+    first = int(np.flatnonzero(intact)[0])
     assert after.reasons(first)[0] == "vault holes"
-    told = f"vault holes {after.values[first, column]:.3g} cm²"
-    assert after.describe(first, "vault holes") == told
+    stated = f"vault holes {after.values[first, column]:.3g} cm²"
+    assert after.describe(first, "vault holes") == stated
 
 
-def test_fresh_phantoms_fail_about_as_often_as_stated(norm):
+def test_fresh_phantoms_fail_about_as_often_as_stated(ranges):
     skulls = phantoms([2, 3, 4, 5] * 6, first=9000)
-    verdicts = judged(norm, skulls)
-    taken = np.isfinite(verdicts.excess)
-    expected = (norm.limits.share * taken).sum()
-    found = (verdicts.excess > 0).sum()
+    result = compared(ranges, skulls)
+    taken = np.isfinite(result.excess)
+    expected = (ranges.limits.share * taken).sum()
+    found = (result.excess > 0).sum()
     assert found <= expected + 4 * np.sqrt(expected) + 3
-    assert verdicts.failed.mean() < 0.5
+    assert result.failed.mean() < 0.5
 
 
-def test_another_score_is_a_conditioning_error_and_no_failure(norm, fresh):
+def test_another_score_is_a_conditioning_error_and_no_failure(ranges, fresh):
     found = screening.measure_skulls(fresh, "test")
-    asked = [2] * len(fresh)
-    verdicts = norm.compare(found, fresh.qualities, asked)
-    assert verdicts.misconditioned.all() and not verdicts.failed.any()
+    requested = [2] * len(fresh)
+    result = ranges.compare(found, fresh.qualities, requested)
+    assert result.misconditioned.all() and not result.failed.any()
 
 
-def test_an_empty_volume_fails(norm):
+def test_an_empty_volume_fails(ranges):
     empty = Volumes([np.zeros(SHAPE, bool)], [5])
-    verdicts = judged(norm, empty)
-    assert verdicts.failed.all() and not np.isnan(verdicts.values).any()
-    assert "bone volume" in verdicts.reasons(0)
-    assert verdicts.describe(0, "bone volume") == "bone volume 0 cm³"
+    result = compared(ranges, empty)
+    assert result.failed.all() and not np.isnan(result.values).any()
+    assert "bone volume" in result.reasons(0)
+    assert result.describe(0, "bone volume") == "bone volume 0 cm³"
 
 
-def test_findings_are_kept_and_read_again(tmp_path, fresh):
+def test_findings_are_cached(tmp_path, fresh):
     cache = tmp_path / "found.npz"
     first = screening.measure_skulls(fresh, "test", cache)
     again = screening.measure_skulls(Volumes([], []), "nothing", cache)
@@ -176,25 +176,27 @@ def test_findings_are_kept_and_read_again(tmp_path, fresh):
         assert np.array_equal(values, getattr(again, name), equal_nan=True)
 
 
-def test_bad_input_is_refused(norm, fresh):
+def test_bad_input_is_refused(ranges, fresh):
     wrong = Volumes([np.ones((5, 5, 5), bool)], [5])
     with pytest.raises(SkfmError, match="expected occupancy"):
         screening.measure_skulls(wrong, "wrong")
     found = screening.measure_skulls(fresh, "test")
     with pytest.raises(SkfmError, match=r"quality scores \[7\]"):
-        norm.compare(found, [7] * len(fresh), fresh.qualities)
+        ranges.compare(found, [7] * len(fresh), fresh.qualities)
 
 
-def verdicts_of(asked, shown, beyond):
+def result_of(requested, predicted, beyond):
     """ScreeningResult of which the first measure fails where `beyond`."""
-    excess = np.full((len(asked), len(MEASURES)), -1.0)
+    excess = np.full((len(requested), len(MEASURES)), -1.0)
     excess[:, 0] = np.where(beyond, 1.0, -1.0)
-    return ScreeningResult(np.array(asked), np.array(shown), np.abs(excess), excess)
+    return ScreeningResult(
+        np.array(requested), np.array(predicted), np.abs(excess), excess
+    )
 
 
 def test_table_9_counts_and_takes_false_alarms_off():
-    real = verdicts_of([2] * 100, [2] * 98 + [3] * 2, [True] * 5 + [False] * 95)
-    fake = verdicts_of([2] * 200, [2] * 160 + [3] * 40, [True] * 60 + [False] * 140)
+    real = result_of([2] * 100, [2] * 98 + [3] * 2, [True] * 5 + [False] * 95)
+    fake = result_of([2] * 200, [2] * 160 + [3] * 40, [True] * 60 + [False] * 140)
     rows = tables.table_9({"held out": real, "OTFM": fake}, real)
     assert "beyond chance" not in rows["held out"]
     assert rows["held out"]["failed generations"].value == 0.05
@@ -213,22 +215,22 @@ def test_table_9_counts_and_takes_false_alarms_off():
 
 
 def test_worst_come_first():
-    verdicts = verdicts_of([2, 2, 2], [2, 2, 2], [True, False, True])
-    verdicts.excess[2, 3] = 9.0
-    assert verdicts.worst_first().tolist() == [2, 0]
-    assert verdicts.reasons(2) == ["cavities", "parts"]
-    assert verdicts.farthest("cavities") == 2 and verdicts.farthest("parts") == 0
-    verdicts.excess[:, 3] = -np.inf
-    assert verdicts.farthest("cavities") is None
+    result = result_of([2, 2, 2], [2, 2, 2], [True, False, True])
+    result.excess[2, 3] = 9.0
+    assert result.worst_first().tolist() == [2, 0]
+    assert result.reasons(2) == ["cavities", "parts"]
+    assert result.farthest("cavities") == 2 and result.farthest("parts") == 0
+    result.excess[:, 3] = -np.inf
+    assert result.farthest("cavities") is None
 
 
-def test_thresholds_are_told_where_the_measure_is_taken(norm):
-    rows = tables.thresholds(norm.limits)
-    low, high = (ends[0, 4] for ends in (norm.limits.low, norm.limits.high))
+def test_thresholds_are_stated_where_the_measure_is_taken(ranges):
+    rows = tables.thresholds(ranges.limits)
+    low, high = (ends[0, 4] for ends in (ranges.limits.low, ranges.limits.high))
     assert rows["bone volume"]["QS 2"] == f"{low:.0f} to {high:.0f}"
     assert rows["bone volume"]["unit"] == "cm³"
     assert set(rows["tooth relief"]) == {"unit", "QS 5", "QS 6"}
-    assert rows["tooth relief"]["QS 5"] == f"≥ {norm.limits.low[3, 8]:.3g}"
+    assert rows["tooth relief"]["QS 5"] == f"≥ {ranges.limits.low[3, 8]:.3g}"
     assert rows["vault holes"]["QS 6"].startswith("≤ ")
 
 
