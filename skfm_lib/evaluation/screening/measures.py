@@ -102,7 +102,7 @@ def measure_skulls(
         SkfmError: for a volume that does not fit its grid.
     """
     if cache is not None and cache.is_file():
-        with np.load(cache) as stored:
+        with np.load(cache) as stored:  # by position: names have changed
             return Measurements(*stored.values())
     items = track(range(len(skulls)), f"Measuring {label}")
     each = [_measure(skulls.occupancy(i), skulls.grid) for i in items]
