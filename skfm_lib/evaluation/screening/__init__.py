@@ -1,35 +1,21 @@
-"""Which generated skulls are usable: the paper's Table 9, by number.
+"""Screening of generated skulls: the paper's Table 9 by numeric criteria.
 
-A judge says which quality score a skull shows; fourteen measures say whether it is
-a skull as the real ones of that score are.  Limits are set on training skulls by
-cross-fitting, and tried on held-out ones.
+A classifier predicts the quality score of each skull, and fourteen measures are
+compared with the range of the real skulls of that score.  Limits are set on training
+skulls by cross-fitting and tested on held-out ones.
 """
 
-from skfm_lib.evaluation.screening.measures import MEASURES, Findings, Skulls, examine
-from skfm_lib.evaluation.screening.reconstructed import Reconstructed
-from skfm_lib.evaluation.screening.reference_ranges import (
-    NAMES,
-    SkullNorm,
-    Verdicts,
-    fit_norm,
-)
+from skfm_lib.evaluation.screening.measures import Reconstructed, measure_skulls
+from skfm_lib.evaluation.screening.reference_ranges import fit_ranges
 from skfm_lib.evaluation.screening.score_classifier import (
-    ScoreNet,
-    shown_scores,
+    predict_scores,
     train_score_classifier,
 )
 
 __all__ = [
-    "MEASURES",
-    "NAMES",
-    "Findings",
     "Reconstructed",
-    "ScoreNet",
-    "SkullNorm",
-    "Skulls",
-    "Verdicts",
-    "examine",
-    "fit_norm",
-    "shown_scores",
+    "fit_ranges",
+    "measure_skulls",
+    "predict_scores",
     "train_score_classifier",
 ]

@@ -1,50 +1,80 @@
-"""Plain measures of one skull: its parts, its holes, its size, its teeth."""
+"""Measures of a single skull: topology, size, dental relief and asymmetry."""
 
 import numpy as np
 from scipy import ndimage
-from skimage.measure import euler_number
+from skimage.measure import block_reduce, euler_number
 
 from skfm_lib.data.voxels import Grid
-from skfm_lib.evaluation.screening.downsampling import CORNERS, PIECE, check_bone
+from skfm_lib.utils.errors import SkfmError
 
+FINE, COARSE = 4.0, 8.0  # mm, block edge: classifier and asymmetry; shape model
+CORNERS = np.ones((3, 3, 3), bool)  # bone connects across corners, air across faces
+PIECE = 0.5  # cm³; smaller pieces are no parts: up to seven voxels at preset quick
 # Crowns of both dental arches in the skull frame, mm along x, y and z: the arches are
 # 50 mm wide and end 86 mm before the ears, the crowns meet 44 mm below them.  The
 # lower end is above the lowest border of a QS 5 scan, which would count as relief.
 TEETH = ((-36.0, 36.0), (38.0, 95.0), (-48.0, -33.0))
+ONE_SIDED = 1.0  # cm³; smaller pieces on one side only are not noticed by eye
+TOLERANCE = 6.0  # mm between the sides of faces that look symmetric
+
+
+def block_edge(grid: Grid, edge: float) -> int:
+    """Voxels along the edge of a block of about `edge` mm, at least 1."""
+    return max(1, round(edge / grid.spacing))
+
+
+def downsample(bone: np.ndarray, grid: Grid, edge: float) -> np.ndarray:
+    """Fraction of bone in blocks of about `edge` mm, float32."""
+    mean = {"func": np.mean, "func_kwargs": {"dtype": np.float32}}
+    return block_reduce(bone, block_edge(grid, edge), **mean)
+
+
+def check_bone(bone: np.ndarray, grid: Grid) -> None:
+    """Raise SkfmError unless `bone` is a non-empty bool volume on `grid`."""
+    if bone.shape != grid.shape or bone.dtype != bool:
+        raise SkfmError(
+            f"a volume of {bone.shape} {bone.dtype}",
+            f"occupancy {grid.shape} bool, as its grid has",
+            "read it with SkullSet.occupancy",
+        )
+    if not bone.any():
+        raise SkfmError("a volume without bone", "a skull", "generate it again")
 
 
 def topology(bone: np.ndarray, grid: Grid) -> dict[str, float]:
-    """How the bone hangs together: its Betti numbers, made robust to crumbs.
+    """Connectivity of the bone by its Betti numbers b₀, b₁, b₂.
 
-    parts     of at least PIECE cm³ (one where all are smaller)
-    loose     bone outside the largest part, % of all
-    tunnels   b₁ = b₀ + b₂ − χ, with the Euler number χ: the orbits, arches and
-              foramina, and every hole that should not be there
-    cavities  b₂, air without a way out: the sinuses
+    ``parts``: pieces of at least PIECE cm³, or 1 if all are smaller.  ``loose``: bone
+    outside the largest piece, %.  ``tunnels``: b₁ = b₀ + b₂ − χ with the Euler number
+    χ; orbits, arches, foramina and false holes.  ``cavities``: b₂, enclosed air.
+
+    >>> solid = Grid((4, 4, 4), 10.0, (0.0, 0.0, 0.0))
+    >>> topology(np.ones(solid.shape, bool), solid)
+    {'parts': 1, 'loose': 0.0, 'tunnels': 0, 'cavities': 0}
     """
     check_bone(bone, grid)
     padded = np.pad(bone, 1)
-    sizes = _sizes(padded, CORNERS)
-    pockets = len(_sizes(~padded, None)) - 1
+    sizes = _component_sizes(padded, CORNERS)
+    cavities = len(_component_sizes(~padded, None)) - 1
     euler = euler_number(padded, connectivity=3)
     least = PIECE * 1000 / grid.spacing**3
     return {
         "parts": max(1, int((sizes >= least).sum())),
         "loose": 100 * float(1 - sizes.max() / sizes.sum()),
-        "tunnels": len(sizes) + pockets - int(euler),
-        "cavities": pockets,
+        "tunnels": len(sizes) + cavities - int(euler),
+        "cavities": cavities,
     }
 
 
 def size(bone: np.ndarray, grid: Grid) -> dict[str, float]:
-    """Volume (cm³) and extents (mm) of the bone.
+    """Volume (cm³) and length, breadth and height (mm, along y, x and z) of the bone.
 
-    length, breadth, height: along y, x and z, between the 0.5 % and the 99.5 %
-    quantile of the bone, so that a crumb far off changes nothing.
+    Extents span the 0.5 % to the 99.5 % quantile of the bone, so that a distant
+    fragment does not change them.
     """
     check_bone(bone, grid)
     extents = {}
-    for name, axis in (("length", 0), ("breadth", 1), ("height", 2)):
+    for axis, name in enumerate(("length", "breadth", "height")):
         others = tuple(a for a in range(3) if a != axis)
         share = np.cumsum(bone.sum(axis=others)) / bone.sum()
         first, last = np.searchsorted(share, (0.005, 0.995))
@@ -53,12 +83,10 @@ def size(bone: np.ndarray, grid: Grid) -> dict[str, float]:
 
 
 def tooth_relief(bone: np.ndarray, grid: Grid) -> float:
-    """How sharply the dental arches are drawn; 0 where there is no bone (Fig. 4b).
+    """Sharpness of the dental arches; 0 where the box TEETH has no surface (Fig. 4b).
 
-    For every voxel of the box TEETH that sees both bone and air in its 3×3×3
-    neighbourhood: the share of unlike voxels there, in the mean.  It is ⅓ on either
-    side of a flat wall; blur rounds the edges off and lowers it, and so do crumbs,
-    which a little of everything around them sees.
+    Mean fraction of unlike voxels in the 3×3×3 neighbourhood, over the voxels that
+    have any.  It is ⅓ on both sides of a flat wall; blur and small fragments lower it.
     """
     check_bone(bone, grid)
     x, y, z = grid.axes()
@@ -72,6 +100,62 @@ def tooth_relief(bone: np.ndarray, grid: Grid) -> float:
     return float(unlike[edge].mean()) if edge.any() else 0.0
 
 
-def _sizes(mask: np.ndarray, structure: np.ndarray | None) -> np.ndarray:
-    labels, _ = ndimage.label(mask, structure)
-    return np.bincount(labels.ravel())[1:]
+def asymmetry(bone: np.ndarray, grid: Grid) -> float:
+    """Bone (cm³) without a counterpart on the other side, in pieces of ONE_SIDED.
+
+    Bone counts if its mirror image in the plane of symmetry is more than TOLERANCE mm,
+    or two blocks of the comparison, from any bone.
+    """
+    check_bone(bone, grid)
+    shares = downsample(bone, grid, FINE)
+    edge = grid.spacing * block_edge(grid, FINE)
+    # Mirror every block with bone, in block indices.
+    normal, offset = _mirror_plane(bone, grid)
+    filled = np.argwhere(shares > 0)
+    image = np.rint(filled - 2 * np.outer(filled @ normal - offset, normal)).astype(int)
+    inside = ((image >= 0) & (image < shares.shape)).all(axis=1)
+    # Blocks whose image lies in the dilated bone have a counterpart.
+    reach = max(2, round(TOLERANCE / edge))
+    ball = ndimage.generate_binary_structure(3, 2)
+    near = ndimage.binary_dilation(shares > 0, ball, iterations=reach)
+    matched = filled[inside][near[tuple(image[inside].T)]]
+    unmatched = shares * edge**3 / 1000
+    unmatched[tuple(matched.T)] = 0
+    # Small pieces are differences of the surface only.
+    labels, n = ndimage.label(unmatched > 0, CORNERS)
+    pieces = ndimage.sum_labels(unmatched, labels, np.arange(1, n + 1))
+    return float(pieces[pieces >= ONE_SIDED].sum())
+
+
+def _mirror_plane(bone: np.ndarray, grid: Grid) -> tuple[np.ndarray, float]:
+    """Unit normal and offset of the plane of symmetry, in indices of FINE blocks.
+
+    Gauss–Newton over shift, yaw and roll on COARSE blocks, from the middle of the grid,
+    with the Jacobian of the start: registered skulls lie within 2° and 2 mm of it.
+    """
+    soft = ndimage.gaussian_filter(downsample(bone, grid, COARSE), 0.7)
+    middle = (np.array(soft.shape) - 1) / 2
+
+    def plane(fit: np.ndarray) -> tuple[np.ndarray, float]:
+        shift, yaw, roll = fit
+        normal = np.array([yaw, 1.0, roll]) / np.hypot(np.hypot(yaw, roll), 1)
+        return normal, normal @ middle + shift
+
+    def difference(fit: np.ndarray) -> np.ndarray:
+        normal, offset = plane(fit)
+        matrix = np.eye(3) - 2 * np.outer(normal, normal)
+        mirrored = ndimage.affine_transform(soft, matrix, 2 * offset * normal, order=1)
+        return (mirrored - soft).ravel()
+
+    fit, steps = np.zeros(3), np.diag([0.1, 0.01, 0.01])
+    slopes = [(difference(s) - difference(-s)) / (2 * s.sum()) for s in steps]
+    for _ in range(6):
+        fit -= np.linalg.lstsq(np.stack(slopes, axis=1), difference(fit))[0]
+    normal, offset = plane(fit)
+    # From COARSE to FINE indices, whose origins are the centres of blocks 0.
+    f = block_edge(grid, COARSE) / block_edge(grid, FINE)
+    return normal, offset * f + (f - 1) / 2 * normal.sum()
+
+
+def _component_sizes(mask: np.ndarray, structure: np.ndarray | None) -> np.ndarray:
+    return np.bincount(ndimage.label(mask, structure)[0].ravel())[1:]

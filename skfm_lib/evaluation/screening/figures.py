@@ -1,4 +1,4 @@
-"""What screening found: measures beside their limits, and the worst skulls."""
+"""Figures of screening: measures with their limits, and rendered failed skulls."""
 
 from collections.abc import Mapping, Sequence
 from textwrap import fill
@@ -8,124 +8,93 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from skfm_lib.data.voxels import Grid
-from skfm_lib.evaluation.screening.measures import Skulls
-from skfm_lib.evaluation.screening.reference_ranges import Verdicts
-from skfm_lib.evaluation.screening.tolerance_limits import Limits, Measure
+from skfm_lib.evaluation.screening.measures import MEASURES, Skulls
+from skfm_lib.evaluation.screening.reference_ranges import Results
+from skfm_lib.evaluation.screening.tolerance_limits import Limits
 from skfm_lib.view.meshes import draw
 from skfm_lib.view.slices import panels
 
 COLOURS = ("#8a857a", "#c9a227", "#c4622d", "#1f5a94", "#4b8b3b")
 RIM = "#111111"
 COLUMNS = 3
-FAR = 8.0  # spreads beyond a limit; what is farther stands there
-WIDTH = 0.8  # of the strips of one quality score, which stand 1 apart
-Picture = tuple[np.ndarray, str, str]  # volume, caption, view
+FAR = 8.0  # spreads beyond a limit, where dots are clipped
+WIDTH = 0.8  # of the strips of one quality score; scores are 1 apart
+Sets = Mapping[str, Skulls]
+Chosen = dict[str, list[tuple[int, list[str]]]]  # items of each set, with measures
 
 
-def distributions(
-    sets: Mapping[str, Verdicts], measures: Sequence[Measure], limits: Limits
-) -> Figure:
-    """One panel a measure: every skull a dot, by the score it shows and by its set.
+def distributions(results: Results, limits: Limits) -> Figure:
+    """One panel per measure: a dot per skull, by predicted score and set.
 
-    Bars are the limits of a score; dots beyond them have a rim, and stand no farther
-    than FAR spreads from them.
+    Bars are the limits of a score; dots beyond them have a rim and are clipped at FAR
+    spreads from them.
     """
-    lines = -(-len(measures) // COLUMNS)
+    lines = -(-len(MEASURES) // COLUMNS)
     figure, axes = plt.subplots(
-        lines, COLUMNS, figsize=(9.5, 1.9 * lines), layout="constrained", squeeze=False
+        lines, COLUMNS, figsize=(9.5, 1.9 * lines), layout="constrained"
     )
-    for column, (axis, measure) in enumerate(zip(axes.flat, measures)):
-        for place, (verdicts, colour) in enumerate(zip(sets.values(), COLOURS)):
-            strip = (place - len(sets) / 2) * WIDTH / len(sets), WIDTH / len(sets)
-            _dots(axis, verdicts, limits, column, strip, colour)
-        _bars(axis, limits, column)
-        axis.set_title(f"{measure.name} {measure.unit}".rstrip(), fontsize=9)
-    for axis in axes.flat[len(measures) :]:
+    for column, axis in enumerate(axes.flat[: len(MEASURES)]):
+        _panel(axis, results, limits, column)
+    for axis in axes.flat[len(MEASURES) :]:
         axis.axis("off")
-    named = [
-        plt.Line2D([], [], color=colour, marker="o", linestyle="", label=name)
-        for name, colour in zip(sets, COLOURS)
-    ]
-    figure.legend(handles=named, loc="lower right", frameon=False, fontsize=9)
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="lower right", frameon=False, markerscale=2.5)
     return figure
 
 
-def _dots(
-    axis: Axes,
-    verdicts: Verdicts,
-    limits: Limits,
-    column: int,
-    strip: tuple[float, float],
-    colour: str,
-) -> None:
-    """The dots of one set, in a strip (start, width) beside each score's place."""
-    start, width = strip
-    jitter = np.random.default_rng(0).uniform(0.1, 0.9, len(verdicts.shown)) * width
-    x = verdicts.shown + start + jitter
-    rows = np.searchsorted(limits.scores, verdicts.shown)
-    reach = FAR * limits.spread[rows, column]
-    ends = limits.low[rows, column] - reach, limits.high[rows, column] + reach
-    y, beyond = verdicts.values[:, column].clip(*ends), verdicts.excess[:, column] > 0
-    axis.scatter(x, y, s=5, color=colour, alpha=0.6, linewidths=0)
-    axis.scatter(x[beyond], y[beyond], s=14, color=colour, ec=RIM, linewidths=0.7)
-
-
-def _bars(axis: Axes, limits: Limits, column: int) -> None:
-    """The limits of each score, and the scores' names below."""
-    for ends in (limits.low[:, column], limits.high[:, column]):
-        kept, half = np.isfinite(ends), WIDTH / 2
-        middle = limits.scores[kept]
-        axis.hlines(ends[kept], middle - half, middle + half, "black", lw=1.2)
+def _panel(axis: Axes, results: Results, limits: Limits, column: int) -> None:
+    """One measure: a strip of dots per set and a bar per limit at each score."""
+    width = WIDTH / len(results)
+    for i, ((name, result), colour) in enumerate(zip(results.items(), COLOURS)):
+        shift = np.random.default_rng(0).uniform(0.1, 0.9, len(result.predicted))
+        x = result.predicted + (i - len(results) / 2 + shift) * width
+        rows = np.searchsorted(limits.scores, result.predicted)
+        far = FAR * limits.spread[rows, column]
+        ends = limits.low[rows, column] - far, limits.high[rows, column] + far
+        y, beyond = result.values[:, column].clip(*ends), result.excess[:, column] > 0
+        axis.scatter(x, y, s=5, color=colour, alpha=0.6, linewidths=0, label=name)
+        axis.scatter(x[beyond], y[beyond], s=14, color=colour, ec=RIM, linewidths=0.7)
+    for end in (limits.low[:, column], limits.high[:, column]):
+        finite, half = np.isfinite(end), WIDTH / 2
+        middle = limits.scores[finite]
+        axis.hlines(end[finite], middle - half, middle + half, "black", lw=1.2)
     axis.set_xticks(limits.scores, [f"QS {q}" for q in limits.scores])
     axis.set_xlim(limits.scores[0] - 0.6, limits.scores[-1] + 0.6)
     axis.tick_params(labelsize=7)
+    title = f"{MEASURES[column].name} {MEASURES[column].unit}".rstrip()
+    axis.set_title(title, fontsize=9)
 
 
-def worst(
-    sets: Mapping[str, Skulls], verdicts: Mapping[str, Verdicts], count: int
-) -> Figure:
+def worst(sets: Sets, results: Results, count: int) -> Figure:
     """The skulls of each set that are farthest beyond a limit, with the reasons."""
-    rows = {}
-    for name, skulls in sets.items():
-        found, rows[name] = verdicts[name], []
-        for item in found.worst_first()[:count].tolist():
-            rows[name].append(_shown(skulls, found, item, found.reasons(item)[:3]))
-    return gallery(rows, next(iter(sets.values())).grid)
+    chosen: Chosen = {}
+    for name in sets:
+        items = results[name].worst_first()[:count].tolist()
+        chosen[name] = [(item, results[name].reasons(item)[:3]) for item in items]
+    return _gallery(sets, results, chosen)
 
 
-def extremes(
-    sets: Mapping[str, Skulls],
-    verdicts: Mapping[str, Verdicts],
-    measures: Sequence[str],
-) -> Figure:
-    """For each set and each of `measures`, by name: the skull that goes farthest."""
-    rows = {}
-    for name, skulls in sets.items():
-        found, rows[name] = verdicts[name], []
-        for measure in measures:
-            if (item := found.farthest(measure)) is not None:
-                rows[name].append(_shown(skulls, found, item, [measure]))
-    return gallery(rows, next(iter(sets.values())).grid)
+def extremes(sets: Sets, results: Results, measures: Sequence[str]) -> Figure:
+    """The most extreme skull of each set by each of `measures`, given by name."""
+    chosen: Chosen = {}
+    for name in sets:
+        items = [(results[name].farthest(measure), [measure]) for measure in measures]
+        chosen[name] = [(item, reason) for item, reason in items if item is not None]
+    return _gallery(sets, results, chosen)
 
 
-def _shown(
-    skulls: Skulls, found: Verdicts, item: int, measures: Sequence[str]
-) -> Picture:
-    """A skull, seen from where the first of the measures that are told can be seen."""
-    told = ", ".join(found.told(item, measure) for measure in measures)
-    view = "above" if measures[0] == "vault holes" else "oblique"
-    return skulls.occupancy(item), f"QS {found.asked[item]}: {told}", view
-
-
-def gallery(rows: Mapping[str, Sequence[Picture]], grid: Grid) -> Figure:
-    """Rendered skulls, one row a set, each with its caption below (Fig. 4b)."""
-    columns = max(1, *map(len, rows.values()))
-    figure, axes = panels(list(rows), [""] * columns, 1.9, 2.0)
-    for line, pictures in zip(axes, rows.values()):
-        for axis, (volume, caption, view) in zip(line, pictures):
-            draw(axis, volume, grid, view)
+def _gallery(sets: Sets, results: Results, chosen: Chosen) -> Figure:
+    """Rendered skulls, one row per set, captioned by their measures (Fig. 4b)."""
+    columns = max(1, *map(len, chosen.values()))
+    figure, axes = panels(list(sets), [""] * columns, 1.9, 2.0)
+    for line, (name, skulls) in zip(axes, sets.items()):
+        result, items = results[name], chosen[name]
+        for axis, (item, measures) in zip(line, items):
+            view = "above" if measures[0] == "vault holes" else "oblique"
+            draw(axis, skulls.occupancy(item), skulls.grid, view)
+            values = ", ".join(result.describe(item, measure) for measure in measures)
+            caption = f"QS {result.requested[item]}: {values}"
             axis.set_xlabel(fill(caption, 26), fontsize=7)
-        for axis in line[len(pictures) :]:
+        for axis in line[len(items) :]:
             axis.spines[:].set_visible(False)
     return figure

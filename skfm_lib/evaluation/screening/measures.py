@@ -1,19 +1,23 @@
-"""The measures that skulls are screened by, taken of many."""
+"""The fourteen measures of screening, taken of sets of skulls."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
+import torch
+from jaxtyping import Float
 
 from skfm_lib.data.voxels import Grid
 from skfm_lib.evaluation.screening import anatomy
-from skfm_lib.evaluation.screening.asymmetry import asymmetry
-from skfm_lib.evaluation.screening.downsampling import COARSE, blocks
-from skfm_lib.evaluation.screening.jaw_holes import jaw_holes
+from skfm_lib.evaluation.screening.ray_casting import jaw_holes
 from skfm_lib.evaluation.screening.tolerance_limits import Measure
 from skfm_lib.evaluation.screening.vault import vault_map
+from skfm_lib.models import VQVAE
+from skfm_lib.training.vqvae import reconstruct
+from skfm_lib.utils.device import Device
 from skfm_lib.utils.files import replacing
 from skfm_lib.utils.progress import track
 
@@ -34,27 +38,19 @@ MEASURES = (
     Measure("to nearest", "", "high", least=0.001),
     Measure("misfit", "", "high", least=0.01),
 )
-PLAIN = 11  # the first of them need one skull only
+NAMES = tuple(measure.name for measure in MEASURES)
+SINGLE = 11  # the first of them depend on one skull only
 
 
-@dataclass(frozen=True)
-class Findings:
-    """What was found on n skulls, each by itself.
-
-    plain  (n, 11), the first of MEASURES;  vaults  (n, 61, 61), maps of `vault`;
-    cells  (n, m) shares of bone in cells of COARSE mm
-    """
-
-    plain: np.ndarray
-    vaults: np.ndarray
-    cells: np.ndarray
-
-
+@runtime_checkable
 class Skulls(Protocol):
-    """What is asked of a set of skulls, such as a `SkullSet`."""
+    """A set of skulls, such as a `SkullSet`."""
 
-    grid: Grid
-    qualities: Sequence[int]
+    @property
+    def grid(self) -> Grid: ...
+
+    @property
+    def qualities(self) -> Sequence[int]: ...
 
     def __len__(self) -> int: ...
 
@@ -62,33 +58,70 @@ class Skulls(Protocol):
         """Bone of one skull, bool (D, H, W)."""
 
 
-def examine(skulls: Skulls, label: str, cache: Path | None = None) -> Findings:
-    """Measure skulls one after the other; findings are kept at `cache` (.npz).
+class Reconstructed:
+    """Skulls after encoding, quantisation and decoding, computed on demand.
 
-    An empty volume, as an untrained network may draw, has zero of everything.
-    SkfmError for a volume that does not fit its grid.
+    Their failures are those of the decoder, which all generators of a study share.
+    """
+
+    def __init__(self, skulls: Skulls, model: VQVAE, device: Device) -> None:
+        self.skulls, self.model, self.device = skulls, model, device
+        self.grid, self.qualities = skulls.grid, skulls.qualities
+        self._bits: dict[int, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return len(self.skulls)
+
+    def occupancy(self, index: int) -> np.ndarray:
+        """Bone of one skull, bool (D, H, W)."""
+        if index not in self._bits:
+            bone = torch.from_numpy(self.skulls.occupancy(index))
+            v_hat, _ = reconstruct(self.model, bone[None, None] * 2.0 - 1, self.device)
+            self._bits[index] = np.packbits(v_hat[0, 0].numpy() > 0)
+        bits = np.unpackbits(self._bits[index], count=math.prod(self.grid.shape))
+        return bits.reshape(self.grid.shape).view(bool)
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """Measurements of n skulls that do not depend on other skulls."""
+
+    values: Float[np.ndarray, "n single"]  #: the first SINGLE of MEASURES
+    vaults: Float[np.ndarray, "n a b"]  #: maps of `vault_map`
+    blocks: Float[np.ndarray, "n blocks"]  #: fraction of bone in blocks of COARSE mm
+
+
+def measure_skulls(
+    skulls: Skulls, label: str, cache: Path | None = None
+) -> Measurements:
+    """Measure skulls one by one, or read what was stored at `cache` (.npz).
+
+    An empty volume, which an untrained network may generate, has all values 0.
+
+    Raises:
+        SkfmError: for a volume that does not fit its grid.
     """
     if cache is not None and cache.is_file():
-        with np.load(cache) as kept:
-            return Findings(**kept)
+        with np.load(cache) as stored:  # by position: names have changed
+            return Measurements(*stored.values())
     items = track(range(len(skulls)), f"Measuring {label}")
-    each = [_findings(skulls.occupancy(i), skulls.grid) for i in items]
-    found = Findings(*(np.stack(column) for column in zip(*each)))
+    each = [_measure(skulls.occupancy(i), skulls.grid) for i in items]
+    measured = Measurements(*(np.stack(column) for column in zip(*each)))
     if cache is not None:
         with replacing(cache) as temporary, temporary.open("wb") as stream:
-            np.savez_compressed(stream, **vars(found))
-    return found
+            np.savez_compressed(stream, **vars(measured))
+    return measured
 
 
-def _findings(bone: np.ndarray, grid: Grid) -> tuple[np.ndarray, ...]:
-    cells = blocks(bone, grid, COARSE).ravel()
+def _measure(bone: np.ndarray, grid: Grid) -> tuple[np.ndarray, ...]:
+    blocks = anatomy.downsample(bone, grid, anatomy.COARSE).ravel()
     if bone.shape == grid.shape and not bone.any():
-        return np.zeros(PLAIN), vault_map(bone, grid), cells
-    plain = [
+        return np.zeros(SINGLE), vault_map(bone, grid), blocks
+    values = [
         *anatomy.topology(bone, grid).values(),
         *anatomy.size(bone, grid).values(),
         anatomy.tooth_relief(bone, grid),
         jaw_holes(bone, grid),
-        asymmetry(bone, grid),
+        anatomy.asymmetry(bone, grid),
     ]
-    return np.array(plain, float), vault_map(bone, grid), cells
+    return np.array(values, float), vault_map(bone, grid), blocks

@@ -1,58 +1,103 @@
-"""What is normal for the study's real skulls, and how others compare."""
+"""Reference ranges of a study's real skulls, and comparison of others with them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, Int
 
-from skfm_lib.evaluation.screening.measures import MEASURES, Findings
-from skfm_lib.evaluation.screening.pca_shape import ShapeModel, distance_to_nearest
+from skfm_lib.evaluation.screening.measures import MEASURES, NAMES, Measurements
 from skfm_lib.evaluation.screening.tolerance_limits import Limits, folds, set_limits
-from skfm_lib.evaluation.screening.vault import VaultNorm
+from skfm_lib.evaluation.screening.vault import VaultModel
 from skfm_lib.utils.errors import SkfmError
 
-NAMES = tuple(measure.name for measure in MEASURES)
-Shapes = dict[str, np.ndarray]  # name of a measure → its values (n,)
+MODES = 40  # principal modes of variation
+Scores = Sequence[int] | np.ndarray
+
+
+class ShapeModel:
+    """Probabilistic principal component analysis (Tipping & Bishop 1999).
+
+    Fitted to the blocks (n, m) of training skulls of scores `qualities` (n,), each of
+    which has a mean of its own; modes and noise are shared.
+    """
+
+    def __init__(self, blocks: np.ndarray, qualities: np.ndarray) -> None:
+        self.scores = np.unique(qualities)
+        self.means = np.stack([blocks[qualities == q].mean(0) for q in self.scores])
+        rest = blocks - self.means[np.searchsorted(self.scores, qualities)]
+        # Eigenvectors of the small (n, n) Gram matrix give those of the covariance.
+        values, vectors = np.linalg.eigh((rest @ rest.T).astype(np.float64) / len(rest))
+        k = min(MODES, len(rest) // 2)
+        self.variance, sides = values[: -k - 1 : -1], vectors[:, : -k - 1 : -1]
+        modes = (rest.T @ sides) / np.sqrt(self.variance * len(rest))
+        self.modes = modes.astype(np.float32)  # (m, k), orthonormal
+        self.noise = float(values[:-k].sum() / (blocks.shape[1] - k))
+
+    def misfit(self, blocks: np.ndarray, qualities: np.ndarray) -> np.ndarray:
+        """Mahalanobis distance (n,) from the mean of the skull's score, over √m."""
+        rest = blocks - self.means[np.searchsorted(self.scores, qualities)]
+        along = rest @ self.modes
+        beside = (rest**2).sum(axis=1) - (along**2).sum(axis=1)
+        squares = (along**2 / self.variance).sum(axis=1) + beside / self.noise
+        return np.sqrt(squares / blocks.shape[1])
+
+
+def distance_to_nearest(
+    blocks: np.ndarray, training: np.ndarray, own: bool = False
+) -> np.ndarray:
+    """1 − soft Dice overlap (n,) with the nearest of the `training` skulls.
+
+    With `own`, each of the training skulls is compared with the others.
+
+    >>> skulls = np.array([[1.0, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1]])
+    >>> distance_to_nearest(skulls, skulls, own=True)
+    array([0.5, 0.5, 1. ])
+    """
+    product = blocks @ training.T
+    squares = [(b.astype(np.float64) ** 2).sum(axis=1) for b in (blocks, training)]
+    overlap = 2 * product / np.maximum(squares[0][:, None] + squares[1], 1e-9)
+    if own:
+        np.fill_diagonal(overlap, -np.inf)
+    return 1 - overlap.max(axis=1)
 
 
 @dataclass(frozen=True)
-class Verdicts:
-    """What screening says of n skulls.
+class ScreeningResult:
+    """The result of screening n skulls.
 
-    asked, shown  quality scores (n,): asked for, and shown according to the judge
-    values        (n, 14) of MEASURES, NaN where one does not apply
-    excess        (n, 14) beyond the limits of the score *shown*, in its spreads: so
-                  that a good skull of another score is a conditioning error only
+    Limits are those of the *predicted* score, so that a good skull of another score
+    than the requested one is a conditioning error only.
     """
 
-    asked: np.ndarray
-    shown: np.ndarray
-    values: np.ndarray
-    excess: np.ndarray
+    requested: Int[np.ndarray, " n"]  #: quality scores
+    predicted: Int[np.ndarray, " n"]  #: quality scores according to the classifier
+    values: Float[np.ndarray, "n measures"]  #: NaN where a measure does not apply
+    excess: Float[np.ndarray, "n measures"]  #: beyond the limits, see `Limits.excess`
 
     @property
     def failed(self) -> np.ndarray:
-        """True (n,) where any measure is beyond its limit."""
-        return (self.excess > 0).any(axis=1)
+        """True (n,) where any measure is beyond its limits."""
+        return self.excess.max(axis=1) > 0
 
     @property
     def misconditioned(self) -> np.ndarray:
-        """True (n,) where the score shown is not the one asked for."""
-        return self.asked != self.shown
+        """True (n,) where the predicted score is not the requested one."""
+        return self.requested != self.predicted
 
     def worst_first(self) -> np.ndarray:
-        """The failed skulls, those farthest beyond a limit first."""
+        """Indices of the failed skulls, those farthest beyond a limit first."""
         order = np.argsort(-self.excess.max(axis=1), kind="stable")
         return order[self.failed[order]]
 
     def farthest(self, measure: str) -> int | None:
-        """The skull that goes farthest by one measure; None where none has it taken."""
+        """Index of the most extreme skull by a measure; None if it applies to none."""
         beyond = self.excess[:, NAMES.index(measure)]
         item = int(beyond.argmax())
         return item if np.isfinite(beyond[item]) else None
 
-    def told(self, item: int, measure: str) -> str:
-        """What was measured of a skull, such as ``vault holes 12 cm²``."""
+    def describe(self, item: int, measure: str) -> str:
+        """A measured value of a skull, such as ``vault holes 12 cm²``."""
         column = NAMES.index(measure)
         value = self.values[item, column]
         return f"{measure} {value:.3g} {MEASURES[column].unit}".rstrip()
@@ -63,81 +108,72 @@ class Verdicts:
         return [NAMES[m] for m in order if self.excess[item, m] > 0]
 
 
-@dataclass(frozen=True)
-class SkullNorm:
-    """Fitted on the training skulls: see `fit_norm`."""
+Results = Mapping[str, ScreeningResult]  # by the name of the set
 
-    vault: VaultNorm
+
+@dataclass(frozen=True)
+class ReferenceRanges:
+    """Models and limits of training skulls, from `fit_ranges`."""
+
+    vault: VaultModel
     shape: ShapeModel
-    training: np.ndarray
+    training: Float[np.ndarray, "n blocks"]
     limits: Limits
 
-    def judge(
-        self, found: Findings, shown: Sequence[int], asked: Sequence[int]
-    ) -> Verdicts:
-        """Compare skulls that show the scores `shown` (n,) with what is normal.
+    def compare(
+        self, measured: Measurements, predicted: Scores, requested: Scores
+    ) -> ScreeningResult:
+        """Compare skulls of `predicted` scores (n,) with the ranges of these scores.
 
-        SkfmError for a score that the training skulls do not have.
+        Raises:
+            SkfmError: for a score that the training skulls do not have.
         """
-        shown, asked = np.asarray(shown), np.asarray(asked)
-        check_scores(shown, self.limits.scores)
-        shapes = {
-            "vault holes": _holes(self.vault, found, shown),
-            "to nearest": distance_to_nearest(found.cells, self.training),
-            "misfit": self.shape.misfit(found.cells, shown),
-        }
-        values = _table(found, shown, shapes)
-        return Verdicts(asked, shown, values, self.limits.excess(values, shown))
+        scores, known = np.asarray(predicted), self.limits.scores
+        if unknown := sorted(set(scores.tolist()) - set(known.tolist())):
+            raise SkfmError(
+                f"skulls of quality scores {unknown}",
+                f"those of the training skulls, {known.tolist()}",
+                "screen with a study of the same scores",
+            )
+        nearest = distance_to_nearest(measured.blocks, self.training)
+        misfit = self.shape.misfit(measured.blocks, scores)
+        values = _complete(measured, scores, self.vault, nearest, misfit)
+        excess = self.limits.excess(values, scores)
+        return ScreeningResult(np.asarray(requested), scores, values, excess)
 
 
-def fit_norm(
-    found: Findings, qualities: Sequence[int], share: float = 0.005, seed: int = 0
-) -> SkullNorm:
-    """The norm of training skulls of known scores (n,).
+def fit_ranges(
+    measured: Measurements, qualities: Scores, share: float = 0.005, seed: int = 0
+) -> ReferenceRanges:
+    """Fit reference ranges to training skulls of known scores `qualities` (n,).
 
-    share  of real skulls that each of the 14 measures may fail
+    A fraction `share` of real skulls is beyond the limits of each of the 14 measures.
+    Limits are cross-fitted (`set_limits`, with folds by `seed`): the shape model of a
+    skull was fitted without it, and its nearest neighbour is another skull.  So all
+    training skulls set limits, which hold for new ones.
 
-    Limits are set by cross-fitting (`set_limits`): the shape model that measures a
-    skull was fitted without it, and its nearest neighbour is another one.  So all
-    training skulls set limits, and held-out ones can judge them.  SkfmError where a
-    score has fewer than two skulls.
+    Raises:
+        SkfmError: if a score has fewer than two skulls.
     """
-    qualities = np.asarray(qualities)
-    vault = VaultNorm.fit(found.vaults, qualities)
-    misfit = np.empty(len(qualities))
-    for out in folds(qualities, seed):
-        others = ShapeModel.fit(found.cells[~out], qualities[~out])
-        misfit[out] = others.misfit(found.cells[out], qualities[out])
-    shapes = {
-        "vault holes": _holes(vault, found, qualities),
-        "to nearest": distance_to_nearest(found.cells, found.cells, own=True),
-        "misfit": misfit,
-    }
-    values = _table(found, qualities, shapes)
-    limits = set_limits(values, qualities, MEASURES, share, seed)
-    shape = ShapeModel.fit(found.cells, qualities)
-    return SkullNorm(vault, shape, found.cells, limits)
+    scores, blocks = np.asarray(qualities), measured.blocks
+    misfit = np.empty(len(scores))
+    for out in folds(scores, seed):
+        others = ShapeModel(blocks[~out], scores[~out])
+        misfit[out] = others.misfit(blocks[out], scores[out])
+    nearest = distance_to_nearest(blocks, blocks, own=True)
+    vault = VaultModel(measured.vaults, scores)
+    values = _complete(measured, scores, vault, nearest, misfit)
+    limits = set_limits(values, scores, MEASURES, share, seed)
+    return ReferenceRanges(vault, ShapeModel(blocks, scores), blocks, limits)
 
 
-def check_scores(shown: np.ndarray, known: np.ndarray) -> None:
-    """SkfmError where a skull shows a score that no training skull has."""
-    if strange := sorted(set(shown.tolist()) - set(known.tolist())):
-        raise SkfmError(
-            f"skulls of quality scores {strange}",
-            f"those of the training skulls, {known.tolist()}",
-            "screen with a study of the same scores",
-        )
-
-
-def _holes(vault: VaultNorm, found: Findings, shown: np.ndarray) -> np.ndarray:
-    return np.array([vault.holes(m, q) for m, q in zip(found.vaults, shown.tolist())])
-
-
-def _table(found: Findings, shown: np.ndarray, shapes: Shapes) -> np.ndarray:
-    """Values (n, 14) in the order of MEASURES, NaN where one cannot be taken."""
-    more = [shapes[name] for name in NAMES[found.plain.shape[1] :]]
-    values = np.column_stack([found.plain, *more])
+def _complete(
+    measured: Measurements, scores: np.ndarray, vault: VaultModel, *shape: np.ndarray
+) -> np.ndarray:
+    """Values (n, 14) in the order of MEASURES, NaN where one does not apply."""
+    holes = [vault.holes(m, q) for m, q in zip(measured.vaults, scores.tolist())]
+    values = np.column_stack([measured.values, holes, *shape])
     for column, measure in zip(values.T, MEASURES):
         if measure.scores:
-            column[~np.isin(shown, measure.scores)] = np.nan
+            column[~np.isin(scores, measure.scores)] = np.nan
     return values

@@ -1,94 +1,85 @@
-"""Where normal ends: limits that a stated share of real skulls is beyond."""
+"""Cross-fitted tolerance limits: a stated fraction of real skulls is beyond them."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
 
 from skfm_lib.utils.errors import SkfmError
 
 FOLDS = 5
-PRIOR = 20  # skulls that the spread common to all scores weighs, beside a score's own
+PRIOR = 20  # skulls; weight of the pooled variance against a score's own
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One measure of a skull, and in which tail it is wrong.
-
-    tail    "high", "low" or "both"
-    least   its spread is never taken for smaller: less is the grid's doing, or
-            nobody's concern; and skulls that all have 0 have no spread of their own
-    scores  the quality scores that it can be taken of; None for all
-    """
+    """A measure of a skull."""
 
     name: str
     unit: str
-    tail: str
-    least: float
-    scores: tuple[int, ...] | None = None
-
-    @property
-    def tails(self) -> int:
-        """1 or 2."""
-        return 2 if self.tail == "both" else 1
+    tail: Literal["high", "low", "both"]  #: the values that are abnormal
+    least: float  #: of its spread, since smaller differences are due to the grid
+    scores: tuple[int, ...] | None = None  #: that it applies to; None for all
 
 
 @dataclass(frozen=True)
 class Limits:
-    """For each quality score (row) and measure (column): what is still normal.
+    """The range of each measure for each quality score."""
 
-    scores  the quality scores, ascending, as the rows of `low`, `high` and `spread`
-    share   of real skulls that each measure is expected to fail; exactly this for
-            a continuous measure of one more skull like those it was set on
-    """
+    scores: Int[np.ndarray, " scores"]  #: ascending
+    low: Float[np.ndarray, "scores measures"]  #: −∞ where no low value is abnormal
+    high: Float[np.ndarray, "scores measures"]  #: ∞ where no high value is abnormal
+    spread: Float[np.ndarray, "scores measures"]  #: shrunken standard deviations
+    share: Float[np.ndarray, " measures"]  #: expected fraction of real skulls beyond
 
-    scores: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    spread: np.ndarray
-    share: np.ndarray
+    def excess(self, values: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """How far `values` (n, m) of skulls of `scores` (n,) are beyond, in spreads.
 
-    def excess(self, values: np.ndarray, shown: np.ndarray) -> np.ndarray:
-        """How far `values` (n, m) of skulls that show `shown` (n,) are beyond.
+        At most 0 within the limits, and −∞ where a measure does not apply.
 
-        In spreads of the score; 0 or less within the limits, and −∞ where a measure
-        does not apply.
+        >>> one = np.ones((1, 1))
+        >>> limits = Limits(np.array([5]), one, 3 * one, one / 2, np.array([0.01]))
+        >>> limits.excess(np.array([[4.0], [2.0], [np.nan]]), np.array([5, 5, 5])).T
+        array([[  2.,  -2., -inf]])
         """
-        rows = np.searchsorted(self.scores, shown)
+        rows = np.searchsorted(self.scores, scores)
         with np.errstate(invalid="ignore"):  # ∞ − ∞, of a measure that does not apply
             gap = np.fmax(self.low[rows] - values, values - self.high[rows])
         return np.where(np.isnan(gap), -np.inf, gap / self.spread[rows])
 
 
-def folds(qualities: np.ndarray, seed: int) -> Iterator[np.ndarray]:
-    """FOLDS masks (n,) of the skulls that are left out, every score in proportion."""
+def folds(qualities: np.ndarray, seed: int) -> list[np.ndarray]:
+    """FOLDS masks (n,) of the skulls that are left out, stratified by score."""
     fold = np.empty(len(qualities), int)
     rng = np.random.default_rng(seed)
     for quality in np.unique(qualities):
         members = np.flatnonzero(qualities == quality)
         fold[rng.permutation(members)] = np.arange(len(members)) % FOLDS
-    for number in range(FOLDS):
-        yield fold == number
+    return [fold == number for number in range(FOLDS)]
 
 
 def set_limits(
     values: np.ndarray,
     qualities: np.ndarray,
-    measures: tuple[Measure, ...],
+    measures: Sequence[Measure],
     share: float,
     seed: int,
 ) -> Limits:
-    """Limits that `share` of real skulls are beyond, each measure for itself.
+    """Limits that a fraction `share` of real skulls is beyond, for each measure.
 
-    values  (n, m) of skulls of known scores (n,); NaN where a measure does not apply
+    `values` (n, m) of skulls of scores `qualities` (n,) are NaN where a measure does
+    not apply.  They are standardised by the mean of their score in the other folds,
+    as for a new skull, and by a spread from all folds, which would be 0 without an
+    outlier if all others are equal.  The variance of a score is shrunk towards the
+    pooled one (PRIOR), since QS 6 is rare.  One more skull is beyond the k-th largest
+    of n such values with probability k / (n + 1), for a continuous measure exactly; k
+    is the largest that `share` allows, half of it per tail if both are abnormal, or 1.
 
-    A value counts in spreads from the mean of its score.  Means come from the other
-    folds, so that every skull is judged as a new one would be; spreads come from all,
-    or one hole among skulls without any would count in spreads of nothing.  A score's
-    own spread is drawn towards the common one (PRIOR), since QS 6 is rare.  Beyond
-    the k-th largest of n such values lies one more skull with chance k / (n + 1):
-    k is the largest that `share` allows, half of it in each tail where both are
-    wrong, and at least 1.  SkfmError where a score has fewer than two skulls.
+    Raises:
+        SkfmError: if a score has fewer than two skulls or `share` is not in (0, 1).
     """
     scores, counts = np.unique(qualities, return_counts=True)
     if counts.min() < 2 or not 0 < share < 1:
@@ -98,46 +89,39 @@ def set_limits(
             "screen with a larger training set",
         )
     centre = _means(values, qualities, scores)
-    spread = _spreads(values, qualities, centre, [m.least for m in measures])
+    rows = np.searchsorted(scores, qualities)
+    spread = _spreads(values - centre[rows], qualities, [m.least for m in measures])
     standard = np.empty_like(values)
     for out in folds(qualities, seed):
-        others = _means(values[~out], qualities[~out], scores)
-        rows = np.searchsorted(scores, qualities[out])
-        standard[out] = (values[out] - others[rows]) / spread[rows]
-    ends = [_ends(z, m, share) for z, m in zip(standard.T, measures)]
+        others = _means(values[~out], qualities[~out], scores)[rows[out]]
+        standard[out] = (values[out] - others) / spread[rows[out]]
+    ends = [_ends(z, m.tail, share) for z, m in zip(standard.T, measures)]
     low, high, shares = (np.array(column) for column in zip(*ends))
     return Limits(scores, centre + low * spread, centre + high * spread, spread, shares)
 
 
 def _means(values: np.ndarray, qualities: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """(scores, m) of the measures; NaN where none was taken."""
-    taken = np.isfinite(values)
-    sums = np.stack([np.nansum(values[qualities == q], axis=0) for q in scores])
-    counts = np.stack([taken[qualities == q].sum(axis=0) for q in scores])
-    return np.where(counts, sums / np.maximum(counts, 1), np.nan)
+    """Means (scores, m) of what is not NaN; NaN without any."""
+    return pd.DataFrame(values).groupby(qualities).mean().reindex(scores).to_numpy()
 
 
 def _spreads(
-    values: np.ndarray, qualities: np.ndarray, centre: np.ndarray, least: list[float]
+    residuals: np.ndarray, qualities: np.ndarray, least: Sequence[float]
 ) -> np.ndarray:
-    """Standard deviations (scores, m), each between its own and the common one."""
-    scores, rows = np.unique(qualities, return_inverse=True)
-    squares = (values - centre[rows]) ** 2
-    own = np.stack([np.nansum(squares[qualities == q], axis=0) for q in scores])
-    taken = np.stack([np.isfinite(values[qualities == q]).sum(0) for q in scores])
-    freedom = np.maximum(taken - 1, 0)
-    common = own.sum(axis=0) / np.maximum(freedom.sum(axis=0), 1)
-    return np.maximum(np.sqrt((own + PRIOR * common) / (freedom + PRIOR)), least)
+    """Standard deviations (scores, m), shrunk towards the pooled one."""
+    squares = pd.DataFrame(residuals**2).groupby(qualities)
+    own, freedom = squares.sum().to_numpy(), (squares.count() - 1).clip(0).to_numpy()
+    pooled = own.sum(axis=0) / np.maximum(freedom.sum(axis=0), 1)
+    return np.maximum(np.sqrt((own + PRIOR * pooled) / (freedom + PRIOR)), least)
 
 
-def _ends(
-    standard: np.ndarray, measure: Measure, share: float
-) -> tuple[float, float, float]:
-    """(low, high, share) of standardised values; infinite in a tail that is right."""
+def _ends(standard: np.ndarray, tail: str, share: float) -> tuple[float, float, float]:
+    """(low, high, share) of standardised values; infinite in a tail that is normal."""
     z = np.sort(standard[np.isfinite(standard)])
     if not len(z):
         return -np.inf, np.inf, 0.0
-    k = max(1, int(share * (len(z) + 1) / measure.tails))
-    low = z[k - 1] if measure.tail != "high" else -np.inf
-    high = z[-k] if measure.tail != "low" else np.inf
-    return low, high, measure.tails * k / (len(z) + 1)
+    tails = 2 if tail == "both" else 1
+    k = max(1, int(share * (len(z) + 1) / tails))
+    low = z[k - 1] if tail != "high" else -np.inf
+    high = z[-k] if tail != "low" else np.inf
+    return low, high, tails * k / (len(z) + 1)

@@ -7,8 +7,6 @@ from scipy import ndimage
 from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.voxels import Grid, skull_grid
 from skfm_lib.evaluation.screening import anatomy
-from skfm_lib.evaluation.screening.asymmetry import asymmetry
-from skfm_lib.evaluation.screening.downsampling import blocks
 from skfm_lib.utils.errors import SkfmError
 
 SHAPE = (57, 44, 64)
@@ -17,7 +15,7 @@ MEASURES = (
     anatomy.topology,
     anatomy.size,
     anatomy.tooth_relief,
-    asymmetry,
+    anatomy.asymmetry,
 )
 
 
@@ -100,12 +98,12 @@ def test_blur_and_noise_lower_the_relief(seed):
 
 
 def test_sides_that_match_leave_nothing_and_a_missing_one_is_measured(skull):
-    assert asymmetry(skull, GRID) == 0
+    assert anatomy.asymmetry(skull, GRID) == 0
     x, y, z = points(GRID)
     lost = (x > 15) & (y > 20) & (z < 0)  # the right half of the lower face
     mirror = (x < -15) & (y > 20) & (z < 0)
     volume = (skull & mirror).sum() * GRID.spacing**3 / 1000
-    found = asymmetry(skull & ~lost, GRID)
+    found = anatomy.asymmetry(skull & ~lost, GRID)
     assert 0.5 * volume < found <= 1.1 * volume
 
 
@@ -115,9 +113,9 @@ def test_the_plane_of_symmetry_is_found():
     across = x - tilt * y - shift
     body = ((across / 50) ** 2 + (y / 80) ** 2 + (z / 70) ** 2 < 1) & (z + y > -30)
     spots = (np.abs(across) > 12) & (np.abs(y - 30) < 25) & (z < 0)
-    assert asymmetry(body & ~spots, GRID) == 0
+    assert anatomy.asymmetry(body & ~spots, GRID) == 0
     one_sided = spots & (across > 0)
-    assert asymmetry(body & ~one_sided, GRID) > 0
+    assert anatomy.asymmetry(body & ~one_sided, GRID) > 0
 
 
 def test_mirroring_and_moving_change_nothing(skull):
@@ -125,16 +123,18 @@ def test_mirroring_and_moving_change_nothing(skull):
     for other in (skull[:, ::-1], moved):
         for measure in (anatomy.topology, anatomy.size):
             assert measure(other, GRID) == pytest.approx(measure(skull, GRID))
-        assert asymmetry(other, GRID) == 0
+        assert anatomy.asymmetry(other, GRID) == 0
     mirrored = anatomy.tooth_relief(skull[:, ::-1], GRID)
     assert mirrored == pytest.approx(anatomy.tooth_relief(skull, GRID))
 
 
 def test_blocks_hold_shares_and_keep_the_volume(skull):
-    cells = blocks(skull, GRID, 8.0)
-    assert cells.shape == (29, 22, 32) and 0 <= cells.min() <= cells.max() <= 1
-    assert cells.sum() * 8 == pytest.approx(skull.sum())
-    assert blocks(skull, GRID, 1.0).shape == SHAPE  # never finer than voxels
+    blocks = anatomy.downsample(skull, GRID, 8.0)
+    assert blocks.shape == (29, 22, 32) and 0 <= blocks.min() <= blocks.max() <= 1
+    assert blocks.sum() * 8 == pytest.approx(skull.sum())
+    assert (
+        anatomy.downsample(skull, GRID, 1.0).shape == SHAPE
+    )  # never finer than voxels
 
 
 @pytest.mark.parametrize("measure", MEASURES)

@@ -9,8 +9,9 @@ matplotlib.use("Agg")
 from matplotlib.collections import PathCollection  # noqa: E402
 from matplotlib.colors import same_color  # noqa: E402
 
-from skfm_lib.evaluation.screening import MEASURES, NAMES, Verdicts  # noqa: E402
 from skfm_lib.evaluation.screening import figures as view  # noqa: E402
+from skfm_lib.evaluation.screening.measures import MEASURES, NAMES  # noqa: E402
+from skfm_lib.evaluation.screening.reference_ranges import ScreeningResult  # noqa: E402
 from skfm_lib.evaluation.screening.tolerance_limits import Limits  # noqa: E402
 from skfm_lib.view.meshes import picture, skull_surface  # noqa: E402
 
@@ -19,14 +20,14 @@ VAULT, TEETH = NAMES.index("vault holes"), NAMES.index("tooth relief")
 
 
 @pytest.fixture
-def verdicts(phantoms):
+def result(phantoms):
     """Of six skulls the first has holes, the fifth blurred teeth, the rest nothing."""
     values, excess = np.ones((6, N)), np.full((6, N), -1.0)
-    asked = np.array(phantoms.qualities)  # 2 2 4 4 5 6
-    values[asked < 5, TEETH], excess[asked < 5, TEETH] = np.nan, -np.inf
+    requested = np.array(phantoms.qualities)  # 2 2 4 4 5 6
+    values[requested < 5, TEETH], excess[requested < 5, TEETH] = np.nan, -np.inf
     values[0, VAULT], excess[0, VAULT] = 12.0, 9.0
     values[4, TEETH], excess[4, TEETH] = 0.25, 2.0
-    return Verdicts(asked, asked, values, excess)
+    return ScreeningResult(requested, requested, values, excess)
 
 
 @pytest.fixture
@@ -42,10 +43,10 @@ def dots_of(axis):
     return [c for c in axis.collections if isinstance(c, PathCollection)]
 
 
-def test_dots_beyond_a_limit_are_rimmed_and_limits_drawn(verdicts):
+def test_dots_beyond_a_limit_are_rimmed_and_limits_drawn(result):
     scores, ends = np.array([2, 4, 5, 6]), np.full((4, N), 10.0)
     limits = Limits(scores, -ends, ends, np.ones((4, N)), np.zeros(N))
-    figure = view.distributions({"OTFM": verdicts}, MEASURES, limits)
+    figure = view.distributions({"OTFM": result}, limits)
     axis = figure.axes[VAULT]
     assert axis.get_title() == "vault holes cm²"
     rimmed = [
@@ -60,16 +61,16 @@ def test_dots_beyond_a_limit_are_rimmed_and_limits_drawn(verdicts):
     assert heights == {-10.0, 10.0}
 
 
-def test_dots_far_beyond_stand_within_reach(verdicts):
+def test_dots_far_beyond_stand_within_reach(result):
     scores, ends = np.array([2, 4, 5, 6]), np.full((4, N), 2.0)
     limits = Limits(scores, -ends, ends, np.full((4, N), 0.5), np.zeros(N))
-    figure = view.distributions({"OTFM": verdicts}, MEASURES, limits)
+    figure = view.distributions({"OTFM": result}, limits)
     heights = [dots.get_offsets()[:, 1].max() for dots in dots_of(figure.axes[VAULT])]
     assert max(heights) == 2 + view.FAR * 0.5  # and not 12
 
 
-def test_the_worst_are_drawn_with_their_reasons(verdicts, one, phantoms):
-    figure = view.worst(one, {"OTFM": verdicts}, count=6)
+def test_the_worst_are_drawn_with_their_reasons(result, one, phantoms):
+    figure = view.worst(one, {"OTFM": result}, count=6)
     assert captions(figure) == ["QS 2: vault holes 12 cm²", "QS 5: tooth relief 0.25"]
     for axis, item, side in zip(figure.axes, (0, 4), ("above", "oblique")):
         surface = skull_surface(phantoms.occupancy(item), phantoms.grid)
@@ -77,16 +78,16 @@ def test_the_worst_are_drawn_with_their_reasons(verdicts, one, phantoms):
         assert np.array_equal(axis.images[0].get_array(), drawn)
 
 
-def test_extremes_leave_out_what_no_skull_has(verdicts, one):
+def test_extremes_leave_out_what_no_skull_has(result, one):
     names = ("vault holes", "tooth relief")
-    both = view.extremes(one, {"OTFM": verdicts}, names)
+    both = view.extremes(one, {"OTFM": result}, names)
     assert captions(both) == ["QS 2: vault holes 12 cm²", "QS 5: tooth relief 0.25"]
-    verdicts.excess[:, TEETH] = -np.inf
-    single = view.extremes(one, {"OTFM": verdicts}, names)
+    result.excess[:, TEETH] = -np.inf
+    single = view.extremes(one, {"OTFM": result}, names)
     assert captions(single) == ["QS 2: vault holes 12 cm²"]
 
 
-def test_a_set_without_failures_has_an_empty_row(verdicts, one):
-    verdicts.excess[:] = -1
-    figure = view.worst(one, {"OTFM": verdicts}, count=2)
+def test_a_set_without_failures_has_an_empty_row(result, one):
+    result.excess[:] = -1
+    figure = view.worst(one, {"OTFM": result}, count=2)
     assert captions(figure) == [""] and not figure.axes[0].images

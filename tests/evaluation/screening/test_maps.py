@@ -5,8 +5,13 @@ import pytest
 
 from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.voxels import skull_grid
-from skfm_lib.evaluation.screening import jaw_holes, vault
-from skfm_lib.evaluation.screening.ray_casting import Rays, openings
+from skfm_lib.evaluation.screening import vault
+from skfm_lib.evaluation.screening.ray_casting import (
+    MOUTH,
+    Rays,
+    jaw_holes,
+    openings,
+)
 
 SHAPE = (57, 44, 64)
 GRID = skull_grid(SHAPE)
@@ -37,13 +42,13 @@ def maps(*bones):
 
 
 @pytest.fixture(scope="module")
-def norm():
-    """Of braincases: whole ones have score 5, some of score 4 are cut."""
+def model():
+    """Of braincases: complete ones have score 5, some of score 4 are cut."""
     sizes = (66.0, 69.0, 72.0, 75.0)
-    whole = [braincase(r) for r in sizes]
+    complete = [braincase(r) for r in sizes]
     capless = [cut(braincase(r), h) for r, h in zip(sizes, (70, 78, 86, 95))]
     scores = np.array([5] * 4 + [4] * 8)
-    return vault.VaultNorm.fit(maps(*whole, *whole, *capless), scores)
+    return vault.VaultModel(maps(*complete, *complete, *capless), scores)
 
 
 def test_every_pixel_stands_for_the_same_solid_angle():
@@ -62,7 +67,7 @@ def test_a_map_holds_distances_to_the_inner_table():
 
 def test_rays_that_leave_the_grid_meet_nothing():
     units = np.array([[[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0]]])
-    rays = Rays.on(GRID, np.zeros_like(units), units, 0.0, 500.0)
+    rays = Rays(GRID, np.zeros_like(units), units, 0.0, 500.0)
     x, y, z = points()
     first = rays.first(x > 40)
     assert abs(first[0, 0] - 40) < GRID.spacing and np.isnan(first[0, 1])
@@ -77,12 +82,12 @@ def test_single_rays_between_voxels_are_no_openings():
     assert openings(np.full((9, 9), np.nan), 4).all()  # also at the map's ends
 
 
-def test_cuts_are_learned_where_training_skulls_are_cut(norm):
-    assert norm.cut == {4}
+def test_cuts_are_learned_where_training_skulls_are_cut(model):
+    assert model.cut == {4}
 
 
 @pytest.mark.parametrize(("degrees", "tolerance"), [(8, 0.4), (13, 0.2), (20, 0.1)])
-def test_the_area_of_a_hole(norm, degrees, tolerance):
+def test_the_area_of_a_hole(model, degrees, tolerance):
     towards = np.array([0.6, -0.5, 0.62]) / np.linalg.norm([0.6, -0.5, 0.62])
     ray = [p - c for p, c in zip(points(), vault.CENTRE)]
     along = sum(r * t for r, t in zip(ray, towards)) / np.sqrt(sum(r * r for r in ray))
@@ -91,46 +96,46 @@ def test_the_area_of_a_hole(norm, degrees, tolerance):
     inner = 61.5  # mm, the training braincases' mean inner radius
     area = 2 * np.pi * (1 - np.cos(np.deg2rad(degrees))) * inner**2 / 100
     for score in (4, 5):
-        assert norm.holes(holed, score) == pytest.approx(area, rel=tolerance)
+        assert model.holes(holed, score) == pytest.approx(area, rel=tolerance)
 
 
 @pytest.mark.parametrize(("height", "tilt"), [(75, 0.0), (82, 0.12), (92, -0.15)])
-def test_a_scan_s_border_is_no_hole_unless_the_score_has_none(norm, height, tilt):
+def test_a_scan_s_border_is_no_hole_unless_the_score_has_none(model, height, tilt):
     capless = maps(cut(braincase(71), height, tilt))[0]
-    assert norm.holes(capless, 4) < 1.0
-    assert norm.holes(capless, 5) > vault.LEAST_CUT
+    assert model.holes(capless, 4) < 1.0
+    assert model.holes(capless, 5) > vault.LEAST_CUT
 
 
-def test_a_ragged_border_is_no_border(norm):
+def test_a_ragged_border_is_no_border(model):
     x, y, z = points()
     notched = cut(braincase(), 85) & ~((np.abs(x) < 18) & (y > 0) & (z > 50))
-    assert norm.holes(maps(notched)[0], 4) > 4
+    assert model.holes(maps(notched)[0], 4) > 4
     bridged = cut(braincase(), 85) | (braincase() & (np.abs(x) < 18))
-    assert norm.holes(maps(bridged)[0], 4) > 10
+    assert model.holes(maps(bridged)[0], 4) > 10
 
 
 def tube():
     """A bent wall about the mouth's axis, like teeth and mandible."""
     x, y, z = points()
-    r = np.hypot(x - jaw_holes.AXIS[0], y - jaw_holes.AXIS[1])
+    r = np.hypot(x - MOUTH[0], y - MOUTH[1])
     return (r > 40) & (r < 50) & (z < 0)
 
 
-def test_whole_and_evenly_ending_jaws_have_no_holes():
+def test_complete_and_evenly_ending_jaws_have_no_holes():
     x, y, z = points()
-    assert jaw_holes.jaw_holes(tube(), GRID) == 0
+    assert jaw_holes(tube(), GRID) == 0
     for border in (-70, -60 + 0.3 * x, -50 - 0.5 * y, -80 + 0.01 * x**2):
-        assert jaw_holes.jaw_holes(tube() & (z > border), GRID) < 1.0
+        assert jaw_holes(tube() & (z > border), GRID) < 1.0
 
 
 def test_holes_and_notches_of_a_jaw_are_measured():
     x, y, z = points()
     hole = (np.abs(x) < 12) & (y > 60) & (z > -60) & (z < -40)
-    found = jaw_holes.jaw_holes(tube() & (z > -85) & ~hole, GRID)
+    found = jaw_holes(tube() & (z > -85) & ~hole, GRID)
     assert found == pytest.approx(2 * 12 * 20 / 100, rel=0.45)
     left, right = (np.abs(x - side * 32) < 8 for side in (-1, 1))
     notched = tube() & (z > -85) & ~((left | right) & (y > 50) & (z < -55))
-    assert jaw_holes.jaw_holes(notched, GRID) > 2
+    assert jaw_holes(notched, GRID) > 2
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -138,5 +143,5 @@ def test_phantoms_with_lost_front_teeth(seed):
     x, y, z = points()
     skull = phantom_skull(seed, 6, SHAPE)
     lost = skull & ~((np.abs(x) < 20) & (y > 60) & (z < -34) & (z > -58))
-    before, after = (jaw_holes.jaw_holes(bone, GRID) for bone in (skull, lost))
+    before, after = (jaw_holes(bone, GRID) for bone in (skull, lost))
     assert after > before + 4

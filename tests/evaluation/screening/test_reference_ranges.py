@@ -10,7 +10,8 @@ from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.voxels import Grid, skull_grid
 from skfm_lib.evaluation import screening
 from skfm_lib.evaluation.screening import anatomy, tables
-from skfm_lib.evaluation.screening.reference_ranges import Verdicts
+from skfm_lib.evaluation.screening.measures import MEASURES, NAMES
+from skfm_lib.evaluation.screening.reference_ranges import ScreeningResult
 from skfm_lib.presets import paper_tables
 from skfm_lib.utils.errors import SkfmError
 
@@ -44,24 +45,26 @@ def phantoms(qualities, first):
 
 
 @pytest.fixture(scope="module")
-def norm():
+def ranges():
     skulls = phantoms(MIX * EACH, first=0)
-    return screening.fit_norm(screening.examine(skulls, "train"), skulls.qualities)
+    return screening.fit_ranges(
+        screening.measure_skulls(skulls, "train"), skulls.qualities
+    )
 
 
 @pytest.fixture(scope="module")
-def fresh(norm):
-    """New phantoms of scores 5 and 6 that pass, and the verdict on them."""
+def fresh(ranges):
+    """New phantoms of scores 5 and 6 that pass, by their reference ranges."""
     skulls = phantoms([5, 5, 6] * 6, first=5000)  # limits of so few are tight
-    passed = np.flatnonzero(~judged(norm, skulls).failed)[:8]
+    passed = np.flatnonzero(~compared(ranges, skulls).failed)[:8]
     assert len(passed) == 8
     chosen = [skulls.volumes[i] for i in passed]
     return Volumes(chosen, [skulls.qualities[i] for i in passed])
 
 
-def judged(norm, skulls):
-    found = screening.examine(skulls, "test")
-    return norm.judge(found, skulls.qualities, skulls.qualities)
+def compared(ranges, skulls):
+    found = screening.measure_skulls(skulls, "test")
+    return ranges.compare(found, skulls.qualities, skulls.qualities)
 
 
 def points():
@@ -95,7 +98,7 @@ def halved(bone):
     return bone & ~((x > 12) & (z < 15))
 
 
-def misplaced(bone):
+def shifted(bone):
     return np.roll(bone, (6, 0, -6), (0, 1, 2))
 
 
@@ -110,88 +113,90 @@ def toothless(bone):
         (blurred, {"tooth relief"}, {"tunnels", "jaw holes"}),
         (littered, {"loose bone"}, {"parts", "asymmetry", "length", "breadth"}),
         (halved, {"asymmetry"}, {"bone volume", "misfit", "to nearest", "tunnels"}),
-        (misplaced, {"misfit", "to nearest"}, {"tooth relief", "jaw holes", "height"}),
+        (shifted, {"misfit", "to nearest"}, {"tooth relief", "jaw holes", "height"}),
         (toothless, {"jaw holes"}, {"tooth relief", "tunnels", "cavities"}),
     ],
 )
-def test_damage_fires_the_right_measure(norm, fresh, damage, fires, may):
+def test_damage_fires_the_right_measure(ranges, fresh, damage, fires, may):
     volumes = [damage(bone) for bone in fresh.volumes]
-    verdicts = judged(norm, Volumes(volumes, fresh.qualities))
-    fired = (verdicts.excess > 0).sum(axis=0)
-    counts = dict(zip(screening.NAMES, fired.tolist()))
+    result = compared(ranges, Volumes(volumes, fresh.qualities))
+    fired = (result.excess > 0).sum(axis=0)
+    counts = dict(zip(NAMES, fired.tolist()))
     for name in fires:
         assert counts[name] >= 0.7 * len(volumes), f"{name}: {counts}"
     strange = sum(n for name, n in counts.items() if name not in fires | may)
     assert strange <= 0.1 * len(volumes) * len(counts), str(counts)
 
 
-def test_a_hole_in_the_vault_fires_and_the_worst_reason_is_told(norm):
+def test_a_hole_in_the_vault_fires_and_the_worst_reason_is_stated(ranges):
     skulls = phantoms([2, 3, 5, 3, 2], first=7000)
     holed = Volumes([drilled(b) for b in skulls.volumes], skulls.qualities)
-    before, after = judged(norm, skulls), judged(norm, holed)
-    column = screening.NAMES.index("vault holes")
-    whole = before.excess[:, column] <= 0  # phantoms have holes of their own at times
-    assert whole.sum() >= 3 and (after.excess[whole, column] > 0).all()
+    before, after = compared(ranges, skulls), compared(ranges, holed)
+    column = NAMES.index("vault holes")
+    intact = before.excess[:, column] <= 0  # phantoms have holes of their own at times
+    assert intact.sum() >= 3 and (after.excess[intact, column] > 0).all()
     others = np.delete(after.excess > 0, column, axis=1)
-    assert others[whole].mean() < 0.15
-    first = int(np.flatnonzero(whole)[0])
+    assert others[intact].mean() < 0.15
+    first = int(np.flatnonzero(intact)[0])
     assert after.reasons(first)[0] == "vault holes"
-    told = f"vault holes {after.values[first, column]:.3g} cm²"
-    assert after.told(first, "vault holes") == told
+    stated = f"vault holes {after.values[first, column]:.3g} cm²"
+    assert after.describe(first, "vault holes") == stated
 
 
-def test_fresh_phantoms_fail_about_as_often_as_stated(norm):
+def test_fresh_phantoms_fail_about_as_often_as_stated(ranges):
     skulls = phantoms([2, 3, 4, 5] * 6, first=9000)
-    verdicts = judged(norm, skulls)
-    taken = np.isfinite(verdicts.excess)
-    expected = (norm.limits.share * taken).sum()
-    found = (verdicts.excess > 0).sum()
+    result = compared(ranges, skulls)
+    taken = np.isfinite(result.excess)
+    expected = (ranges.limits.share * taken).sum()
+    found = (result.excess > 0).sum()
     assert found <= expected + 4 * np.sqrt(expected) + 3
-    assert verdicts.failed.mean() < 0.5
+    assert result.failed.mean() < 0.5
 
 
-def test_another_score_is_a_conditioning_error_and_no_failure(norm, fresh):
-    found = screening.examine(fresh, "test")
-    asked = [2] * len(fresh)
-    verdicts = norm.judge(found, fresh.qualities, asked)
-    assert verdicts.misconditioned.all() and not verdicts.failed.any()
+def test_another_score_is_a_conditioning_error_and_no_failure(ranges, fresh):
+    found = screening.measure_skulls(fresh, "test")
+    requested = [2] * len(fresh)
+    result = ranges.compare(found, fresh.qualities, requested)
+    assert result.misconditioned.all() and not result.failed.any()
 
 
-def test_an_empty_volume_fails(norm):
+def test_an_empty_volume_fails(ranges):
     empty = Volumes([np.zeros(SHAPE, bool)], [5])
-    verdicts = judged(norm, empty)
-    assert verdicts.failed.all() and not np.isnan(verdicts.values).any()
-    assert "bone volume" in verdicts.reasons(0)
-    assert verdicts.told(0, "bone volume") == "bone volume 0 cm³"
+    result = compared(ranges, empty)
+    assert result.failed.all() and not np.isnan(result.values).any()
+    assert "bone volume" in result.reasons(0)
+    assert result.describe(0, "bone volume") == "bone volume 0 cm³"
 
 
-def test_findings_are_kept_and_read_again(tmp_path, fresh):
+def test_findings_are_cached(tmp_path, fresh):
     cache = tmp_path / "found.npz"
-    first = screening.examine(fresh, "test", cache)
-    again = screening.examine(Volumes([], []), "nothing", cache)
+    first = screening.measure_skulls(fresh, "test", cache)
+    again = screening.measure_skulls(Volumes([], []), "nothing", cache)
     for name, values in vars(first).items():
         assert np.array_equal(values, getattr(again, name), equal_nan=True)
 
 
-def test_bad_input_is_refused(norm, fresh):
+def test_bad_input_is_refused(ranges, fresh):
     wrong = Volumes([np.ones((5, 5, 5), bool)], [5])
     with pytest.raises(SkfmError, match="expected occupancy"):
-        screening.examine(wrong, "wrong")
-    found = screening.examine(fresh, "test")
+        screening.measure_skulls(wrong, "wrong")
+    found = screening.measure_skulls(fresh, "test")
     with pytest.raises(SkfmError, match=r"quality scores \[7\]"):
-        norm.judge(found, [7] * len(fresh), fresh.qualities)
+        ranges.compare(found, [7] * len(fresh), fresh.qualities)
 
 
-def verdicts_of(asked, shown, beyond):
-    """Verdicts of which the first measure fails where `beyond`."""
-    excess = np.full((len(asked), len(screening.MEASURES)), -1.0)
+def result_of(requested, predicted, beyond):
+    """ScreeningResult of which the first measure fails where `beyond`."""
+    excess = np.full((len(requested), len(MEASURES)), -1.0)
     excess[:, 0] = np.where(beyond, 1.0, -1.0)
-    return Verdicts(np.array(asked), np.array(shown), np.abs(excess), excess)
+    return ScreeningResult(
+        np.array(requested), np.array(predicted), np.abs(excess), excess
+    )
 
 
 def test_table_9_counts_and_takes_false_alarms_off():
-    real = verdicts_of([2] * 100, [2] * 98 + [3] * 2, [True] * 5 + [False] * 95)
-    fake = verdicts_of([2] * 200, [2] * 160 + [3] * 40, [True] * 60 + [False] * 140)
+    real = result_of([2] * 100, [2] * 98 + [3] * 2, [True] * 5 + [False] * 95)
+    fake = result_of([2] * 200, [2] * 160 + [3] * 40, [True] * 60 + [False] * 140)
     rows = tables.table_9({"held out": real, "OTFM": fake}, real)
     assert "beyond chance" not in rows["held out"]
     assert rows["held out"]["failed generations"].value == 0.05
@@ -210,22 +215,22 @@ def test_table_9_counts_and_takes_false_alarms_off():
 
 
 def test_worst_come_first():
-    verdicts = verdicts_of([2, 2, 2], [2, 2, 2], [True, False, True])
-    verdicts.excess[2, 3] = 9.0
-    assert verdicts.worst_first().tolist() == [2, 0]
-    assert verdicts.reasons(2) == ["cavities", "parts"]
-    assert verdicts.farthest("cavities") == 2 and verdicts.farthest("parts") == 0
-    verdicts.excess[:, 3] = -np.inf
-    assert verdicts.farthest("cavities") is None
+    result = result_of([2, 2, 2], [2, 2, 2], [True, False, True])
+    result.excess[2, 3] = 9.0
+    assert result.worst_first().tolist() == [2, 0]
+    assert result.reasons(2) == ["cavities", "parts"]
+    assert result.farthest("cavities") == 2 and result.farthest("parts") == 0
+    result.excess[:, 3] = -np.inf
+    assert result.farthest("cavities") is None
 
 
-def test_thresholds_are_told_where_the_measure_is_taken(norm):
-    rows = tables.thresholds(norm.limits)
-    low, high = (ends[0, 4] for ends in (norm.limits.low, norm.limits.high))
+def test_thresholds_are_stated_where_the_measure_is_taken(ranges):
+    rows = tables.thresholds(ranges.limits)
+    low, high = (ends[0, 4] for ends in (ranges.limits.low, ranges.limits.high))
     assert rows["bone volume"]["QS 2"] == f"{low:.0f} to {high:.0f}"
     assert rows["bone volume"]["unit"] == "cm³"
     assert set(rows["tooth relief"]) == {"unit", "QS 5", "QS 6"}
-    assert rows["tooth relief"]["QS 5"] == f"≥ {norm.limits.low[3, 8]:.3g}"
+    assert rows["tooth relief"]["QS 5"] == f"≥ {ranges.limits.low[3, 8]:.3g}"
     assert rows["vault holes"]["QS 6"].startswith("≤ ")
 
 

@@ -1,4 +1,4 @@
-"""The judge reads scores of new volumes, damaged ones too, and resumes."""
+"""The classifier predicts scores of new volumes, also corrupted ones, and resumes."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ SHAPE = (20, 16, 24)
 
 @dataclass
 class Boxes:
-    """Hollow boxes whose lower end tells the score, as fields of view do."""
+    """Hollow boxes whose lower end gives the score, as fields of view do."""
 
     volumes: np.ndarray
     qualities: list
@@ -66,31 +66,33 @@ def network(project):
 
 def test_it_reads_the_score_of_new_volumes(network):
     fresh = boxes(60, seed=1)
-    shown = screening.shown_scores(network, fresh)
-    assert (shown == fresh.qualities).mean() > 0.95  # chance: 0.33
-    assert set(shown.tolist()) <= {2, 4, 6}
+    predicted = screening.predict_scores(network, fresh)
+    assert (predicted == fresh.qualities).mean() > 0.95  # chance: 0.33
+    assert set(predicted.tolist()) <= {2, 4, 6}
 
 
-def test_it_does_not_lean_on_the_finish(network):
+def test_it_does_not_depend_on_the_surface(network):
     fresh = boxes(60, seed=2)
     flips = np.random.default_rng(0).random(fresh.volumes.shape) < 0.01
     noisy = Boxes(fresh.volumes ^ flips, fresh.qualities)
     mirrored = Boxes(fresh.volumes[:, :, ::-1], fresh.qualities)
     moved = Boxes(np.roll(fresh.volumes, 1, axis=1), fresh.qualities)
     for other in (noisy, mirrored, moved):
-        assert (screening.shown_scores(network, other) == fresh.qualities).mean() > 0.9
+        assert (
+            screening.predict_scores(network, other) == fresh.qualities
+        ).mean() > 0.9
 
 
 def test_a_swapped_label_is_found(network):
     fresh = boxes(60, seed=3)
-    asked = [{2: 4, 4: 6, 6: 2}[q] for q in fresh.qualities]
-    shown = screening.shown_scores(network, fresh)
-    assert (shown != asked).mean() > 0.95
+    requested = [{2: 4, 4: 6, 6: 2}[q] for q in fresh.qualities]
+    predicted = screening.predict_scores(network, fresh)
+    assert (predicted != requested).mean() > 0.95
 
 
 def test_batches_do_not_matter(network):
     fresh = boxes(7, seed=4)
-    one, all_ = (screening.shown_scores(network, fresh, batch=b) for b in (2, 7))
+    one, all_ = (screening.predict_scores(network, fresh, batch=b) for b in (2, 7))
     assert (one == all_).all()
 
 
@@ -100,13 +102,12 @@ def test_it_is_trained_once_and_the_same_again(project, monkeypatch):
     again, _ = trained("three", skulls, steps=3)
     same = zip(first.parameters(), again.parameters())
     assert all(torch.equal(a, b) for a, b in same)
-    monkeypatch.setattr(
-        score_classifier, "_trained", None
-    )  # a second training would fail
+    # A second training would fail.
+    monkeypatch.setattr(score_classifier, "_train", None)
     kept = screening.train_score_classifier(stage, skulls, 3)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), kept.parameters()))
 
 
 def test_one_score_is_refused(project):
-    with pytest.raises(SkfmError, match="two scores at least"):
+    with pytest.raises(SkfmError, match="at least two scores"):
         trained("four", boxes(4, seed=0, scores=(5,)))

@@ -45,11 +45,11 @@ def test_the_share_is_stated_as_it_is(limits):
 def test_fresh_skulls_fail_in_the_stated_share():
     """Averaged over training sets: one set's share is itself a chance value."""
     many = {q: 10 * n for q, n in COUNTS.items()}
-    fresh, shown = population(many, 99)
+    fresh, predicted = population(many, 99)
     shares = []
     for seed in range(20):
         found = set_limits(*population(COUNTS, seed), MEASURES, 0.01, seed)
-        beyond = found.excess(fresh, shown) > 0
+        beyond = found.excess(fresh, predicted) > 0
         taken = np.isfinite(fresh)
         shares.append(beyond.sum(axis=0) / taken.sum(axis=0))
     mean, error = np.mean(shares, axis=0), np.std(shares, axis=0) / np.sqrt(20)
@@ -90,11 +90,11 @@ def test_one_hole_among_skulls_without_sets_the_limit_at_its_size():
     values[7] = 40.0
     found = set_limits(values, scores, MEASURES[:1], 0.01, 0)
     assert found.high[0] == pytest.approx(40, rel=0.1) and 0 < found.high[1] < 40
-    whole = set_limits(np.zeros((100, 1)), scores, MEASURES[:1], 0.01, 0)
-    assert (whole.high == 0).all() and (whole.spread == MEASURES[0].least).all()
+    equal = set_limits(np.zeros((100, 1)), scores, MEASURES[:1], 0.01, 0)
+    assert (equal.high == 0).all() and (equal.spread == MEASURES[0].least).all()
 
 
-def test_few_skulls_give_wide_limits_and_say_so():
+def test_few_skulls_give_wide_limits_and_state_it():
     small = {2: 4, 3: 4, 5: 4}
     found = set_limits(*population(small, 0), MEASURES, 0.01, 0)
     assert isinstance(found, Limits)

@@ -3,25 +3,28 @@
 import numpy as np
 import pytest
 
-from skfm_lib.evaluation.screening import pca_shape
-from skfm_lib.evaluation.screening.pca_shape import ShapeModel, distance_to_nearest
+from skfm_lib.evaluation.screening import reference_ranges
+from skfm_lib.evaluation.screening.reference_ranges import (
+    ShapeModel,
+    distance_to_nearest,
+)
 
 
 @pytest.fixture(scope="module")
 def skulls():
-    """60 'skulls' of 8 cells, of two scores with means of their own."""
+    """60 'skulls' of 8 blocks, of two scores with means of their own."""
     rng = np.random.default_rng(0)
     scores = np.array([2] * 40 + [5] * 20)
     spread = rng.normal(size=(8, 8)) * np.linspace(2, 0.2, 8)
-    cells = rng.normal(size=(60, 8)) @ spread + (scores == 5)[:, None] * 3.0
-    return cells.astype(np.float32), scores
+    blocks = rng.normal(size=(60, 8)) @ spread + (scores == 5)[:, None] * 3.0
+    return blocks.astype(np.float32), scores
 
 
 def test_misfit_is_the_likelihood_of_probabilistic_pca(skulls, monkeypatch):
-    monkeypatch.setattr(pca_shape, "MODES", 3)
-    cells, scores = skulls
-    model = ShapeModel.fit(cells, scores)
-    rest = cells.astype(float)
+    monkeypatch.setattr(reference_ranges, "MODES", 3)
+    blocks, scores = skulls
+    model = ShapeModel(blocks, scores)
+    rest = blocks.astype(float)
     for score in (2, 5):
         rest[scores == score] -= rest[scores == score].mean(axis=0)
     values, vectors = np.linalg.eigh(rest.T @ rest / len(rest))
@@ -31,12 +34,12 @@ def test_misfit_is_the_likelihood_of_probabilistic_pca(skulls, monkeypatch):
     squares = np.einsum("ij,jk,ik->i", rest, np.linalg.inv(covariance), rest)
     expected = np.sqrt(squares / 8)
     assert model.noise == pytest.approx(noise, rel=1e-4)
-    assert np.allclose(model.misfit(cells, scores), expected, rtol=1e-3)
+    assert np.allclose(model.misfit(blocks, scores), expected, rtol=1e-3)
 
 
 def test_misfit_depends_on_the_score_and_grows_away_from_the_mean(skulls):
-    cells, scores = skulls
-    model = ShapeModel.fit(cells, scores)
+    blocks, scores = skulls
+    model = ShapeModel(blocks, scores)
     mean = model.means[:1]
     assert model.misfit(mean, np.array([2]))[0] == pytest.approx(0, abs=1e-3)
     assert model.misfit(mean, np.array([5]))[0] > 0.1
