@@ -19,6 +19,7 @@ from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.seeding import batch_indices, generator, seed_of
 
+WEIGHTS = "score_classifier.safetensors"
 SHIFT = 2  # blocks, largest augmenting shift along each axis
 CHANNELS = (8, 16, 32)
 POOLED = (4, 3, 8)  # grid after pooling; a score is a field of view, so position counts
@@ -61,8 +62,7 @@ def train_score_classifier(stage: Stage, skulls: Skulls, steps: int) -> ScoreNet
             "at least two scores",
             "screen a set of several scores",
         )
-    # Seed and file keep their former name, so that earlier results remain valid.
-    seed, path = seed_of(stage.study.seed, "judge"), stage.folder / "judge.safetensors"
+    seed, path = seed_of(stage.study.seed, "score classifier"), stage.folder / WEIGHTS
     torch.manual_seed(seed)
     network = ScoreNet(scores)
     if path.is_file():
