@@ -1,14 +1,14 @@
 """The face: brows, orbits, nose, cheekbones, arches, upper jaw and palate.
 
-A web of landmarks on the right side, in template millimetres; the orbits and the nose
-are the meshes' openings, the maxillary sinuses the space inside.
+A sphere mesh over landmarks of the right side, in template millimetres; orbits and nose
+are openings of the mesh, the maxillary sinuses the space inside.
 """
 
 from functools import lru_cache
 
 from skfm_lib.data.phantom.craniometry import Craniometry
-from skfm_lib.data.phantom.distance_field import Clay
-from skfm_lib.data.phantom.primitives import Pebble, Point, Web
+from skfm_lib.data.phantom.distance_field import BoneField
+from skfm_lib.data.phantom.primitives import Point, SphereMesh, Superellipsoid
 from skfm_lib.data.phantom.template import BIZYGOMATIC, FACE, NASION_Z
 
 # name: x, y, z, radius
@@ -88,59 +88,52 @@ LANDMARKS: dict[str, Point] = {
     "pt_mid": (14.0, 38.0, -25.0, 1.3),
     "pt_fore": (19.0, 46.0, -22.0, 2.0),
 }
-SKIN = [  # the front surface, between the openings
-    "nasion rim_top_in rim_in", "nasion rim_in nasal_side",
-    "nasion rhinion nasal_side", "rim_in rim_low_in nasal_side",
-    "nasal_side rim_low_in ap_side", "ap_side rim_low_in ap_low",
-    "ap_low rim_low_in fossa", "rim_low_in rim_low fossa",
-    "rim_low rim_low_out malar", "rim_low malar fossa", "malar fossa buttress",
-    "malar malar_low buttress", "malar malar_back malar_low",
-    "rim_low_out malar malar_back", "rim_low_out malar_back malar_up",
-    "rim_low_out rim_out malar_up", "ap_low fossa jaw1", "ap_low ap_floor jaw1",
-    "ap_floor ans_root jaw1", "ans_root jaw0 jaw1", "fossa jaw1 jaw2",
-    "fossa jaw2 buttress", "jaw2 jaw3 buttress", "jaw3 jaw4 buttress",
-    "jaw0 jaw1 al0", "jaw1 al0 al1", "jaw1 jaw2 al1", "jaw2 al1 al2",
-    "jaw2 jaw3 al2", "jaw3 al2 al3", "jaw3 jaw4 al3", "jaw4 al3 al4",
-    "glabella nasion brow_in", "nasion brow_in rim_top_in",
-    "glabella front brow_in", "front brow_in front_mid", "brow_in brow front_mid",
-    "brow brow_out front_mid", "brow_out front_mid front_out",
-    "brow_out front_out temporal", "brow_out fz temporal",
-    "malar_back malar_up arch1", "arch1 malar_up arch1_up",
-    "arch1 arch1_up arch2", "arch1_up arch2 arch2_up", "arch2 arch2_up arch3",
-    "arch2_up arch3 arch3_up", "arch3 arch3_up arch4",
-]  # fmt: skip
-WALLS = [  # thin walls inside
-    "brow_in roof_in rim_top_in", "brow_in brow roof_in", "brow roof_in roof_out",
-    "brow brow_out roof_out", "brow_out fz roof_out", "fz roof_out wing_up",
-    "fz temporal wing_up", "fz rim_out wing_up",
-    "rim_out wing_up wing_low", "rim_out rim_low_out wing_low",
-    "wing_up wing_low apex", "rim_low rim_low_out floor_back",
-    "rim_low_out wing_low floor_back", "rim_low rim_low_in floor_back",
-    "rim_low_in lamina_low floor_back", "rim_in rim_low_in lamina_low",
-    "rim_in lamina_low lamina_up", "rim_in rim_top_in lamina_up",
-    "lamina_up lamina_low apex", "floor_back lamina_low apex",
-    "malar buttress sinus_back", "buttress jaw4 sinus_back",
-    "floor_back sinus_back wing_low", "jaw4 sinus_back nasal_wall",
-    "sinus_back nasal_wall floor_back", "nasal_wall nasal_fore lamina_low",
-    "nasal_fore rim_low_in lamina_low", "nasal_fore ap_low rim_low_in",
-    "nasal_fore nasal_wall palate1", "nasal_wall palate1 palate2",
-    "palate0 palate1 palate2", "palate0 palate2 pns", "palate0 ans_root ap_floor",
-    "palate0 palate1 ap_floor", "palate1 jaw1 jaw2", "palate1 jaw2 jaw3",
-    "palate1 palate2 jaw3", "palate2 jaw3 jaw4", "pt_top pt_side pt_fore",
-    "pt_top pt_mid pt_fore", "pt_fore jaw4 palate2",
-]  # fmt: skip
-RIMS = [
-    "glabella brow_in brow brow_out fz rim_out rim_low_out rim_low rim_low_in rim_in",
-    "nasion glabella", "brow_in rim_top_in rim_in", "ans ans_root", "arch3 arch4",
-]  # fmt: skip
+SKIN = """
+    nasion rim_top_in rim_in, nasion rim_in nasal_side, nasion rhinion nasal_side,
+    rim_in rim_low_in nasal_side, nasal_side rim_low_in ap_side,
+    ap_side rim_low_in ap_low, ap_low rim_low_in fossa, rim_low_in rim_low fossa,
+    rim_low rim_low_out malar, rim_low malar fossa, malar fossa buttress,
+    malar malar_low buttress, malar malar_back malar_low, rim_low_out malar malar_back,
+    rim_low_out malar_back malar_up, rim_low_out rim_out malar_up, ap_low fossa jaw1,
+    ap_low ap_floor jaw1, ap_floor ans_root jaw1, ans_root jaw0 jaw1, fossa jaw1 jaw2,
+    fossa jaw2 buttress, jaw2 jaw3 buttress, jaw3 jaw4 buttress, jaw0 jaw1 al0,
+    jaw1 al0 al1, jaw1 jaw2 al1, jaw2 al1 al2, jaw2 jaw3 al2, jaw3 al2 al3,
+    jaw3 jaw4 al3, jaw4 al3 al4, glabella nasion brow_in, nasion brow_in rim_top_in,
+    glabella front brow_in, front brow_in front_mid, brow_in brow front_mid,
+    brow brow_out front_mid, brow_out front_mid front_out, brow_out front_out temporal,
+    brow_out fz temporal, malar_back malar_up arch1, arch1 malar_up arch1_up,
+    arch1 arch1_up arch2, arch1_up arch2 arch2_up, arch2 arch2_up arch3,
+    arch2_up arch3 arch3_up, arch3 arch3_up arch4
+"""  # the front surface, between the openings
+WALLS = """
+    brow_in roof_in rim_top_in, brow_in brow roof_in, brow roof_in roof_out,
+    brow brow_out roof_out, brow_out fz roof_out, fz roof_out wing_up,
+    fz temporal wing_up, fz rim_out wing_up, rim_out wing_up wing_low,
+    rim_out rim_low_out wing_low, wing_up wing_low apex, rim_low rim_low_out floor_back,
+    rim_low_out wing_low floor_back, rim_low rim_low_in floor_back,
+    rim_low_in lamina_low floor_back, rim_in rim_low_in lamina_low,
+    rim_in lamina_low lamina_up, rim_in rim_top_in lamina_up, lamina_up lamina_low apex,
+    floor_back lamina_low apex, malar buttress sinus_back, buttress jaw4 sinus_back,
+    floor_back sinus_back wing_low, jaw4 sinus_back nasal_wall,
+    sinus_back nasal_wall floor_back, nasal_wall nasal_fore lamina_low,
+    nasal_fore rim_low_in lamina_low, nasal_fore ap_low rim_low_in,
+    nasal_fore nasal_wall palate1, nasal_wall palate1 palate2, palate0 palate1 palate2,
+    palate0 palate2 pns, palate0 ans_root ap_floor, palate0 palate1 ap_floor,
+    palate1 jaw1 jaw2, palate1 jaw2 jaw3, palate1 palate2 jaw3, palate2 jaw3 jaw4,
+    pt_top pt_side pt_fore, pt_top pt_mid pt_fore, pt_fore jaw4 palate2
+"""  # thin walls inside
+RIMS = """
+    glabella brow_in brow brow_out fz rim_out rim_low_out rim_low rim_low_in rim_in,
+    nasion glabella, brow_in rim_top_in rim_in, ans ans_root, arch3 arch4
+"""
 
 
-def landmarks(who: Craniometry) -> dict[str, Point]:
-    """Template landmarks moved to an individual's nose, orbits and brow, mm."""
-    lateral = BIZYGOMATIC / who.bizygomatic
-    nose = who.nasal_breadth / 24.0 * lateral
-    orbit = (who.orbital_breadth * lateral - 41.5) / 2
-    floor = NASION_Z - who.nasal_height * FACE / who.face_height + 18.0
+def landmarks(measures: Craniometry) -> dict[str, Point]:
+    """Template landmarks adapted to an individual's nose, orbits and brow, mm."""
+    lateral = BIZYGOMATIC / measures.bizygomatic
+    nose = measures.nasal_breadth / 24.0 * lateral
+    orbit = (measures.orbital_breadth * lateral - 41.5) / 2
+    floor = NASION_Z - measures.nasal_height * FACE / measures.face_height + 18.0
     moved = {}
     for name, (x, y, z, r) in LANDMARKS.items():
         if name.startswith(("ap_", "nasal_", "palate1")) and x < 20:
@@ -150,50 +143,49 @@ def landmarks(who: Craniometry) -> dict[str, Point]:
         if name.startswith(("ap_floor", "ap_low", "ans", "palate", "pns")):
             z += floor
         if name.startswith(("brow", "glabella")):
-            y, r = y + 1.2 * (who.brow - 1), r + 0.8 * (who.brow - 1)
+            y, r = y + 1.2 * (measures.brow - 1), r + 0.8 * (measures.brow - 1)
         moved[name] = (x, y, z, r)
     return moved
 
 
-@lru_cache(maxsize=8)  # one skull is worked in many slabs
-def webs(who: Craniometry) -> tuple[Web, Web]:
-    """An individual's thin inner walls, and the face's front with its rims."""
-    points = landmarks(who)
-    skin, walls, rims = ([n.split() for n in part] for part in (SKIN, WALLS, RIMS))
-    return Web(points, walls), Web(points, skin, rims, curved=True)
+@lru_cache(maxsize=8)  # a skull is modelled in many slabs
+def sphere_meshes(measures: Craniometry) -> tuple[SphereMesh, SphereMesh]:
+    """An individual's thin inner walls, and the front of the face with its rims."""
+    points = landmarks(measures)
+    return SphereMesh(points, WALLS), SphereMesh(points, SKIN, RIMS, curved=True)
 
 
-def add_face(clay: Clay, who: Craniometry) -> None:
-    """Join the face to the braincase."""
-    walls, front = webs(who)
-    clay.add(BROW_CORE, 4, midline=True)
-    clay.add(walls, 4)
-    clay.add(front, 5)
+def add_face(field: BoneField, measures: Craniometry) -> None:
+    """Add the face to the braincase."""
+    walls, front = sphere_meshes(measures)
+    field.add(BROW_CORE, 4, midline=True)
+    field.add(walls, 4)
+    field.add(front, 5)
 
 
-def clear_orbits(clay: Clay, who: Craniometry) -> None:
-    """Cut the orbits' cones, a wall's thickness off the brain."""
-    wide = who.orbital_breadth / 40.0
-    cone = Web(
+def clear_orbits(field: BoneField, measures: Craniometry) -> None:
+    """Cut the cones of the orbits, leaving a wall to the brain cavity."""
+    wide = measures.orbital_breadth / 40.0
+    cone = SphereMesh(
         {
             "apex": (15.0, 36.0, 18.0, 3.0),
             "mid": (25.0, 55.0, 20.0, 10.5 * wide),
             "globe": (28.5, 72.0, 20.0, 15.3 * wide),
             "out": (33.0, 96.0, 19.0, 16.5 * wide),
         },
-        struts=[("apex", "mid", "globe", "out")],
+        struts="apex mid globe out",
     )
-    clay.cut(cone, 1.5)
+    field.cut(cone, 1.5)
 
 
-def add_nose(clay: Clay) -> None:
-    """Septum, conchae and ethmoid cells inside the nasal cavity."""
-    clay.add(SEPTUM, 1.5, midline=True)
-    clay.add(CONCHAE, 1.5)
+def add_nose(field: BoneField) -> None:
+    """Add septum, conchae and ethmoid lamellae inside the nasal cavity."""
+    field.add(SEPTUM, 1.5, midline=True)
+    field.add(CONCHAE, 1.5)
 
 
-BROW_CORE = Pebble((0, 77, 47), (43, 14, 13))
-SEPTUM = Web(
+BROW_CORE = Superellipsoid((0, 77, 47), (43, 14, 13))
+SEPTUM = SphereMesh(
     {
         "fore": (0.0, 84.0, -17.0, 1.4),
         "back": (0.0, 46.0, -14.0, 1.4),
@@ -202,14 +194,9 @@ SEPTUM = Web(
         "nasal": (0.0, 92.0, 20.0, 1.5),
         "edge": (0.0, 84.0, 0.0, 0.7),
     },
-    plates=[
-        ("fore", "back", "edge"),
-        ("back", "sphenoid", "edge"),
-        ("sphenoid", "roof", "edge"),
-        ("roof", "nasal", "edge"),
-    ],
+    plates="fore back edge, back sphenoid edge, sphenoid roof edge, roof nasal edge",
 )
-CONCHAE = Web(
+CONCHAE = SphereMesh(
     {
         "low_root": (13.0, 76.0, -4.0, 0.9),
         "low_root2": (14.0, 52.0, -4.0, 0.9),
@@ -219,18 +206,14 @@ CONCHAE = Web(
         "mid_root2": (6.0, 48.0, 18.0, 0.8),
         "mid": (6.5, 72.0, 4.0, 1.6),
         "mid2": (7.0, 48.0, 3.0, 1.6),
-        "cell": (6.0, 80.0, 28.0, 1.2),
-        "cell2": (6.0, 50.0, 27.0, 1.2),
+        "lamella": (6.0, 80.0, 28.0, 1.2),
+        "lamella2": (6.0, 50.0, 27.0, 1.2),
         "cross": (13.0, 70.0, 26.0, 0.8),
         "cross2": (13.0, 68.0, 10.0, 0.8),
     },
-    plates=[
-        ("low_root", "low_root2", "low"),
-        ("low_root2", "low", "low2"),
-        ("mid_root", "mid_root2", "mid"),
-        ("mid_root2", "mid", "mid2"),
-        ("mid_root", "mid_root2", "cell"),
-        ("mid_root2", "cell", "cell2"),
-        ("mid_root", "cross", "cross2"),
-    ],
+    plates=(
+        "low_root low_root2 low, low_root2 low low2, mid_root mid_root2 mid, "
+        "mid_root2 mid mid2, mid_root mid_root2 lamella, mid_root2 lamella lamella2, "
+        "mid_root cross cross2"
+    ),
 )

@@ -3,8 +3,8 @@
 from functools import lru_cache
 
 from skfm_lib.data.phantom.craniometry import Craniometry
-from skfm_lib.data.phantom.distance_field import Clay
-from skfm_lib.data.phantom.primitives import Point, Web
+from skfm_lib.data.phantom.distance_field import BoneField
+from skfm_lib.data.phantom.primitives import Point, SphereMesh
 from skfm_lib.data.phantom.template import BIZYGOMATIC, FACE
 
 # name: x, y, z, radius
@@ -43,20 +43,18 @@ LANDMARKS: dict[str, Point] = {
     "chin": (0.0, 86.5, -76.0, 5.5),
     "tubercle": (11.0, 84.0, -79.0, 4.5),
 }
-BONES = (
-    "neck post notch", "post notch ramus", "post post_low ramus",
-    "post_low gonion ramus", "notch coronoid fore_up", "notch fore_up ramus",
-    "fore_up fore ramus", "fore ramus mid4", "ramus gonion mid4",
-    "gonion base1 mid4", "base1 mid4 mid3", "base1 base2 mid3",
-    "base2 mid3 mid2", "base2 base3 mid2", "base3 mid2 mid1",
-    "base3 base4 mid1", "base4 mid1 mid0", "base4 base5 mid0",
-    "mid0 mid1 al0", "mid1 al0 al1", "mid1 mid2 al1", "mid2 al1 al2",
-    "mid2 mid3 al2", "mid3 al2 al3", "mid3 mid4 al3", "mid4 al3 al4",
-    "mid4 al4 retromolar", "mid4 retromolar fore",
-)  # fmt: skip
-JOINT = ("condyle_out condyle_in", "condyle_out neck condyle_in")
-CHIN = ("tubercle chin mid0",)
-# How much of the angle's outward shift, and of the chin's descent, a landmark shares.
+BONES = """
+    neck post notch, post notch ramus, post post_low ramus, post_low gonion ramus,
+    notch coronoid fore_up, notch fore_up ramus, fore_up fore ramus, fore ramus mid4,
+    ramus gonion mid4, gonion base1 mid4, base1 mid4 mid3, base1 base2 mid3,
+    base2 mid3 mid2, base2 base3 mid2, base3 mid2 mid1, base3 base4 mid1,
+    base4 mid1 mid0, base4 base5 mid0, mid0 mid1 al0, mid1 al0 al1, mid1 mid2 al1,
+    mid2 al1 al2, mid2 mid3 al2, mid3 al2 al3, mid3 mid4 al3, mid4 al3 al4,
+    mid4 al4 retromolar, mid4 retromolar fore
+"""
+JOINT = "condyle_out condyle_in, condyle_out neck condyle_in"
+CHIN = "tubercle chin mid0"
+# Shares of the outward shift of the angle, and of the descent of the chin.
 ANGLE = {"post": 0.4, "post_low": 0.9, "gonion": 1.0, "base1": 0.6, "ramus": 0.4}
 DROP = {
     "base5": 1.0, "base4": 1.0, "base3": 0.9, "base2": 0.5, "base1": 0.2,
@@ -65,24 +63,25 @@ DROP = {
 GONION, HALF_GONIAL, CHIN_HEIGHT = 122.0, 51.1, 31.0  # the template's, degrees, mm
 
 
-@lru_cache(maxsize=8)  # one skull is worked in many slabs
-def webs(who: Craniometry) -> tuple[Web, Web]:
+@lru_cache(maxsize=8)  # a skull is modelled in many slabs
+def sphere_meshes(measures: Craniometry) -> tuple[SphereMesh, SphereMesh]:
     """An individual's mandible, and its chin."""
-    wide = who.gonial_breadth / 2 * BIZYGOMATIC / who.bizygomatic - HALF_GONIAL
-    low = who.chin_height * FACE / who.face_height - CHIN_HEIGHT
-    obtuse = (who.gonial_angle - GONION) * 0.35  # mm of the angle, forward and up
+    half = measures.gonial_breadth / 2 * BIZYGOMATIC / measures.bizygomatic
+    wide = half - HALF_GONIAL
+    low = measures.chin_height * FACE / measures.face_height - CHIN_HEIGHT
+    obtuse = (measures.gonial_angle - GONION) * 0.35  # mm of the angle, forward and up
     points = {}
     for name, (x, y, z, r) in LANDMARKS.items():
         share, drop = ANGLE.get(name, 0.0), DROP.get(name, 0.0)
         if name in ("gonion", "post_low"):
             y, z = y + obtuse * share, z + obtuse / 2 * share
         points[name] = (x + share * wide, y, z - drop * low, r)
-    bones, joint, chin = ([n.split() for n in part] for part in (BONES, JOINT, CHIN))
-    return Web(points, bones, joint, curved=True), Web(points, struts=chin)
+    body = SphereMesh(points, BONES, JOINT, curved=True)
+    return body, SphereMesh(points, struts=CHIN)
 
 
-def add_mandible(clay: Clay, who: Craniometry) -> None:
-    """Join the mandible to the skull at the joint."""
-    body, chin = webs(who)
-    clay.add(body, 3)
-    clay.add(chin, 8)
+def add_mandible(field: BoneField, measures: Craniometry) -> None:
+    """Add the mandible, its condyles in the joints of the skull."""
+    body, chin = sphere_meshes(measures)
+    field.add(body, 3)
+    field.add(chin, 8)
