@@ -36,7 +36,7 @@ def phantom_skulls(
 
     Args:
         folder: gets ``volumes/NAME.nii.gz``, ``manifest.csv`` and ``settings.json``.
-        shape: (D, H, W) of every volume, on ``skull_grid(shape)``.
+        shape: of every volume, on ``skull_grid(shape)``.
         counts_train: number of training skulls of each quality score 2–6.
         counts_test: number of test skulls, likewise.
         seed: of the population.

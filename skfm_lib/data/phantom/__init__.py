@@ -25,15 +25,11 @@ WORKERS = 2
 
 
 def phantom_skull(seed: int, quality: int, shape: Shape = PAPER_SHAPE) -> np.ndarray:
-    """Occupancy (D, H, W) of an individual's skull on ``skull_grid(shape)``.
+    """Occupancy (D, H, W) of individual `seed` on ``skull_grid(shape)``.
 
+    The quality score, 2–6, states how much of the skull the scan shows (paper §3.3).
     Deterministic in (seed, quality); a seed is the same individual in the same pose
     at every shape and quality.  Walls thinner than a voxel are a voxel thick.
-
-    Args:
-        seed: of the individual.
-        quality: quality score 2–6: how much of the skull the scan shows (paper §3.3).
-        shape: voxels (D, H, W).
 
     Raises:
         SkfmError: if `quality` is not a quality score.
@@ -63,12 +59,13 @@ def phantom_skull(seed: int, quality: int, shape: Shape = PAPER_SHAPE) -> np.nda
 
 
 def _slab(seed: int, quality: int, axes: Coordinates, spacing: float) -> np.ndarray:
+    """Occupancy of some slices; only the box that was scanned is modelled."""
     head, measures = upright(seed, axes), craniometry(seed)
     outside = field_of_view.outside(seed, quality, measures, head)
     bone = np.zeros(outside.shape, bool)
-    scanned, others = outside < 0, ((1, 2), (0, 2), (0, 1))
-    if scanned.any():  # only the box that was scanned is modelled
-        ranges = [np.flatnonzero(scanned.any(axes)) for axes in others]
+    scanned = outside < 0
+    if scanned.any():
+        ranges = [np.flatnonzero(scanned.any(a)) for a in ((1, 2), (0, 2), (0, 1))]
         box = tuple(slice(indices[0], indices[-1] + 1) for indices in ranges)
         points = to_template(seed, measures, tuple(c[box] for c in head))
         field = BoneField(points, spacing)

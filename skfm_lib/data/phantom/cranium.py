@@ -7,7 +7,7 @@ import numpy as np
 
 from skfm_lib.data.phantom.craniometry import Craniometry
 from skfm_lib.data.phantom.distance_field import BoneField
-from skfm_lib.data.phantom.primitives import SphereMesh, Superellipsoid
+from skfm_lib.data.phantom.primitives import SphereMesh, Superellipsoid, spheres
 
 Terms = dict[tuple[int, ...], float]
 CENTRE = (0.0, 0.0, 45.0)  # of the polar form, mm
@@ -111,24 +111,15 @@ def add_fossae(field: BoneField, measures: Craniometry) -> None:
 
 ETHMOID = Superellipsoid((0, 66, 10), (10.5, 23, 18), power=4)
 STYLOID = SphereMesh(
-    {"top": (46.0, 2.0, -10.0, 3.0), "tip": (41.0, 12.0, -36.0, 1.0)},
+    spheres("top 46 2 -10 3, tip 41 12 -36 1"),
     struts="top tip",
 )
 BASE = SphereMesh(
-    {
-        "tmj_out": (63.0, 17.0, 0.0, 4.0),
-        "tmj_in": (44.0, 19.0, 0.0, 4.5),
-        "post_out": (62.0, 2.0, 3.0, 4.0),
-        "ear_fore": (60.0, 4.0, -5.0, 2.5),
-        "ear_under": (57.0, -1.0, -9.0, 3.0),
-        "ear_in": (42.0, 2.0, -8.0, 4.0),
-        "petrous": (24.0, 10.0, -4.0, 7.0),
-        "spine": (34.0, 14.0, -6.0, 3.0),
-        "wing": (38.0, 32.0, 0.0, 4.0),
-        "wing_fore": (34.0, 44.0, 4.0, 3.0),
-        "pterygoid": (20.0, 38.0, 0.0, 6.0),
-        "jugular": (32.0, -6.0, -14.0, 5.0),
-    },
+    spheres("""
+        tmj_out 63 17 0 4, tmj_in 44 19 0 4.5, post_out 62 2 3 4, ear_fore 60 4 -5 2.5,
+        ear_under 57 -1 -9 3, ear_in 42 2 -8 4, petrous 24 10 -4 7, spine 34 14 -6 3,
+        wing 38 32 0 4, wing_fore 34 44 4 3, pterygoid 20 38 0 6, jugular 32 -6 -14 5
+    """),
     struts=(
         "tmj_out tmj_in spine petrous, tmj_out post_out, ear_fore ear_under ear_in, "
         "jugular ear_in petrous"
@@ -136,49 +127,33 @@ BASE = SphereMesh(
     plates="tmj_in wing pterygoid, wing wing_fore pterygoid",
 )
 OCCIPUT = SphereMesh(
-    {
-        "inion": (0.0, -76.0, -8.0, 5.0),
-        "nuchal": (30.0, -68.0, -3.0, 3.0),
-        "asterion": (54.0, -38.0, -2.0, 3.0),
-        "crest": (0.0, -44.0, -25.0, 2.0),
-    },
+    spheres("""
+        inion 0 -76 -8 5, nuchal 30 -68 -3 3, asterion 54 -38 -2 3, crest 0 -44 -25 2
+    """),
     struts="inion nuchal asterion, inion crest",
 )
 SPHENOID = SphereMesh(
-    {
-        "rostrum": (0.0, 46.0, 6.0, 9.0),
-        "body": (0.0, 32.0, 9.0, 15.0),
-        "clivus": (0.0, 15.0, -4.0, 8.0),
-        "basion": (0.0, 4.0, -19.0, 4.5),
-        "rim": (11.0, -2.0, -20.0, 4.0),
-        "rim_back": (15.0, -20.0, -24.0, 3.0),
-        "opisthion": (0.0, -38.0, -27.0, 3.0),
-    },
+    spheres("""
+        rostrum 0 46 6 9, body 0 32 9 15, clivus 0 15 -4 8, basion 0 4 -19 4.5,
+        rim 11 -2 -20 4, rim_back 15 -20 -24 3, opisthion 0 -38 -27 3
+    """),
     struts="rostrum body clivus basion rim rim_back opisthion",
 )
 EAR_CANAL = SphereMesh(
-    {"out": (80.0, -3.0, -2.0, 4.0), "drum": (44.0, 2.0, -2.0, 3.5)},
+    spheres("out 80 -3 -2 4, drum 44 2 -2 3.5"),
     struts="out drum",
 )
 JUGULAR = SphereMesh(
-    {"up": (25.0, -6.0, -4.0, 3.5), "down": (28.0, -2.0, -26.0, 4.0)},
+    spheres("up 25 -6 -4 3.5, down 28 -2 -26 4"),
     struts="up down",
 )
 INNER = SphereMesh(
-    {
-        "petrous_out": (57.0, -9.0, 2.0, 9.0),
-        "petrous_mid": (36.0, 0.0, 4.0, 8.0),
-        "petrous_tip": (15.0, 14.0, 2.0, 5.5),
-        "dorsum_low": (0.0, 16.0, 12.0, 4.0),
-        "dorsum": (7.0, 16.5, 22.0, 2.2),
-        "clinoid": (10.0, 30.0, 28.0, 2.5),
-        "tubercle": (0.0, 36.0, 25.0, 4.0),
-        "wing": (28.0, 41.0, 33.0, 2.2),
-        "wing_out": (47.0, 47.0, 34.0, 3.0),
-        "crista": (0.0, 76.0, 40.0, 1.5),
-        "crista_base": (0.0, 64.0, 34.0, 1.5),
-        "protuberance": (0.0, -84.0, 8.0, 5.0),
-    },
+    spheres("""
+        petrous_out 57 -9 2 9, petrous_mid 36 0 4 8, petrous_tip 15 14 2 5.5,
+        dorsum_low 0 16 12 4, dorsum 7 16.5 22 2.2, clinoid 10 30 28 2.5,
+        tubercle 0 36 25 4, wing 28 41 33 2.2, wing_out 47 47 34 3, crista 0 76 40 1.5,
+        crista_base 0 64 34 1.5, protuberance 0 -84 8 5
+    """),
     struts=(
         "petrous_out petrous_mid petrous_tip dorsum_low dorsum, "
         "tubercle clinoid wing wing_out, crista crista_base, protuberance protuberance"

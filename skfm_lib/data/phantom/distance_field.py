@@ -38,12 +38,8 @@ class BoneField:
         self.bone = np.full(points.shape[1:], FAR)
         self.cavities = self.bone.copy()
         # Least and greatest x, y, z (3, n) in every slice along each array axis.
-        low, high = points.min(3), points.max(3)
-        self._ranges = [
-            (low.min(2), high.max(2)),
-            (low.min(1), high.max(1)),
-            (points.min((1, 2)), points.max((1, 2))),
-        ]
+        others = ((2, 3), (1, 3), (1, 2))
+        self._ranges = [(points.min(axes), points.max(axes)) for axes in others]
 
     def add(self, solid: Solid, blend: float = 2.0, midline: bool = False) -> None:
         """Union with a solid, the crease filled with a fillet `blend` mm wide."""

@@ -8,86 +8,46 @@ from functools import lru_cache
 
 from skfm_lib.data.phantom.craniometry import Craniometry
 from skfm_lib.data.phantom.distance_field import BoneField
-from skfm_lib.data.phantom.primitives import Point, SphereMesh, Superellipsoid
+from skfm_lib.data.phantom.primitives import (
+    Point,
+    SphereMesh,
+    Superellipsoid,
+    spheres,
+)
 from skfm_lib.data.phantom.template import BIZYGOMATIC, FACE, NASION_Z
 
-# name: x, y, z, radius
-LANDMARKS: dict[str, Point] = {
+LANDMARKS = spheres("""
     # brow and orbital rim, counter-clockwise from the root of the nose
-    "nasion": (0.0, 90.0, 29.0, 4.0),
-    "glabella": (0.0, 92.0, 40.0, 5.5),
-    "brow_in": (12.0, 90.5, 36.0, 5.0),
-    "brow": (26.0, 88.0, 41.5, 4.0),
-    "brow_out": (39.0, 81.0, 39.5, 3.8),
-    "fz": (46.5, 71.0, 30.0, 3.6),
-    "rim_out": (47.5, 66.5, 19.0, 3.2),
-    "rim_low_out": (44.0, 70.0, 5.5, 3.6),
-    "rim_low": (32.0, 78.5, 0.0, 3.0),
-    "rim_low_in": (19.0, 84.0, 4.0, 2.6),
-    "rim_in": (12.5, 86.5, 17.0, 2.2),
-    "rim_top_in": (14.0, 88.0, 31.0, 3.5),
+    nasion 0 90 29 4, glabella 0 92 40 5.5, brow_in 12 90.5 36 5, brow 26 88 41.5 4,
+    brow_out 39 81 39.5 3.8, fz 46.5 71 30 3.6, rim_out 47.5 66.5 19 3.2,
+    rim_low_out 44 70 5.5 3.6, rim_low 32 78.5 0 3, rim_low_in 19 84 4 2.6,
+    rim_in 12.5 86.5 17 2.2, rim_top_in 14 88 31 3.5,
     # forehead and orbital roof
-    "front": (0.0, 86.5, 61.0, 4.0),
-    "front_mid": (22.0, 81.0, 62.0, 4.0),
-    "front_out": (40.0, 66.0, 62.0, 4.0),
-    "temporal": (50.0, 55.0, 51.0, 3.6),
-    "roof_in": (13.0, 62.0, 34.0, 1.6),
-    "roof_out": (35.0, 57.0, 38.0, 1.6),
+    front 0 86.5 61 4, front_mid 22 81 62 4, front_out 40 66 62 4,
+    temporal 50 55 51 3.6, roof_in 13 62 34 1.6, roof_out 35 57 38 1.6,
     # nose
-    "rhinion": (0.0, 102.0, 10.0, 1.6),
-    "nasal_side": (6.0, 97.0, 9.0, 1.6),
-    "ap_side": (11.0, 89.5, -2.0, 1.6),
-    "ap_low": (13.3, 86.0, -10.5, 1.8),
-    "ap_floor": (7.5, 87.0, -18.5, 2.0),
-    "ans": (0.0, 94.0, -17.0, 1.5),
-    "ans_root": (0.0, 87.0, -19.0, 2.5),
+    rhinion 0 102 10 1.6, nasal_side 6 97 9 1.6, ap_side 11 89.5 -2 1.6,
+    ap_low 13.3 86 -10.5 1.8, ap_floor 7.5 87 -18.5 2, ans 0 94 -17 1.5,
+    ans_root 0 87 -19 2.5,
     # cheek
-    "fossa": (23.0, 76.5, -12.0, 2.0),
-    "malar": (43.0, 69.5, -4.0, 4.5),
-    "malar_low": (45.0, 63.0, -13.0, 3.5),
-    "malar_back": (54.0, 59.0, -3.0, 3.5),
-    "malar_up": (51.5, 61.0, 10.0, 2.8),
-    "buttress": (32.5, 61.0, -17.0, 3.0),
+    fossa 23 76.5 -12 2, malar 43 69.5 -4 4.5, malar_low 45 63 -13 3.5,
+    malar_back 54 59 -3 3.5, malar_up 51.5 61 10 2.8, buttress 32.5 61 -17 3,
     # upper jaw: outer plate above the tooth roots, and the alveolar margin
-    "jaw0": (0.0, 84.0, -24.0, 3.2),
-    "jaw1": (11.0, 81.5, -24.0, 3.2),
-    "jaw2": (19.0, 74.0, -23.0, 3.2),
-    "jaw3": (24.0, 62.0, -22.0, 3.4),
-    "jaw4": (25.0, 50.0, -19.0, 3.4),
-    "al0": (0.0, 84.0, -33.0, 4.4),
-    "al1": (11.0, 81.0, -33.0, 4.4),
-    "al2": (18.5, 73.0, -33.0, 4.8),
-    "al3": (23.0, 62.0, -33.0, 5.2),
-    "al4": (25.0, 50.0, -31.0, 5.0),
+    jaw0 0 84 -24 3.2, jaw1 11 81.5 -24 3.2, jaw2 19 74 -23 3.2, jaw3 24 62 -22 3.4,
+    jaw4 25 50 -19 3.4, al0 0 84 -33 4.4, al1 11 81 -33 4.4, al2 18.5 73 -33 4.8,
+    al3 23 62 -33 5.2, al4 25 50 -31 5,
     # orbital walls
-    "apex": (13.0, 34.0, 17.0, 2.5),
-    "wing_up": (32.0, 42.0, 32.0, 2.0),
-    "wing_low": (30.0, 46.0, 8.0, 1.5),
-    "floor_back": (22.0, 52.0, 4.0, 1.2),
-    "lamina_up": (12.0, 56.0, 31.0, 1.2),
-    "lamina_low": (13.0, 54.0, 9.0, 1.0),
+    apex 13 34 17 2.5, wing_up 32 42 32 2, wing_low 30 46 8 1.5, floor_back 22 52 4 1.2,
+    lamina_up 12 56 31 1.2, lamina_low 13 54 9 1,
     # sinus and nasal walls, palate
-    "sinus_back": (32.0, 50.0, -6.0, 1.3),
-    "nasal_wall": (14.0, 50.0, -12.0, 1.2),
-    "nasal_fore": (14.0, 80.0, -12.0, 1.2),
-    "palate0": (0.0, 80.0, -20.0, 2.2),
-    "palate1": (15.0, 76.0, -20.5, 2.0),
-    "palate2": (17.0, 51.0, -18.0, 2.0),
-    "pns": (0.0, 46.0, -15.0, 1.6),
+    sinus_back 32 50 -6 1.3, nasal_wall 14 50 -12 1.2, nasal_fore 14 80 -12 1.2,
+    palate0 0 80 -20 2.2, palate1 15 76 -20.5 2, palate2 17 51 -18 2, pns 0 46 -15 1.6,
     # arch
-    "arch1": (61.0, 48.0, 1.0, 3.0),
-    "arch2": (65.5, 34.0, 3.0, 2.6),
-    "arch3": (65.5, 20.0, 3.5, 3.0),
-    "arch4": (64.0, 6.0, 4.0, 3.4),
-    "arch1_up": (59.0, 50.0, 5.5, 2.5),
-    "arch2_up": (65.0, 34.0, 6.0, 2.4),
-    "arch3_up": (65.0, 20.0, 6.5, 2.6),
+    arch1 61 48 1 3, arch2 65.5 34 3 2.6, arch3 65.5 20 3.5 3, arch4 64 6 4 3.4,
+    arch1_up 59 50 5.5 2.5, arch2_up 65 34 6 2.4, arch3_up 65 20 6.5 2.6,
     # behind the palate
-    "pt_top": (19.0, 41.0, 2.0, 3.0),
-    "pt_side": (25.0, 36.0, -20.0, 1.3),
-    "pt_mid": (14.0, 38.0, -25.0, 1.3),
-    "pt_fore": (19.0, 46.0, -22.0, 2.0),
-}
+    pt_top 19 41 2 3, pt_side 25 36 -20 1.3, pt_mid 14 38 -25 1.3, pt_fore 19 46 -22 2
+""")
 SKIN = """
     nasion rim_top_in rim_in, nasion rim_in nasal_side, nasion rhinion nasal_side,
     rim_in rim_low_in nasal_side, nasal_side rim_low_in ap_side,
@@ -134,7 +94,7 @@ def landmarks(measures: Craniometry) -> dict[str, Point]:
     nose = measures.nasal_breadth / 24.0 * lateral
     orbit = (measures.orbital_breadth * lateral - 41.5) / 2
     floor = NASION_Z - measures.nasal_height * FACE / measures.face_height + 18.0
-    moved = {}
+    moved: dict[str, Point] = {}
     for name, (x, y, z, r) in LANDMARKS.items():
         if name.startswith(("ap_", "nasal_", "palate1")) and x < 20:
             x *= nose
@@ -186,31 +146,19 @@ def add_nose(field: BoneField) -> None:
 
 BROW_CORE = Superellipsoid((0, 77, 47), (43, 14, 13))
 SEPTUM = SphereMesh(
-    {
-        "fore": (0.0, 84.0, -17.0, 1.4),
-        "back": (0.0, 46.0, -14.0, 1.4),
-        "sphenoid": (0.0, 44.0, 6.0, 1.4),
-        "roof": (0.0, 66.0, 26.0, 0.9),
-        "nasal": (0.0, 92.0, 20.0, 1.5),
-        "edge": (0.0, 84.0, 0.0, 0.7),
-    },
+    spheres("""
+        fore 0 84 -17 1.4, back 0 46 -14 1.4, sphenoid 0 44 6 1.4, roof 0 66 26 0.9,
+        nasal 0 92 20 1.5, edge 0 84 0 0.7
+    """),
     plates="fore back edge, back sphenoid edge, sphenoid roof edge, roof nasal edge",
 )
 CONCHAE = SphereMesh(
-    {
-        "low_root": (13.0, 76.0, -4.0, 0.9),
-        "low_root2": (14.0, 52.0, -4.0, 0.9),
-        "low": (7.0, 76.0, -9.0, 1.8),
-        "low2": (7.5, 52.0, -9.0, 1.8),
-        "mid_root": (6.0, 74.0, 20.0, 0.8),
-        "mid_root2": (6.0, 48.0, 18.0, 0.8),
-        "mid": (6.5, 72.0, 4.0, 1.6),
-        "mid2": (7.0, 48.0, 3.0, 1.6),
-        "lamella": (6.0, 80.0, 28.0, 1.2),
-        "lamella2": (6.0, 50.0, 27.0, 1.2),
-        "cross": (13.0, 70.0, 26.0, 0.8),
-        "cross2": (13.0, 68.0, 10.0, 0.8),
-    },
+    spheres("""
+        low_root 13 76 -4 0.9, low_root2 14 52 -4 0.9, low 7 76 -9 1.8,
+        low2 7.5 52 -9 1.8, mid_root 6 74 20 0.8, mid_root2 6 48 18 0.8,
+        mid 6.5 72 4 1.6, mid2 7 48 3 1.6, lamella 6 80 28 1.2, lamella2 6 50 27 1.2,
+        cross 13 70 26 0.8, cross2 13 68 10 0.8
+    """),
     plates=(
         "low_root low_root2 low, low_root2 low low2, mid_root mid_root2 mid, "
         "mid_root2 mid mid2, mid_root mid_root2 lamella, mid_root2 lamella lamella2, "

@@ -46,9 +46,7 @@ def outside(
 def holes(seed: int, points: np.ndarray) -> np.ndarray | None:
     """Field, mm, negative in holes that thresholding left; None for most scans.
 
-    Args:
-        seed: of the individual.
-        points: template coordinates (3, …), mm.
+    `points` are template coordinates (3, …), mm.
     """
     rng = np.random.default_rng([seed, 7])
     if rng.random() >= HOLED:

@@ -4,45 +4,25 @@ from functools import lru_cache
 
 from skfm_lib.data.phantom.craniometry import Craniometry
 from skfm_lib.data.phantom.distance_field import BoneField
-from skfm_lib.data.phantom.primitives import Point, SphereMesh
+from skfm_lib.data.phantom.primitives import Point, SphereMesh, spheres
 from skfm_lib.data.phantom.template import BIZYGOMATIC, FACE
 
-# name: x, y, z, radius
-LANDMARKS: dict[str, Point] = {
+LANDMARKS = spheres("""
     # joint and ramus
-    "condyle_out": (56.0, 9.5, -4.0, 4.0),
-    "condyle_in": (44.0, 7.5, -4.0, 3.8),
-    "neck": (50.5, 9.5, -14.0, 3.4),
-    "post": (51.0, 10.0, -34.0, 3.2),
-    "post_low": (49.0, 11.0, -57.0, 3.2),
-    "gonion": (47.5, 18.0, -71.0, 3.6),
-    "notch": (48.5, 25.0, -19.0, 1.8),
-    "coronoid": (46.5, 40.0, -1.0, 1.6),
-    "fore_up": (44.5, 44.5, -20.0, 2.2),
-    "fore": (37.5, 47.0, -38.0, 3.0),
-    "retromolar": (30.0, 47.0, -50.0, 4.5),
-    "ramus": (46.5, 27.0, -44.0, 2.4),
+    condyle_out 56 9.5 -4 4, condyle_in 44 7.5 -4 3.8, neck 50.5 9.5 -14 3.4,
+    post 51 10 -34 3.2, post_low 49 11 -57 3.2, gonion 47.5 18 -71 3.6,
+    notch 48.5 25 -19 1.8, coronoid 46.5 40 -1 1.6, fore_up 44.5 44.5 -20 2.2,
+    fore 37.5 47 -38 3, retromolar 30 47 -50 4.5, ramus 46.5 27 -44 2.4,
     # lower border, from the angle to the midline
-    "base1": (41.5, 37.0, -74.5, 4.0),
-    "base2": (33.5, 57.0, -77.0, 4.4),
-    "base3": (22.0, 74.0, -79.0, 4.8),
-    "base4": (11.5, 83.0, -79.5, 5.0),
-    "base5": (0.0, 85.0, -79.5, 5.0),
+    base1 41.5 37 -74.5 4, base2 33.5 57 -77 4.4, base3 22 74 -79 4.8,
+    base4 11.5 83 -79.5 5, base5 0 85 -79.5 5,
     # alveolar margin, and the middle of the body
-    "al0": (0.0, 80.5, -57.0, 3.6),
-    "al1": (9.0, 78.5, -57.0, 3.8),
-    "al2": (17.0, 71.5, -57.0, 4.2),
-    "al3": (23.0, 60.0, -56.5, 4.8),
-    "al4": (27.0, 48.0, -55.5, 5.0),
-    "mid0": (0.0, 81.0, -67.0, 4.5),
-    "mid1": (11.5, 78.5, -67.0, 4.4),
-    "mid2": (22.0, 68.5, -66.5, 4.6),
-    "mid3": (31.0, 53.5, -64.5, 5.2),
-    "mid4": (36.5, 42.0, -60.0, 4.4),
+    al0 0 80.5 -57 3.6, al1 9 78.5 -57 3.8, al2 17 71.5 -57 4.2, al3 23 60 -56.5 4.8,
+    al4 27 48 -55.5 5, mid0 0 81 -67 4.5, mid1 11.5 78.5 -67 4.4,
+    mid2 22 68.5 -66.5 4.6, mid3 31 53.5 -64.5 5.2, mid4 36.5 42 -60 4.4,
     # mental protuberance and tubercles
-    "chin": (0.0, 86.5, -76.0, 5.5),
-    "tubercle": (11.0, 84.0, -79.0, 4.5),
-}
+    chin 0 86.5 -76 5.5, tubercle 11 84 -79 4.5
+""")
 BONES = """
     neck post notch, post notch ramus, post post_low ramus, post_low gonion ramus,
     notch coronoid fore_up, notch fore_up ramus, fore_up fore ramus, fore ramus mid4,
@@ -70,7 +50,7 @@ def sphere_meshes(measures: Craniometry) -> tuple[SphereMesh, SphereMesh]:
     wide = half - HALF_GONIAL
     low = measures.chin_height * FACE / measures.face_height - CHIN_HEIGHT
     obtuse = (measures.gonial_angle - GONION) * 0.35  # mm of the angle, forward and up
-    points = {}
+    points: dict[str, Point] = {}
     for name, (x, y, z, r) in LANDMARKS.items():
         share, drop = ANGLE.get(name, 0.0), DROP.get(name, 0.0)
         if name in ("gonion", "post_low"):

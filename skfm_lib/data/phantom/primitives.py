@@ -4,6 +4,7 @@ A `SphereMesh` (arches, rims, thin walls, vertebrae) joins spheres by struts and
 a `Superellipsoid` models condyles, tooth crowns and cavities.  All lengths are in mm.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -69,13 +70,9 @@ class Superellipsoid:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A strut (round cone) or a plate (triangle) of a sphere mesh.
+    """A strut (round cone) or a plate (triangle) of a sphere mesh."""
 
-    Attributes:
-        corners: x, y, z and radius of its two or three spheres, float32 (2 or 3, 4).
-    """
-
-    corners: np.ndarray
+    corners: np.ndarray  # float32 (2 or 3, 4): x, y, z, radius of its spheres
 
     def bounds(self, pad: float) -> np.ndarray:
         """Corners (2, 3) of a box that contains the part with `pad` mm around it."""
@@ -87,6 +84,12 @@ class Part:
         radii = np.maximum(self.corners[:, 3], np.float32(least))
         solid = _strut if len(self.corners) == 2 else _plate
         return solid(self.corners[:, :3], radii, p)
+
+
+def spheres(table: str) -> dict[str, Point]:
+    """Named spheres of a table ``name x y z radius, …``; ``#`` starts a comment."""
+    rows = (row.split() for row in re.sub("#.*", "", table).split(","))
+    return {n: (float(x), float(y), float(z), float(r)) for n, x, y, z, r in rows}
 
 
 @dataclass(frozen=True)
@@ -126,18 +129,18 @@ class SphereMesh:
 
     def _parts(self, fine: bool) -> list[Part]:
         names = sorted(self.points)
-        spheres = np.array([self.points[name] for name in names], float)
+        values = np.array([self.points[name] for name in names], float)
         plates, chains = (
             [[names.index(n) for n in row.split()] for row in text.split(",") if row]
             for text in (self.plates, self.struts)
         )
         rows: list[np.ndarray] = []
         if fine:
-            curves = [bspline(spheres[chain]) for chain in chains]
+            curves = [bspline(values[chain]) for chain in chains]
             rows += [pair for c in curves for pair in np.stack([c[:-1], c[1:]], 1)]
-            midline = spheres[:, 0] == 0
-            spheres, faces = loop(spheres, np.array(plates))
-            spheres[: len(names)][midline, 0] = 0  # the halves still meet
+            midline = values[:, 0] == 0
+            values, faces = loop(values, np.array(plates))
+            values[: len(names)][midline, 0] = 0  # the halves still meet
             plates, chains = faces.tolist(), []
         closed = [[*plate, plate[0]] for plate in plates]
         edges = {
@@ -145,7 +148,7 @@ class SphereMesh:
             for path in (*chains, *closed)
             for edge in zip(path, path[1:])
         }
-        rows += [spheres[list(indices)] for indices in (*edges, *plates)]
+        rows += [values[list(indices)] for indices in (*edges, *plates)]
         return [Part(row.astype(np.float32)) for row in rows]
 
 

@@ -3,32 +3,26 @@
 import numpy as np
 
 from skfm_lib.data.phantom.distance_field import BoneField
-from skfm_lib.data.phantom.primitives import Point, SphereMesh, Superellipsoid
+from skfm_lib.data.phantom.primitives import (
+    Point,
+    SphereMesh,
+    Superellipsoid,
+    spheres,
+)
 
 ATLAS = SphereMesh(
-    {
-        "fore": (0.0, 10.0, -32.0, 4.0),
-        "mass_fore": (14.0, 3.0, -32.0, 5.0),
-        "mass": (19.0, -6.0, -33.0, 6.5),
-        "wing": (36.0, -7.0, -34.0, 4.0),
-        "arch": (20.0, -22.0, -33.0, 3.2),
-        "back": (0.0, -36.0, -34.0, 4.0),
-    },
+    spheres("""
+        fore 0 10 -32 4, mass_fore 14 3 -32 5, mass 19 -6 -33 6.5, wing 36 -7 -34 4,
+        arch 20 -22 -33 3.2, back 0 -36 -34 4
+    """),
     struts="fore mass_fore mass wing, mass arch back",
 )
 AXIS = SphereMesh(
-    {
-        "dens": (0.0, 2.0, -27.0, 4.0),
-        "dens_low": (0.0, 2.0, -40.0, 5.2),
-        "body": (0.0, 2.0, -50.0, 8.5),
-        "body_low": (0.0, 2.0, -55.0, 8.0),
-        "mass": (16.0, -3.0, -44.0, 6.0),
-        "pedicle": (18.0, -10.0, -50.0, 5.0),
-        "arch": (14.0, -24.0, -52.0, 3.6),
-        "back": (0.0, -34.0, -54.0, 4.4),
-        "spine": (4.0, -42.0, -57.0, 3.2),
-        "facet": (18.5, -12.0, -60.0, 4.6),
-    },
+    spheres("""
+        dens 0 2 -27 4, dens_low 0 2 -40 5.2, body 0 2 -50 8.5, body_low 0 2 -55 8,
+        mass 16 -3 -44 6, pedicle 18 -10 -50 5, arch 14 -24 -52 3.6, back 0 -34 -54 4.4,
+        spine 4 -42 -57 3.2, facet 18.5 -12 -60 4.6
+    """),
     struts=(
         "dens dens_low body body_low, dens_low mass pedicle arch back spine, "
         "body mass, pedicle facet"

@@ -14,23 +14,14 @@ LOSS = ((0.0, 0.6), (0.03, 0.3), (0.25, 0.1))
 
 @dataclass(frozen=True)
 class DentalArch:
-    """The teeth of one jaw along half an ellipse, mm.
-
-    Attributes:
-        sizes: mesiodistal width, depth and crown height of incisors (2), canine,
-            premolars (2) and molars (3): usual averages of dental anatomy.
-        up: +1 where roots point up, −1 where they point down.
-        gum: z of the gum line.
-        half_width, depth: semi-axes of the ellipse.
-        back: y where the arch is widest.
-    """
+    """The teeth of one jaw along half an ellipse, mm."""
 
     sizes: tuple[tuple[float, float, float], ...]
-    up: int
-    gum: float
+    up: int  # +1 where roots point up, −1 where they point down
+    gum: float  # z of the gum line
     half_width: float
     depth: float
-    back: float
+    back: float  # y where the arch is widest
 
     def positions(self, arc: np.ndarray) -> tuple[np.ndarray, ...]:
         """x, y (mm) and heading (degrees) at arc lengths from the midline."""
@@ -41,6 +32,8 @@ class DentalArch:
         return tuple(np.interp(arc, run, values) for values in (x, y, heading))
 
 
+# Mesiodistal width, depth and crown height of incisors (2), canine, premolars (2) and
+# molars (3), mm: usual averages of dental anatomy.
 UPPER_SIZES = (
     (8.5, 7.0, 10.5), (6.5, 6.0, 9.5), (7.5, 8.0, 10.5), (7.0, 9.0, 8.5),
     (7.0, 9.0, 8.5), (10.0, 10.5, 7.5), (9.5, 10.5, 7.0), (8.5, 10.0, 6.5),

@@ -27,14 +27,9 @@ def pose(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def upright(seed: int, axes: Coordinates) -> Coordinates:
-    """Lattice coordinates relative to the head, with the scan's residual pose undone.
+    """Lattice coordinates (D, W, H) relative to the head: the residual pose undone.
 
-    Args:
-        seed: of the individual.
-        axes: x (W), y (D), z (H) values of the lattice, mm.
-
-    Returns:
-        Three arrays (D, W, H).
+    `axes` are the x (W), y (D) and z (H) values of the lattice, mm.
     """
     matrix, shift = pose(seed)
     x, y, z = (c - s for c, s in zip(axes, shift))
