@@ -1,4 +1,4 @@
-"""The phantom population on disk, in the paper's numbers."""
+"""The phantom population as a data set on disk, in the paper's numbers."""
 
 import multiprocessing
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ import numpy as np
 
 from skfm_lib.data.io.volumes import write_volume
 from skfm_lib.data.manifest import Skull, claim, proportional, write_manifest
+from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.presets.grid_sizes import Shape
 from skfm_lib.utils.progress import track
@@ -28,55 +29,52 @@ def phantom_skulls(
     seed: int,
     workers: int = 2,
 ) -> list[Skull]:
-    """Write a population of phantom skulls as a data set; return its manifest.
+    """Write a population of phantom skulls as a data set.
 
-    folder        gets ``volumes/NAME.nii.gz``, ``manifest.csv``, ``settings.json``
-    shape         (D, H, W) of every volume, on ``skull_grid(shape)``
-    counts_train  skulls of each quality score 2–6; counts_test likewise
-    seed          every skull's own seed comes from (seed, split, quality, index), so
-                  that a skull is the same however many are made
-    workers       processes; 1 works in this one
+    An interrupted run resumes: volumes that exist are not computed again.  A skull's
+    own seed depends on (seed, split, quality, index), not on the numbers of skulls.
 
-    Volumes already there are kept, so that an interrupted run goes on where it was.
-    SkfmError where `folder` holds another data set or cannot be written.
+    Args:
+        folder: gets ``volumes/NAME.nii.gz``, ``manifest.csv`` and ``settings.json``.
+        shape: of every volume, on ``skull_grid(shape)``.
+        counts_train: number of training skulls of each quality score 2–6.
+        counts_test: number of test skulls, likewise.
+        seed: of the population.
+        workers: processes; 1 computes in this one.
+
+    Returns:
+        The rows of the manifest.
+
+    Raises:
+        SkfmError: if `folder` holds another data set or cannot be written.
     """
-    folder = Path(folder)
     claim(folder, {"made from": "phantoms", "shape": list(shape), "seed": seed})
+    spacing = round(skull_grid(shape).spacing, 6)
     skulls, jobs = [], []
-    for number, (split, counts) in enumerate(
-        (("train", counts_train), ("test", counts_test))
-    ):
-        for quality, count in sorted(counts.items()):
+    for number, split in enumerate(("train", "test")):
+        for quality, count in sorted((counts_train, counts_test)[number].items()):
             for index in range(count):
-                own = skull_seed(seed, number, quality, index)
+                parts = np.random.SeedSequence((seed, number, quality, index))
+                own = int(parts.generate_state(1)[0])
                 name = f"phantom-{split}-qs{quality}-{index:04d}"
                 file, source = f"volumes/{name}.nii.gz", f"phantom seed {own}"
-                spacing = round(skull_grid(shape).spacing, 6)
                 skulls.append(Skull(name, split, quality, file, source, spacing))
-                jobs.append((folder / file, own, quality, shape))
-    missing = [job for job in jobs if not job[0].exists()]
-    for _ in track(_results(missing, workers), "Phantom skulls", len(missing)):
+                if not (folder / file).exists():
+                    jobs.append((folder / file, own, quality, shape))
+    for _ in track(_results(jobs, workers), "Phantom skulls", len(jobs)):
         pass
     write_manifest(folder, skulls)
     return skulls
 
 
-def skull_seed(seed: int, split: int, quality: int, index: int) -> int:
-    """The seed of one skull: 32 bits mixed from its place in the population."""
-    mixed = np.random.SeedSequence((seed, split, quality, index))
-    return int(mixed.generate_state(1)[0])
-
-
 def make_skull(job: Job) -> None:
-    """Draw one phantom and write it; a function of the module so that it can spawn."""
-    from skfm_lib.data.phantom import phantom_skull
-
+    """Compute and write one phantom; at module level, for spawned processes."""
     path, seed, quality, shape = job
     write_volume(path, phantom_skull(seed, quality, shape), skull_grid(shape))
 
 
 def _results(jobs: list[Job], workers: int) -> Iterator[None]:
-    """Do the jobs in any order; an error stops those that have not begun."""
+    """Run the jobs in any order; an error cancels those that have not started."""
     if workers <= 1 or len(jobs) <= 1:
         yield from map(make_skull, jobs)
         return

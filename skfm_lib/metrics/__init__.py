@@ -1,6 +1,5 @@
-"""How good, how varied and how new the generated skulls are."""
+"""Quality, diversity and novelty of generated skulls, with confidence intervals."""
 
-from skfm_lib.metrics.chamfer_distance import Chamfer, chamfer
 from skfm_lib.metrics.confidence import (
     Draws,
     Interval,
@@ -8,18 +7,21 @@ from skfm_lib.metrics.confidence import (
     bootstrap,
     difference,
     half_draws,
-    half_sampling,
     pair_mean,
     share,
 )
-from skfm_lib.metrics.feature_extraction import extract
-from skfm_lib.metrics.frechet import FewSamples, frechet_distance, kernel_distance
-from skfm_lib.metrics.precision_recall import (
+from skfm_lib.metrics.distributions import (
+    FewSamples,
     density_coverage,
+    frechet_distance,
     improved_precision_recall,
+    kernel_distance,
     probabilistic_precision_recall,
 )
+from skfm_lib.metrics.feature_extraction import extract
 from skfm_lib.metrics.reconstruction import (
+    Chamfer,
+    chamfer,
     dice,
     reconstruction_error,
     surface_distances,
@@ -48,7 +50,6 @@ __all__ = [
     "fitting",
     "frechet_distance",
     "half_draws",
-    "half_sampling",
     "improved_precision_recall",
     "kernel_distance",
     "largest_window",

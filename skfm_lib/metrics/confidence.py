@@ -1,4 +1,4 @@
-"""How far a measured number can be trusted."""
+"""Confidence intervals of measured values."""
 
 import math
 import warnings
@@ -33,7 +33,7 @@ class Interval(NamedTuple):
 
 
 class Share(Interval):
-    """An interval of a share of 1, shown in percent.
+    """An interval of a share of 1, printed in percent.
 
     >>> print(Share(0.043, 0.021, 0.085))
     4.3 % (2.1–8.5)
@@ -45,48 +45,55 @@ class Share(Interval):
         return f"{100 * self.value:.3g} % ({low}{to}{high})"
 
 
+Kind = TypeVar("Kind", bound=Interval)
+
+
 def bootstrap(
     statistic: Callable[..., float],
-    *sets: Sequence,
+    *sets: np.ndarray,
     n: int = 1000,
     seed: int = 0,
     level: float = 0.95,
 ) -> Interval:
     """Percentile bootstrap interval of ``statistic(*sets)`` (Efron 1979).
 
-    Each set is drawn anew with replacement along its first axis, independently
-    of the others, `n` times.  Right for means and other smooth statistics of
-    items that are independent; wrong for nearest neighbours and for the Fréchet
-    distance, because a sample drawn twice is its own neighbour and adds no rank:
-    there `half_sampling` is right.  Raises SkfmError as `half_sampling` does.
+    Each set is resampled `n` times with replacement along its first axis, independently
+    of the others.  Valid for means and other smooth statistics of independent items;
+    not for nearest neighbours and the Fréchet distance, because duplicates are their
+    own neighbours and add no rank: use `half_draws` there.
+
+    Raises:
+        SkfmError: for sets of fewer than two items, n < 2 or a level outside 0 … 1.
+
+    >>> print(bootstrap(np.mean, np.arange(100.0)))
+    49.5 (43.8–55)
     """
+    _check(sets, n, fewest=2)
     rng = np.random.default_rng(seed)
-    _check(sets, n, level, fewest=2)
-    drawn = [
+    values = [
         statistic(*(s[rng.integers(len(s), size=len(s))] for s in sets))
         for _ in range(n)
     ]
-    low, high = _quantiles(drawn, level)
+    low, high = _quantiles(values, level)
     return Interval(float(statistic(*sets)), float(low), float(high))
 
 
 class Draws(NamedTuple):
-    """Values (k,) of the whole sets, and (n, k) of random halves of them."""
+    """Values (k,) of complete sets, and (n, k) of random halves of them."""
 
     values: np.ndarray
     halves: np.ndarray
 
     def minus(self, other: "Draws") -> "Draws":
-        """The differences, draw by draw: what both owe to a common half cancels."""
+        """The differences, half by half: variation from a common half cancels."""
         return Draws(self.values - other.values, self.halves - other.halves)
 
     def intervals(self, level: float = 0.95) -> list[Interval]:
         """An interval for each value: the spread of the halves, around the value.
 
-        It always holds its value, even where all but a few halves are equal.
+        It always contains its value, even where all but a few halves are equal.
         """
-        spread = self.halves - self.halves.mean(axis=0)
-        low, high = _quantiles(spread, level)
+        low, high = _quantiles(self.halves - self.halves.mean(axis=0), level)
         low, high = np.minimum(low, 0), np.maximum(high, 0)
         ends = zip(self.values, self.values + low, self.values + high)
         return [Interval(*map(float, each)) for each in ends]
@@ -94,62 +101,44 @@ class Draws(NamedTuple):
 
 def half_draws(
     statistic: Callable[..., Sequence[float]],
-    *sets: Sequence,
+    *sets: np.ndarray,
     n: int = 100,
     seed: int = 0,
     paired: bool = False,
 ) -> Draws:
     """``statistic(*sets)``, of k numbers, for the sets and for `n` random halves.
 
+    The spread of a √n-consistent statistic between halves of a set, taken without
+    replacement, equals its spread between sets (the delete-half jackknife, Shao & Wu
+    1989), without duplicates or rescaling.  A half has a larger bias than the complete
+    set, so the intervals cover chance, not the bias at this n.  Near the least value of
+    a distance (two sets of one population) they are too wide rather than too narrow.
+
     The i-th half of the first set depends on its length, `seed` and i only, so that
-    draws for one set against several can be subtracted.  `paired` draws the same
-    items of every set.  Raises SkfmError for sets of fewer than four items or n < 2.
+    draws of one set against several can be subtracted; `paired` sets are halved alike.
+
+    Raises:
+        SkfmError: for sets of fewer than four items or n < 2.
     """
-    _check(sets, n, 0.95, fewest=4)
+    _check(sets, n, fewest=4)
     values = np.asarray(statistic(*sets), dtype=float)
-    with warnings.catch_warnings():  # what there is to say was said of the whole sets
+    with warnings.catch_warnings():  # already issued for the complete sets
         warnings.simplefilter("ignore")
         halves = [statistic(*_half(sets, [seed, i], paired)) for i in range(n)]
     return Draws(values, np.array(halves, dtype=float))
 
 
-def half_sampling(
-    statistic: Callable[..., float],
-    *sets: Sequence,
-    n: int = 100,
-    seed: int = 0,
-    level: float = 0.95,
-) -> Interval:
-    """Interval of ``statistic(*sets)`` from random halves, drawn without replacement.
+def share(hits: int | np.ndarray, n: int | None = None) -> Share:
+    """Share of hits with Wilson's 95 % interval for a proportion (Wilson 1927).
 
-    The spread of a √n-consistent statistic between halves of a set equals its
-    spread between sets (the delete-half jackknife, Shao & Wu 1989), so no
-    duplicates and no rescaling are needed.  A half has a larger bias than the
-    whole, hence the spread alone is used, around the value of the whole sets:
-    the interval speaks of chance, not of the bias at this n.  Near the least value
-    of a distance (two sets of one population) it is too wide rather than too narrow.
-    Raises SkfmError as `half_draws` does, and for a level outside 0 … 1.
+    `hits` is their number among `n` trials, or an array of booleans, one a trial.
+
+    >>> print(share(3, 40))
+    7.5 % (2.6–20)
     """
-    _check(sets, n, level, fewest=4)
-    draws = half_draws(lambda *s: [statistic(*s)], *sets, n=n, seed=seed)
-    return draws.intervals(level)[0]
-
-
-def share(hits: int | np.ndarray, n: int | None = None, level: float = 0.95) -> Share:
-    """Share of hits with Wilson's interval for a binomial proportion (Wilson 1927).
-
-    Args:
-        hits: their number among `n`, or booleans (n,).
-        n: the number of trials.
-        level: of confidence.
-    """
-    if isinstance(hits, np.ndarray):
-        hits, n = int(hits.sum()), len(hits)
-    ends = binomtest(hits, n).proportion_ci(level, method="wilson")
-    return Share(hits / n, float(ends.low), float(ends.high))
-
-
-Kind = TypeVar("Kind", bound=Interval)
+    count, n = int(np.sum(hits)), np.size(hits) if n is None else n
+    ends = binomtest(count, n).proportion_ci(0.95, method="wilson")
+    return Share(count / n, float(ends.low), float(ends.high))
 
 
 def difference(a: Kind, b: Interval) -> Kind:
@@ -165,26 +154,20 @@ def difference(a: Kind, b: Interval) -> Kind:
 
 
 def pair_mean(
-    values: Sequence[float],
-    first: Sequence[int],
-    second: Sequence[int],
-    level: float = 0.95,
+    values: np.ndarray, first: np.ndarray, second: np.ndarray, level: float = 0.95
 ) -> Interval:
-    """Mean of `values` of pairs of items, knowing that pairs share items.
+    """Mean of `values` of pairs of items, given the indices of their two items.
 
-    values         one a pair
-    first, second  the items of each pair
+    The normal interval with the dyadic cluster-robust variance (Fafchamps & Gubert
+    2007): residuals of pairs with a common item are correlated, all others are not.
+    Treating pairs as independent makes intervals too narrow.
 
-    The dyadic cluster-robust variance (Fafchamps & Gubert 2007): residuals of pairs
-    with a common item are correlated, all others are not.  Taking the pairs as
-    independent makes intervals too narrow, the more so the more pairs an item is
-    in.  The interval is the normal one.  Raises SkfmError for fewer than 2 pairs.
+    Raises:
+        SkfmError: for fewer than two pairs or a level outside 0 … 1.
     """
-    values = np.asarray(values, dtype=float)
     if len(values) < 2 or not 0 < level < 1:
-        raise SkfmError(
-            f"{len(values)} pair(s), level = {level}", "2 or more, 0 < level < 1"
-        )
+        found = f"{len(values)} pair(s), level = {level}"
+        raise SkfmError(found, "2 or more, 0 < level < 1")
     mean, residuals = values.mean(), values - values.mean()
     items = np.concatenate([first, second])
     of_item = np.bincount(items, weights=np.concatenate([residuals, residuals]))
@@ -195,25 +178,27 @@ def pair_mean(
 
 
 def _half(
-    sets: Sequence[Sequence], seed: Sequence[int], paired: bool
-) -> Iterator[Sequence]:
+    sets: Sequence[np.ndarray], seed: Sequence[int], paired: bool
+) -> Iterator[np.ndarray]:
     rng = np.random.default_rng(seed)
     shared = rng.permutation(len(sets[0]))
-    for place, items in enumerate(sets):
-        order = rng.permutation(len(items)) if place and not paired else shared
+    for index, items in enumerate(sets):
+        order = rng.permutation(len(items)) if index and not paired else shared
         yield items[order[: len(items) // 2]]
 
 
-def _quantiles(drawn: Sequence[float], level: float) -> tuple[np.ndarray, np.ndarray]:
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return low, high
+def _quantiles(values: Sequence[float] | np.ndarray, level: float) -> np.ndarray:
+    """The two ends of the central `level` of values along their first axis."""
+    if not 0 < level < 1:
+        raise SkfmError(f"level = {level}", "0 < level < 1")
+    return np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
 
 
-def _check(sets: Sequence[Sequence], n: int, level: float, fewest: int) -> None:
-    if n < 2 or not 0 < level < 1:
-        raise SkfmError(f"n = {n}, level = {level}", "n ≥ 2 and 0 < level < 1")
+def _check(sets: Sequence[np.ndarray], n: int, fewest: int) -> None:
     sizes = [len(s) for s in sets]
-    if not sizes or min(sizes) < fewest:
-        raise SkfmError(
-            f"sets of {sizes} items", f"at least {fewest} in each", "add samples"
+    if n < 2 or not sizes or min(sizes) < fewest:
+        found, expected = (
+            f"n = {n}, sets of {sizes} items",
+            f"at least {fewest} in each",
         )
+        raise SkfmError(found, f"n ≥ 2, {expected}", "add samples")

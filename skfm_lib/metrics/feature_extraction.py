@@ -1,23 +1,25 @@
-"""Feature vectors of volumes, computed once and kept on disk."""
+"""Feature vectors of volumes, with a cache on disk."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from skfm_lib.utils.device import Device, pick_device
+from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import replacing
 from skfm_lib.utils.progress import Progress
 
+Volumes = Tensor | np.ndarray | Sequence[Tensor]
+
 
 @runtime_checkable
 class FeatureNetwork(Protocol):
-    """What `extract` asks of a network: `Med3D` and `StudyFeatures` have it."""
+    """A module that `extract` accepts, such as `Med3D` and `StudyFeatures`."""
 
     dimensions: int
 
@@ -34,69 +36,67 @@ class FeatureNetwork(Protocol):
 
 def extract(
     network: FeatureNetwork,
-    volumes: Tensor | np.ndarray | Sequence[Tensor],
+    volumes: Volumes,
     batch: int = 4,
     cache: str | Path | None = None,
 ) -> Tensor:
-    """Features (n, d), float32, of n `volumes` (1, D, H, W).
+    """Features (n, d), float32, of n volumes.
 
-    `volumes` are the networks' own values in [−1, 1], or occupancies of type bool
-    or uint8, which are mapped there batch by batch.  Computed in float32 on every
-    device, so that the metrics do not depend on the machine's fast precision; the
-    network is left in evaluation mode.
+    Computed in float32 on every device, so that the metrics do not depend on the
+    machine's fast precision.  The network is left in evaluation mode.
 
-    With a folder `cache` each volume's features are kept under the SHA-256 of the
-    network and of the volume, and taken from there next time: a change of either is
-    seen, sets may share volumes, and an interrupted extraction goes on.  Raises
-    SkfmError for another shape or a damaged cache file.
+    Args:
+        network: a module.
+        volumes: items (1, D, H, W), on the networks' scale [−1, 1] or occupancies.
+        batch: volumes at a time.
+        cache: folder in which features are saved under the SHA-256 of the network and
+            of the volume.  A change of either is detected, sets may share volumes, and
+            an interrupted extraction resumes.
+
+    Raises:
+        SkfmError: for another shape or a damaged cache file.
     """
     shape = tuple(np.shape(volumes[0])) if len(volumes) else ()
     if len(shape) != 4 or shape[0] != 1:
         found = f"{len(volumes)} volumes of shape {shape}"
         raise SkfmError(found, "at least one, each (1, D, H, W)")
     if cache is None:
-        found = [f for _, f in _run(network, volumes, range(len(volumes)), batch)]
-        return torch.cat(found)
+        return torch.cat(list(_batches(network, volumes, range(len(volumes)), batch)))
     folder = Path(cache) / _fingerprint(network.description, network.state_dict())
     paths = [folder / f"{_fingerprint('volume', {'v': v})}.npy" for v in volumes]
     missing = {path: item for item, path in enumerate(paths) if not path.exists()}
-    for items, found in _run(network, volumes, list(missing.values()), batch):
-        for item, row in zip(items, found.numpy()):
-            with replacing(paths[item]) as aside:
-                np.save(aside, row)
-    return torch.stack([_kept(path) for path in paths])
+    files = iter(missing)
+    for rows in _batches(network, volumes, list(missing.values()), batch):
+        for row, path in zip(rows.numpy(), files):
+            with replacing(path) as temporary:
+                np.save(temporary, row)
+    return torch.stack([_load(path) for path in paths])
 
 
 def as_input(volumes: Tensor | np.ndarray) -> Tensor:
-    """float32 in [−1, 1]: occupancies (bool, uint8) are mapped, floats kept."""
+    """float32 in [−1, 1]: occupancies (bool, uint8) are mapped, floats unchanged."""
     v = torch.as_tensor(volumes)
     return v.float() if v.is_floating_point() else v.float() * 2 - 1
 
 
-def _run(
-    network: FeatureNetwork,
-    volumes: Tensor | np.ndarray | Sequence[Tensor],
-    items: Sequence[int],
-    batch: int,
-) -> Iterator[tuple[Sequence[int], Tensor]]:
-    """The features of the `items`, batch by batch, with the items they are of."""
+def _batches(
+    network: FeatureNetwork, volumes: Volumes, items: Sequence[int], batch: int
+) -> Iterator[Tensor]:
+    """The features of the `items`, batch by batch, on the CPU."""
     if not items:
         return
-    here = pick_device()
-    network = here.to_device(network).eval()
+    device = pick_device()
+    device.to_device(cast(nn.Module, network)).eval()  # moved in place
     with Progress("features", len(items)) as bar:
         for start in range(0, len(items), batch):
-            part = items[start : start + batch]
-            v = torch.stack([as_input(volumes[i]) for i in part])
-            yield part, _exact(network, v, here)
+            part = [as_input(volumes[i]) for i in items[start : start + batch]]
+            v = device.to_device(torch.stack(part))
+            # By default, CUDA's convolutions round to TF32.
+            exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+            with exact, torch.no_grad():
+                features = network.features(v).float().cpu()
+            yield features
             bar.advance(len(part))
-
-
-@torch.no_grad()
-def _exact(network: FeatureNetwork, v: Tensor, here: Device) -> Tensor:
-    """Features in true float32: CUDA's convolutions round to TF32 unless told."""
-    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        return network.features(here.to_device(v)).float().cpu()
 
 
 def _fingerprint(about: str, arrays: Mapping[str, Tensor | np.ndarray]) -> str:
@@ -105,14 +105,14 @@ def _fingerprint(about: str, arrays: Mapping[str, Tensor | np.ndarray]) -> str:
     for name, value in arrays.items():
         value = torch.as_tensor(value)
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.detach().cpu().contiguous().numpy())
+        digest.update(value.detach().cpu().contiguous().numpy().data)
     return digest.hexdigest()
 
 
-def _kept(path: Path) -> Tensor:
+def _load(path: Path) -> Tensor:
     try:
         return torch.from_numpy(np.load(path))
     except (ValueError, EOFError, OSError) as problem:
         raise SkfmError(
-            f"{path} is damaged", "features kept earlier", f"rm {path}"
+            f"{path} is damaged", "features saved by extract", f"rm {path}"
         ) from problem

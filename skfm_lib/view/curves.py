@@ -1,4 +1,6 @@
-"""Losses over the steps of a training, and quality over what it costs."""
+"""Training losses over steps, and quality over cost."""
+
+from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,11 +17,13 @@ Panels = dict[str, tuple[Interval, dict[str, list[tuple[float, Interval]]]]]
 
 
 def loss_curves(
-    histories: dict[str, dict[str, list[float]]], name: str, steps: int | None = None
+    histories: Mapping[str, Mapping[str, list[float]]],
+    name: str,
+    steps: int | None = None,
 ) -> Figure:
-    """The quantity `name` of each history: every value faint, their running mean bold.
+    """The quantity `name` of each history: all values pale, their running mean bold.
 
-    steps  of the training, if the history holds means over stretches of them
+    `steps` is the number of training steps, if a history holds means of several steps.
     """
     figure, axis = plt.subplots(figsize=(6.4, 3.0), layout="constrained")
     for colour, (label, history) in zip(COLOURS, histories.items()):
@@ -30,32 +34,35 @@ def loss_curves(
         axis.plot(step, values, color=colour, alpha=0.2, linewidth=0.7)
         axis.plot(step[window - 1 :], mean, color=colour, linewidth=1.8, label=label)
     axis.set(xlabel="step", ylabel=name, yscale="log")
-    _plain(axis)
+    _plain_numbers(axis)
     axis.grid(alpha=0.25, which="both")
     axis.legend(frameon=False)
     return figure
 
 
 def sweep_curves(panels: Panels, cost: str, quality: str) -> Figure:
-    """Quality over cost: a panel a reference, whose noise is shaded, a line a method.
+    """Quality over cost: one panel a reference, its noise shaded, one line a method.
 
-    Both axes are logarithmic; where a distance falls below 0, quality is linear
-    within the noise around it.  Intervals are shaded along the lines, as far as the
-    values themselves reach.
+    Both axes are logarithmic; where a distance is below 0, quality is linear within
+    the noise around 0.  Intervals are shaded along the lines.
     """
-    width = 0.4 + 4.2 * len(panels)
+    size, shade = (
+        (0.4 + 4.2 * len(panels), 3.8),
+        {"facecolor": "0.88", "edgecolor": "0.6"},
+    )
     figure, axes = plt.subplots(
-        1,
-        len(panels),
-        figsize=(width, 3.8),
-        squeeze=False,
-        layout="constrained",
+        1, len(panels), figsize=size, squeeze=False, layout="constrained"
     )
     for axis, (title, (band, lines)) in zip(axes[0], panels.items()):
-        noise = {"facecolor": "0.88", "edgecolor": "0.6"}
-        axis.axhspan(band.low, band.high, label="noise of the reference", **noise)
-        for label, points, *style in zip(lines, lines.values(), COLOURS, MARKERS):
-            _line(axis, points, label, *style)
+        axis.axhspan(band.low, band.high, label="noise of the reference", **shade)
+        for label, points, colour, marker in zip(
+            lines, lines.values(), COLOURS, MARKERS
+        ):
+            costs, values = zip(*points)
+            value, low, high = np.array(values).T
+            line = {"color": colour, "label": label, "markersize": 4}
+            axis.plot(costs, value, f"{marker}-", **line)
+            axis.fill_between(costs, low, high, color=colour, alpha=0.15, linewidth=0)
         axis.set(xlabel=cost, xscale="log", title=title)
         _scale(axis, band, [v.value for line in lines.values() for _, v in line])
         axis.grid(alpha=0.25)
@@ -65,11 +72,11 @@ def sweep_curves(panels: Panels, cost: str, quality: str) -> Figure:
 
 
 def _scale(axis: Axes, band: Interval, values: list[float]) -> None:
-    """A scale for positive values, or one that goes through 0."""
+    """A logarithmic scale for positive values, otherwise one through 0."""
     axis.xaxis.set_major_formatter("{x:g}")
     if min(values) > 0:
         axis.set_yscale("log")
-        _plain(axis)
+        _plain_numbers(axis)
         axis.set_ylim(min(values) / 1.5, max(values) * 1.5)
         return
     noise = max((band.high - band.low) / 2, 1e-9)
@@ -79,20 +86,7 @@ def _scale(axis: Axes, band: Interval, values: list[float]) -> None:
     axis.yaxis.set_major_formatter("{x:g}")
 
 
-def _plain(axis: Axes) -> None:
-    """Plain numbers on a logarithmic axis of quality."""
+def _plain_numbers(axis: Axes) -> None:
+    """Numbers without powers of ten on a logarithmic axis."""
     axis.yaxis.set_major_formatter("{x:g}")
     axis.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
-
-
-def _line(
-    axis: Axes,
-    points: list[tuple[float, Interval]],
-    label: str,
-    colour: str,
-    marker: str,
-) -> None:
-    cost, found = zip(*points)
-    value, low, high = np.array(found).T
-    axis.plot(cost, value, f"{marker}-", color=colour, label=label, markersize=4)
-    axis.fill_between(cost, low, high, color=colour, alpha=0.15, linewidth=0)

@@ -1,6 +1,7 @@
-"""Skulls as surfaces: rendered to pictures, without a screen."""
+"""Skulls as surfaces, rendered off screen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyvista as pv
@@ -11,22 +12,26 @@ from vtkmodules.vtkCommonCore import vtkLogger
 from skfm_lib.data.voxels import Grid, surface
 from skfm_lib.view.slices import panels
 
-vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_ERROR)  # it warns of no screen
+vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_ERROR)  # no warning about the display
 IVORY = "#e8dfc8"
-VIEWS = {  # camera direction from the skull, and what is up, in RAS
+VIEWS = {  # camera direction from the skull, and the direction that is up, in RAS
     "front": ((0, 1, 0), (0, 0, 1)),
     "oblique": ((-0.75, 1, 0.2), (0, 0, 1)),
     "side": ((-1, 0, 0), (0, 0, 1)),
     "below": ((0, 0, -1), (0, 1, 0)),
     "above": ((0, 0, 1), (0, 1, 0)),
 }
-ROUND = ("front", "oblique", "side", "below")  # of one skull, in `view_rows`
+ROUND = ("front", "oblique", "side", "below")  # the columns of `view_rows`
+POINTS: dict[str, Any] = {"point_size": 5, "render_points_as_spheres": True}
+LOOK: dict[str, Any] = {"smooth_shading": True, "specular": 0.15, "ambient": 0.1}
+# Positions and intensities of a key light and a weak one from the other side.
+LIGHTS = (((-0.6, 0.5, 1.0), 0.85), ((1.0, 0.4, 0.1), 0.35))
 
 
 def skull_surface(volume: np.ndarray, grid: Grid, level: float = 0.5) -> pv.PolyData:
-    """The surface of a volume in RAS mm, smoothed for the eye (Taubin, no shrinking).
+    """The surface of a volume in RAS mm, for display (Taubin, no shrinking).
 
-    Smoothing takes off the steps of the voxels; measures are never taken on it.
+    Smoothing removes the steps of the voxels; do not measure on it.
     """
     mesh = surface(volume, grid, level)
     return mesh.smooth_taubin(n_iter=30, pass_band=0.08).compute_normals(
@@ -48,38 +53,39 @@ def scene(
     pixels: int = 420,
     reach: float = 0.0,
 ) -> np.ndarray:
-    """A rendering of surfaces and clouds of points, each in a colour of its own.
+    """A rendering of surfaces and point clouds, each with its colour.
 
-    view   as in `VIEWS`; the direction has about the length 1
-    reach  mm that are seen to each side of the grid's middle, if more than its own
+    It shows the grid, or `reach` mm to each side of its middle where that is more.
+    `view` is as in `VIEWS`; the camera direction has about the length 1.
     """
     direction, up = view
-    plotter = pv.Plotter(off_screen=True, window_size=(pixels, pixels), lighting=None)
-    plotter.set_background("white")
-    look = {"smooth_shading": True, "specular": 0.15, "ambient": 0.1}
-    dots = {"point_size": 5, "render_points_as_spheres": True}
+    plotter = pv.Plotter(off_screen=True, window_size=[pixels, pixels], lighting=None)
+    plotter.background_color = pv.Color("white")
     for mesh, colour in parts:
-        plotter.add_mesh(mesh, color=colour, **look, **dots)
-    _light(plotter)
+        plotter.add_mesh(mesh, color=colour, **LOOK, **POINTS)
+    for position, strength in LIGHTS:
+        light = pv.Light(light_type="camera light", intensity=strength)
+        light.position = position
+        plotter.add_light(light)
     centre = middle_of(grid)
     plotter.camera.focal_point = centre
     plotter.camera.position = centre + 700 * np.array(direction, float)
     plotter.camera.up = up
-    plotter.enable_parallel_projection()
+    plotter.camera.parallel_projection = True
     plotter.camera.parallel_scale = max(reach, 0.5 * grid.spacing * max(grid.shape))
     plotter.reset_camera_clipping_range()
     image = plotter.screenshot(return_img=True)
     plotter.close()
-    return image
+    return np.asarray(image)
 
 
 def middle_of(grid: Grid) -> np.ndarray:
-    """The place (3,) that is looked at, RAS mm."""
+    """The middle (3,) of a grid, RAS mm."""
     return grid.to_mm((np.array([grid.shape]) - 1) / 2)[0]
 
 
 def mesh_rows(
-    rows: dict[str, Sequence[np.ndarray]],
+    rows: Mapping[str, Sequence[np.ndarray]],
     grid: Grid,
     titles: Sequence[str],
     view: str = "oblique",
@@ -93,7 +99,7 @@ def mesh_rows(
     return figure
 
 
-def view_rows(rows: dict[str, np.ndarray], grid: Grid, level: float = 0.5) -> Figure:
+def view_rows(rows: Mapping[str, np.ndarray], grid: Grid, level: float = 0.5) -> Figure:
     """One skull a row, from the front, obliquely, from the side and from below."""
     figure, axes = panels(list(rows), ROUND, 2.2, 2.2)
     for line, volume in zip(axes, rows.values()):
@@ -105,17 +111,9 @@ def view_rows(rows: dict[str, np.ndarray], grid: Grid, level: float = 0.5) -> Fi
 def draw(
     axis: Axes, volume: np.ndarray, grid: Grid, view: str, level: float = 0.5
 ) -> None:
-    """A rendering on an axis of a figure, or the words that there is no bone."""
+    """A rendering on an axis of a figure, or a text for a volume without bone."""
     axis.spines[:].set_visible(False)
     if volume.max() > level:
         axis.imshow(picture(skull_surface(volume, grid, level), grid, view))
-    else:  # an untrained network can draw an empty volume
+    else:  # an untrained network can generate an empty volume
         axis.text(0.5, 0.5, "no bone", ha="center", transform=axis.transAxes)
-
-
-def _light(plotter: pv.Plotter) -> None:
-    """A key light from above and the side, a weak one from the other side."""
-    for position, strength in (((-0.6, 0.5, 1.0), 0.85), ((1.0, 0.4, 0.1), 0.35)):
-        light = pv.Light(light_type="camera light", intensity=strength)
-        light.position = position
-        plotter.add_light(light)

@@ -1,19 +1,23 @@
-"""Skulls as slices, in the rows of the paper's Figure 3."""
+"""Volumes as slices, in the layout of the paper's Figure 3."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import SimpleITK as sitk
 from matplotlib.figure import Figure
 
 PLANES = ("sagittal", "coronal", "axial")
+WINDOW = {"cmap": "bone", "vmin": -300.0, "vmax": 1200.0}  # HU, bone and skin
+OUTLINE = "#e4572e"
 
 
 def middle_slice(volume: np.ndarray, plane: str = "sagittal") -> np.ndarray:
     """The central slice of (D, H, W), upright for ``imshow(origin="lower")``.
 
-    sagittal  nose to the left;  coronal and axial  right ear to the left, as
-    radiologists look at a patient
+    The nose is to the left in a sagittal slice, the right ear in the others, as
+    radiologists look at a patient.
     """
     depth, height, width = volume.shape
     if plane == "sagittal":
@@ -24,21 +28,20 @@ def middle_slice(volume: np.ndarray, plane: str = "sagittal") -> np.ndarray:
 
 
 def slice_rows(
-    rows: dict[str, Sequence[np.ndarray]],
+    rows: Mapping[str, Sequence[np.ndarray]],
     titles: Sequence[str],
-    plane: str = "sagittal",
     limits: tuple[float, float] = (0.0, 1.0),
 ) -> Figure:
-    """Middle slices of volumes: one row a source, one column a title (Fig. 3)."""
+    """Middle sagittal slices: one row a source, one column a title (Fig. 3)."""
     images = {
-        name: [middle_slice(np.asarray(v), plane) for v in volumes]
+        name: [middle_slice(np.asarray(volume)) for volume in volumes]
         for name, volumes in rows.items()
     }
     return image_rows(images, titles, limits)
 
 
 def image_rows(
-    rows: dict[str, Sequence[np.ndarray]],
+    rows: Mapping[str, Sequence[np.ndarray]],
     titles: Sequence[str],
     limits: tuple[float, float] = (0.0, 1.0),
 ) -> Figure:
@@ -51,16 +54,39 @@ def image_rows(
     return figure
 
 
+def overlay(scan: sitk.Image, skull: Path) -> Figure:
+    """Middle slices of a CT with the outline of a skull on the same grid.
+
+    The scan is in RAS orientation, as from `export.read_like`; the skull a volume from
+    `export` with ``like`` this scan.
+    """
+    mask = sitk.DICOMOrient(sitk.ReadImage(str(skull)), "RAS")
+    values, bone = (
+        sitk.GetArrayFromImage(image).transpose(1, 2, 0) for image in (scan, mask)
+    )
+    x, y, z = scan.GetSpacing()
+    aspects = {"sagittal": z / y, "coronal": z / x, "axial": y / x}
+    figure, axes = panels([""], PLANES, 2.4, 2.4)
+    for axis, plane in zip(axes[0], PLANES):
+        grey = middle_slice(values, plane)
+        axis.imshow(grey, origin="lower", aspect=aspects[plane], **WINDOW)
+        outline = middle_slice(bone, plane).astype(float)
+        axis.contour(outline, [0.5], colors=OUTLINE, linewidths=0.7)
+        axis.spines[:].set_visible(False)
+    return figure
+
+
 def panels(
     names: Sequence[str], titles: Sequence[str], width: float, height: float
 ) -> tuple[Figure, np.ndarray]:
-    """Empty panels without ticks, rows named at the left, columns titled above."""
+    """Empty panels without ticks, rows named at the left, columns titled above.
+
+    Each panel is `width` by `height` inches.
+    """
+    shape = len(names), len(titles)
+    size = width * len(titles), height * len(names)
     figure, axes = plt.subplots(
-        len(names),
-        len(titles),
-        figsize=(width * len(titles), height * len(names)),
-        squeeze=False,
-        layout="constrained",
+        *shape, figsize=size, squeeze=False, layout="constrained"
     )
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])

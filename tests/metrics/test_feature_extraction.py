@@ -12,7 +12,7 @@ from skfm_lib.utils.errors import SkfmError
 class Counting(nn.Module):
     """Bone fraction times a weight; counts the volumes it has seen."""
 
-    description = "bone"
+    description, dimensions = "bone", 3
 
     def __init__(self):
         super().__init__()

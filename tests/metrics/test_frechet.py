@@ -93,7 +93,7 @@ def test_kernel_distance_is_unbiased(rng):
 @pytest.mark.parametrize(
     "a, message",
     [
-        (np.ones((1, 4)), "1 row"),
+        (np.ones((1, 4)), r"shape \(1, 4\)"),
         (np.ones(4), r"shape \(4,\)"),
         (np.full((5, 4), np.nan), "row 0 holds NaN"),
         (np.array([[0.0] * 4, [np.inf] * 4]), "row 1 holds NaN or infinity"),

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import SimpleITK as sitk
 
-from skfm_lib.view.overlay import overlay
+from skfm_lib.view.slices import overlay
 
 
 def test_a_mark_at_the_right_front_top_is_outlined_there(tmp_path):

@@ -1,10 +1,7 @@
-"""Procedural skulls: the embedded population of the study.
+"""Procedural skulls: the phantom population of the study.
 
->>> skull = phantom_skull(seed=7, quality=5, shape=(57, 44, 64))
-
-A skull is one individual (a seed's `Craniometry`) of one template anatomy, modelled as
-distance fields in millimetres, and seen by a scanner whose field of view follows the
-quality score.
+A skull is an individual (the `Craniometry` of a seed) of one template anatomy, modelled
+as distance fields in mm, and cropped to the field of view of a quality score.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -13,27 +10,33 @@ import numpy as np
 
 from skfm_lib.data.phantom import cranium, face, field_of_view, jaw, spine
 from skfm_lib.data.phantom.craniometry import Craniometry, craniometry
-from skfm_lib.data.phantom.distance_field import Clay
-from skfm_lib.data.phantom.teeth import LOWER_ROW, UPPER_ROW, add_teeth
-from skfm_lib.data.phantom.template import to_template, upright
-from skfm_lib.data.voxels import PAPER_SHAPE, skull_grid
+from skfm_lib.data.phantom.distance_field import BoneField
+from skfm_lib.data.phantom.teeth import LOWER_ARCH, UPPER_ARCH, add_teeth
+from skfm_lib.data.phantom.template import Coordinates, to_template, upright
+from skfm_lib.data.voxels import skull_grid
 from skfm_lib.presets import QUALITY_SCORES
+from skfm_lib.presets.grid_sizes import PAPER_SHAPE, Shape
 from skfm_lib.utils.errors import SkfmError
 
 __all__ = ["Craniometry", "craniometry", "phantom_skull"]
 
-SLAB_POINTS = 1 << 19  # lattice points worked at a time; bounds the memory
+SLAB_POINTS = 1 << 19  # lattice points modelled at a time; bounds the memory
 WORKERS = 2
 
 
-def phantom_skull(
-    seed: int, quality: int, shape: tuple[int, int, int] = PAPER_SHAPE
-) -> np.ndarray:
-    """Occupancy (D, H, W) of skull `seed` at a quality score, on `skull_grid(shape)`.
+def phantom_skull(seed: int, quality: int, shape: Shape = PAPER_SHAPE) -> np.ndarray:
+    """Occupancy (D, H, W) of individual `seed` on ``skull_grid(shape)``.
 
-    Deterministic in (seed, quality); a seed is the same individual, in the same pose,
-    at every shape and quality.  Walls thinner than a voxel are kept a voxel thick.
-    Raises SkfmError for a quality that is not 2–6.
+    The quality score, 2–6, states how much of the skull the scan shows (paper §3.3).
+    Deterministic in (seed, quality); a seed is the same individual in the same pose
+    at every shape and quality.  Walls thinner than a voxel are a voxel thick.
+
+    Raises:
+        SkfmError: if `quality` is not a quality score.
+
+    >>> skull = phantom_skull(seed=7, quality=5, shape=(57, 44, 64))
+    >>> skull.shape, skull.dtype
+    ((57, 44, 64), dtype('bool'))
     """
     if quality not in QUALITY_SCORES:
         raise SkfmError(
@@ -55,33 +58,34 @@ def phantom_skull(
     return volume
 
 
-def _slab(seed: int, quality: int, axes: tuple, spacing: float) -> np.ndarray:
-    head = upright(seed, axes)
-    who = craniometry(seed)
-    unseen = field_of_view.outside(seed, quality, who, head)
-    bone = np.zeros(unseen.shape, bool)
-    axes = ((1, 2), (0, 2), (0, 1))
-    seen = [np.flatnonzero((unseen < 0).any(others)) for others in axes]
-    if seen[0].size:
-        box = tuple(slice(s[0], s[-1] + 1) for s in seen)
-        points = to_template(seed, who, tuple(c[box] for c in head))
-        clay = Clay(points, spacing)
-        _model(clay, seed, who)
+def _slab(seed: int, quality: int, axes: Coordinates, spacing: float) -> np.ndarray:
+    """Occupancy of some slices; only the box that was scanned is modelled."""
+    head, measures = upright(seed, axes), craniometry(seed)
+    outside = field_of_view.outside(seed, quality, measures, head)
+    bone = np.zeros(outside.shape, bool)
+    scanned = outside < 0
+    if scanned.any():
+        ranges = [np.flatnonzero(scanned.any(a)) for a in ((1, 2), (0, 2), (0, 1))]
+        box = tuple(slice(indices[0], indices[-1] + 1) for indices in ranges)
+        points = to_template(seed, measures, tuple(c[box] for c in head))
+        field = BoneField(points, spacing)
+        _model(field, seed, measures)
         if (lost := field_of_view.holes(seed, points)) is not None:
-            clay.carve(lost)
-        bone[box] = (clay.bone < 0) & (unseen[box] < 0)
+            field.carve(lost)
+        bone[box] = (field.bone < 0) & scanned[box]
     return bone
 
 
-def _model(clay: Clay, seed: int, who: Craniometry) -> None:
-    brain = cranium.add_vault(clay, who)
-    cranium.add_base(clay, who)
-    face.add_face(clay, who)
-    cranium.cut_openings(clay, brain, who)
-    face.clear_orbits(clay, who)
-    cranium.add_fossae(clay, who)
-    face.add_nose(clay)
-    add_teeth(clay, seed, UPPER_ROW)
-    jaw.add_mandible(clay, who)
-    add_teeth(clay, seed, LOWER_ROW)
-    spine.add_spine(clay, seed)
+def _model(field: BoneField, seed: int, measures: Craniometry) -> None:
+    """Add and cut all bones; later ones blend with, and are cut from, earlier ones."""
+    brain = cranium.add_vault(field, measures)
+    cranium.add_base(field, measures)
+    face.add_face(field, measures)
+    cranium.cut_openings(field, brain, measures)
+    face.clear_orbits(field, measures)
+    cranium.add_fossae(field, measures)
+    face.add_nose(field)
+    add_teeth(field, seed, UPPER_ARCH)
+    jaw.add_mandible(field, measures)
+    add_teeth(field, seed, LOWER_ARCH)
+    spine.add_spine(field, seed)

@@ -1,85 +1,67 @@
-"""Who: the population of skull measures that individuals are drawn from."""
+"""The population of skull measures that individuals are sampled from."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple, get_type_hints
 
 import numpy as np
 
-# Mean, standard deviation (mm, degrees, or as named) and loading on general size,
-# from which the correlations follow: corr(a, b) = loading_a · loading_b.
-POPULATION = {
-    "length": (178.0, 7.0, 0.75),
-    "breadth": (141.0, 6.0, 0.45),
-    "height": (132.0, 6.0, 0.65),
-    "bizygomatic": (130.0, 6.0, 0.75),
-    "face_height": (70.0, 5.0, 0.65),
-    "nasal_height": (51.0, 3.0, 0.6),
-    "nasal_breadth": (24.0, 2.0, 0.35),
-    "orbital_breadth": (40.0, 2.0, 0.5),
-    "parietal_thickness": (6.0, 1.5, 0.1),
-    "brow": (1.0, 0.45, 0.5),
-    "gonial_angle": (122.0, 6.0, -0.2),
-    "gonial_breadth": (97.0, 6.0, 0.5),
-    "chin_height": (31.0, 3.0, 0.5),
-    "prognathism": (0.0, 2.5, 0.0),
-    "mastoid": (1.0, 0.15, 0.5),
-    "sinus": (1.0, 0.2, 0.2),
-}
-LIMIT = 2.5  # standard deviations; farther draws are drawn again
+LIMIT = 2.5  # standard deviations; individuals beyond it are sampled again
+
+
+class Normal(NamedTuple):
+    """Mean and standard deviation of a measure, and its loading on general size."""
+
+    mean: float
+    deviation: float
+    loading: float
 
 
 @dataclass(frozen=True)
 class Craniometry:
-    """One individual's measures, mm unless said otherwise.
+    """One individual's measures, in mm unless stated otherwise.
 
-    length              glabella–opisthocranion (maximal)
-    breadth             euryon–euryon (maximal, of the vault)
-    height              basion–bregma
-    bizygomatic         greatest breadth over the zygomatic arches
-    face_height         nasion–prosthion
-    nasal_height        nasion–nasospinale
-    nasal_breadth       greatest breadth of the nasal aperture
-    orbital_breadth     of one orbit
-    parietal_thickness  of the vault at the parietal eminences
-    brow                prominence of the brow ridge (1 is the average)
-    gonial_angle        of the mandible, degrees
-    gonial_breadth      between the mandibular angles
-    chin_height         infradentale–gnathion
-    prognathism         forward shift of the jaws
-    mastoid, sinus      size of mastoid processes and air sinuses (1 is the average)
+    Means and deviations are those of adult skulls in the craniometric literature,
+    rounded; the correlation of two measures is the product of their loadings.
     """
 
-    length: float
-    breadth: float
-    height: float
-    bizygomatic: float
-    face_height: float
-    nasal_height: float
-    nasal_breadth: float
-    orbital_breadth: float
-    parietal_thickness: float
-    brow: float
-    gonial_angle: float
-    gonial_breadth: float
-    chin_height: float
-    prognathism: float
-    mastoid: float
-    sinus: float
+    length: Annotated[float, Normal(178, 7, 0.75)]  #: glabella–opisthocranion
+    breadth: Annotated[float, Normal(141, 6, 0.45)]  #: euryon–euryon (maximal)
+    height: Annotated[float, Normal(132, 6, 0.65)]  #: basion–bregma
+    bizygomatic: Annotated[float, Normal(130, 6, 0.75)]  #: over the zygomatic arches
+    face_height: Annotated[float, Normal(70, 5, 0.65)]  #: nasion–prosthion
+    nasal_height: Annotated[float, Normal(51, 3, 0.6)]  #: nasion–nasospinale
+    nasal_breadth: Annotated[float, Normal(24, 2, 0.35)]  #: of the nasal aperture
+    orbital_breadth: Annotated[float, Normal(40, 2, 0.5)]  #: of one orbit
+    parietal_thickness: Annotated[float, Normal(6, 1.5, 0.1)]  #: at the eminences
+    brow: Annotated[float, Normal(1, 0.45, 0.5)]  #: prominence; 1 is average
+    gonial_angle: Annotated[float, Normal(122, 6, -0.2)]  #: of the mandible, degrees
+    gonial_breadth: Annotated[float, Normal(97, 6, 0.5)]  #: between its angles
+    chin_height: Annotated[float, Normal(31, 3, 0.5)]  #: infradentale–gnathion
+    prognathism: Annotated[float, Normal(0, 2.5, 0)]  #: forward shift of the jaws
+    mastoid: Annotated[float, Normal(1, 0.15, 0.5)]  #: size; 1 is average
+    sinus: Annotated[float, Normal(1, 0.2, 0.2)]  #: size of air sinuses, likewise
+
+
+POPULATION: dict[str, Normal] = {
+    name: hint.__metadata__[0]
+    for name, hint in get_type_hints(Craniometry, include_extras=True).items()
+}
 
 
 def craniometry(seed: int) -> Craniometry:
     """The measures of individual `seed`, from a multivariate normal distribution.
 
-    One shared size factor makes the measures correlate (POPULATION's loadings); each
-    measure is truncated at LIMIT standard deviations, so that every skull fits the
-    field of view.  Means and deviations are those of adult skulls in the
-    craniometric literature, rounded.
+    Measures are correlated by one common size factor (see `Normal`) and truncated at
+    LIMIT standard deviations, so that every skull fits the field of view.
+
+    >>> round(craniometry(7).length, 1)  # mm
+    179.4
     """
     rng = np.random.default_rng([seed, 0])
     mean, deviation, loading = np.array(list(POPULATION.values())).T
     while True:
         size, own = rng.standard_normal(), rng.standard_normal(len(mean))
-        draw = loading * size + np.sqrt(1 - loading**2) * own
-        if np.abs(draw).max() <= LIMIT:
-            break
-    values = (float(v) for v in mean + deviation * draw)
-    return Craniometry(**dict(zip((f.name for f in fields(Craniometry)), values)))
+        scores = loading * size + np.sqrt(1 - loading**2) * own
+        if np.abs(scores).max() <= LIMIT:
+            values = (mean + deviation * scores).tolist()
+            return Craniometry(**dict(zip(POPULATION, values)))

@@ -1,20 +1,20 @@
-"""The braincase: a star-shaped shell of varying thickness, its base and its holes.
+"""The braincase: a star-shaped shell of varying thickness, its base and its openings.
 
-All coordinates are those of the template skull, mm, right side; `individual` says how
-a template point and an individual's point belong together.
+Coordinates are those of the template skull (see `template`), mm, right side.
 """
 
 import numpy as np
 
 from skfm_lib.data.phantom.craniometry import Craniometry
-from skfm_lib.data.phantom.distance_field import Clay
-from skfm_lib.data.phantom.primitives import Pebble, Web
+from skfm_lib.data.phantom.distance_field import BoneField
+from skfm_lib.data.phantom.primitives import SphereMesh, Superellipsoid, spheres
 
+Terms = dict[tuple[int, ...], float]
 CENTRE = (0.0, 0.0, 45.0)  # of the polar form, mm
 # Radius of the outer table and thickness of the bone, mm, in the direction (x, y, z)
-# from CENTRE: coefficient of x^a y^b z^c, keys (a, b, c), even in x.  Least-squares
+# from CENTRE: coefficients of x^i y^j z^k, keys (i, j, k), even in x.  Least-squares
 # fits over 5303 rays (r.m.s. residual 2.1 mm and 1.3 mm) to one adult's head CT.
-OUTER = {
+OUTER: Terms = {
     (0, 0, 6): 63.49, (0, 0, 5): 16.06, (0, 1, 5): 28.05, (0, 1, 4): -26.72,
     (0, 2, 4): 246.37, (0, 2, 3): 11.69, (0, 3, 3): 15.05, (0, 3, 2): -43.26,
     (0, 4, 2): 200.2, (0, 4, 1): 36.84, (0, 5, 1): 45.77, (0, 5, 0): -6.06,
@@ -23,177 +23,139 @@ OUTER = {
     (2, 3, 0): -1.25, (2, 4, 0): 262.2, (4, 0, 2): 237.64, (4, 0, 1): 5.47,
     (4, 1, 1): 4.04, (4, 1, 0): -17.73, (4, 2, 0): 212.41, (6, 0, 0): 68.14,
 }  # fmt: skip
-THICKNESS = {
+THICKNESS: Terms = {
     (0, 0, 4): 5.49, (0, 0, 3): 2.94, (0, 1, 3): -0.9, (0, 1, 2): -0.33,
     (0, 2, 2): 15.07, (0, 2, 1): 2.9, (0, 3, 1): 3.02, (0, 3, 0): -1.99,
     (0, 4, 0): 7.12, (2, 0, 2): 15.08, (2, 0, 1): 1.95, (2, 1, 1): 1.29,
     (2, 1, 0): -1.48, (2, 2, 0): 11.76, (4, 0, 0): 4.63,
 }  # fmt: skip
 PARIETAL = 6.4  # template thickness at the parietal eminences, mm
-
-
-def polynomial(terms: dict, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """Σ c·x^a y^b z^c for terms {(a, b, c): c}, by nested Horner schemes."""
-
-    def nest(terms: dict, variables: tuple[np.ndarray, ...]) -> np.ndarray | float:
-        if not variables:
-            return np.float32(sum(terms.values()))
-        total = None
-        for power in range(max(key[0] for key in terms), -1, -1):
-            inner = {k[1:]: c for k, c in terms.items() if k[0] == power}
-            if total is not None:
-                total = total * variables[0]
-            if inner:
-                value = nest(inner, variables[1:])
-                total = value if total is None else total + value
-        return total
-
-    return nest(terms, (x, y, z))
-
-
-THINNEST = 2.2  # mm of braincase
-CLOSED = 1.45  # voxels of braincase
-# The floor of the anterior fossa, over the orbits, is a step above the middle one:
+THINNEST, CLOSED = 2.2, 1.45  # least thickness of the vault, mm and voxels
+# The floor of the anterior fossa, over the orbits, is higher than the middle one:
 # half-width, back (y) and top (z) of the block under it, mm.
 FOSSA_STEP = (45.0, 41.0, 34.0)
 
 
-def add_vault(clay: Clay, who: Craniometry) -> np.ndarray:
-    """Fill the braincase to its outer table; the field of the brain cavity, mm."""
-    x, y, z = (c - np.float32(o) for c, o in zip(clay.points, CENTRE))
+def polynomial(terms: Terms, *variables: np.ndarray) -> np.ndarray | np.float32:
+    """``Σ c x^i y^j z^k`` for terms {(i, j, k): c}, by nested Horner schemes."""
+    if not variables:
+        return np.float32(sum(terms.values()))
+    total: np.ndarray | np.float32 = np.float32(0)
+    for power in range(max(key[0] for key in terms), -1, -1):
+        inner = {key[1:]: c for key, c in terms.items() if key[0] == power}
+        if inner:
+            total = total + polynomial(inner, *variables[1:])
+        if power:
+            total = total * variables[0]
+    return total
+
+
+def add_vault(field: BoneField, measures: Craniometry) -> np.ndarray:
+    """Fill the braincase up to its outer table; return the field of its cavity, mm."""
+    x, y, z = (c - np.float32(o) for c, o in zip(field.points, CENTRE))
     rho = np.sqrt(x * x + y * y + z * z) + np.float32(1e-3)
     u = (x / rho, y / rho, z / rho)
     outer = rho - polynomial(OUTER, *u)
-    thick = polynomial(THICKNESS, *u) * np.float32(who.parietal_thickness / PARIETAL)
-    np.minimum(clay.bone, outer, out=clay.bone)
-    # Along the ray a wall measures its thickness times the slope of `outer`.
-    slope = np.sqrt(sum(g * g for g in np.gradient(outer, clay.spacing)))
-    least = np.float32(CLOSED * clay.spacing) * np.clip(slope, 1, 2.5)
+    thick = polynomial(THICKNESS, *u)
+    thick = thick * np.float32(measures.parietal_thickness / PARIETAL)
+    np.minimum(field.bone, outer, out=field.bone)
+    # Along a ray, a wall measures its thickness times the slope of `outer`.
+    slope = np.sqrt(sum(g * g for g in np.gradient(outer, field.spacing)))
+    least = np.float32(CLOSED * field.spacing) * np.clip(slope, 1, 2.5)
     brain = outer + np.maximum(thick, np.maximum(least, THINNEST))
-    x, y, z = clay.points
+    x, y, z = field.points
     half, back, top = FOSSA_STEP
     step = np.maximum(np.maximum(np.abs(x) - half, back - y), z - top)
     return np.maximum(brain, -step)
 
 
-def add_base(clay: Clay, who: Craniometry) -> None:
-    """The outer relief of the base: mastoids, condyles, clivus, occiput, joint."""
-    m = who.mastoid
-    mastoid = Web(
+def add_base(field: BoneField, measures: Craniometry) -> None:
+    """The outer relief of the base: mastoids, condyles, joint surfaces, occiput."""
+    m = measures.mastoid
+    mastoid = SphereMesh(
         {
             "root": (55.0, -14.0, -3.0, 11.0),
             "fore": (57.0, -6.0, -4.0, 6.0),
             "belly": (54.0, -11.0, -16.0 * m, 8.0 * m),
             "tip": (52.0, -6.0, -27.0 * m, 4.0),
         },
-        struts=[("root", "belly", "tip"), ("fore", "belly")],
+        struts="root belly tip, fore belly",
     )
-    clay.add(mastoid, 6)
-    clay.add(Pebble((17, -7, -22), (5.5, 11, 6), yaw=-28), 4)
-    clay.add(STYLOID, 2)
-    clay.add(BASE, 8)
-    clay.add(OCCIPUT, 8)
+    field.add(mastoid, 6)
+    field.add(Superellipsoid((17, -7, -22), (5.5, 11, 6), yaw=-28), 4)
+    field.add(STYLOID, 2)
+    field.add(BASE, 8)
+    field.add(OCCIPUT, 8)
 
 
-def cut_openings(clay: Clay, brain: np.ndarray, who: Craniometry) -> None:
-    """Hollow the brain cavity, foramen magnum, ear canals and the bone's air cells."""
-    clay.carve(brain)
-    clay.cut(Pebble((0, -20, -26), (15, 18, 16)), midline=True)
-    clay.cut(EAR_CANAL)
-    clay.cut(JUGULAR)
-    s = who.sinus
-    clay.cut(Pebble((9.0, 89, 45), (8.0 * s, 5.0, 9 * s)), 1.8, closed=True)
-    clay.cut(Pebble((54, -13, -6), (6, 8, 8)), 3, closed=True)
+def cut_openings(field: BoneField, brain: np.ndarray, measures: Craniometry) -> None:
+    """Cut the brain cavity, foramina, ear canals, frontal sinuses and mastoid air."""
+    field.carve(brain)
+    field.cut(Superellipsoid((0, -20, -26), (15, 18, 16)), midline=True)
+    field.cut(EAR_CANAL)
+    field.cut(JUGULAR)
+    s = measures.sinus
+    field.cut(Superellipsoid((9.0, 89, 45), (8.0 * s, 5.0, 9 * s)), 1.8, closed=True)
+    field.cut(Superellipsoid((54, -13, -6), (6, 8, 8)), 3, closed=True)
 
 
-def add_fossae(clay: Clay, who: Craniometry) -> None:
-    """What stands up inside the braincase: petrous ridges, sella, wings, crest."""
-    clay.add(SPHENOID, 4)
-    clay.add(INNER, 5)
-    s = who.sinus
-    sinus = Pebble((0, 36, 9), (10 * s, 11 * s, 8.5 * s))
-    clay.cut(sinus, 1.5, midline=True, closed=True)
-    clay.cut(ETHMOID, 1.2, midline=True)
+def add_fossae(field: BoneField, measures: Craniometry) -> None:
+    """Relief inside the braincase (petrous ridges, sella, wings, crest) and sinuses."""
+    field.add(SPHENOID, 4)
+    field.add(INNER, 5)
+    s = measures.sinus
+    sinus = Superellipsoid((0, 36, 9), (10 * s, 11 * s, 8.5 * s))
+    field.cut(sinus, 1.5, midline=True, closed=True)
+    field.cut(ETHMOID, 1.2, midline=True)
 
 
-ETHMOID = Pebble((0, 66, 10), (10.5, 23, 18), power=4)
-STYLOID = Web(
-    {"top": (46.0, 2.0, -10.0, 3.0), "tip": (41.0, 12.0, -36.0, 1.0)},
-    struts=[("top", "tip")],
+ETHMOID = Superellipsoid((0, 66, 10), (10.5, 23, 18), power=4)
+STYLOID = SphereMesh(
+    spheres("top 46 2 -10 3, tip 41 12 -36 1"),
+    struts="top tip",
 )
-BASE = Web(
-    {
-        "tmj_out": (63.0, 17.0, 0.0, 4.0),
-        "tmj_in": (44.0, 19.0, 0.0, 4.5),
-        "post_out": (62.0, 2.0, 3.0, 4.0),
-        "ear_fore": (60.0, 4.0, -5.0, 2.5),
-        "ear_under": (57.0, -1.0, -9.0, 3.0),
-        "ear_in": (42.0, 2.0, -8.0, 4.0),
-        "petrous": (24.0, 10.0, -4.0, 7.0),
-        "spine": (34.0, 14.0, -6.0, 3.0),
-        "wing": (38.0, 32.0, 0.0, 4.0),
-        "wing_fore": (34.0, 44.0, 4.0, 3.0),
-        "pterygoid": (20.0, 38.0, 0.0, 6.0),
-        "jugular": (32.0, -6.0, -14.0, 5.0),
-    },
-    struts=[
-        ("tmj_out", "tmj_in", "spine", "petrous"),
-        ("tmj_out", "post_out"),
-        ("ear_fore", "ear_under", "ear_in"),
-        ("jugular", "ear_in", "petrous"),
-    ],
-    plates=[("tmj_in", "wing", "pterygoid"), ("wing", "wing_fore", "pterygoid")],
+BASE = SphereMesh(
+    spheres("""
+        tmj_out 63 17 0 4, tmj_in 44 19 0 4.5, post_out 62 2 3 4, ear_fore 60 4 -5 2.5,
+        ear_under 57 -1 -9 3, ear_in 42 2 -8 4, petrous 24 10 -4 7, spine 34 14 -6 3,
+        wing 38 32 0 4, wing_fore 34 44 4 3, pterygoid 20 38 0 6, jugular 32 -6 -14 5
+    """),
+    struts=(
+        "tmj_out tmj_in spine petrous, tmj_out post_out, ear_fore ear_under ear_in, "
+        "jugular ear_in petrous"
+    ),
+    plates="tmj_in wing pterygoid, wing wing_fore pterygoid",
 )
-OCCIPUT = Web(
-    {
-        "inion": (0.0, -76.0, -8.0, 5.0),
-        "nuchal": (30.0, -68.0, -3.0, 3.0),
-        "asterion": (54.0, -38.0, -2.0, 3.0),
-        "crest": (0.0, -44.0, -25.0, 2.0),
-    },
-    struts=[("inion", "nuchal", "asterion"), ("inion", "crest")],
+OCCIPUT = SphereMesh(
+    spheres("""
+        inion 0 -76 -8 5, nuchal 30 -68 -3 3, asterion 54 -38 -2 3, crest 0 -44 -25 2
+    """),
+    struts="inion nuchal asterion, inion crest",
 )
-SPHENOID = Web(
-    {
-        "rostrum": (0.0, 46.0, 6.0, 9.0),
-        "body": (0.0, 32.0, 9.0, 15.0),
-        "clivus": (0.0, 15.0, -4.0, 8.0),
-        "basion": (0.0, 4.0, -19.0, 4.5),
-        "rim": (11.0, -2.0, -20.0, 4.0),
-        "rim_back": (15.0, -20.0, -24.0, 3.0),
-        "opisthion": (0.0, -38.0, -27.0, 3.0),
-    },
-    struts=[
-        ("rostrum", "body", "clivus", "basion", "rim", "rim_back", "opisthion"),
-    ],
+SPHENOID = SphereMesh(
+    spheres("""
+        rostrum 0 46 6 9, body 0 32 9 15, clivus 0 15 -4 8, basion 0 4 -19 4.5,
+        rim 11 -2 -20 4, rim_back 15 -20 -24 3, opisthion 0 -38 -27 3
+    """),
+    struts="rostrum body clivus basion rim rim_back opisthion",
 )
-EAR_CANAL = Web(
-    {"out": (80.0, -3.0, -2.0, 4.0), "drum": (44.0, 2.0, -2.0, 3.5)},
-    struts=[("out", "drum")],
+EAR_CANAL = SphereMesh(
+    spheres("out 80 -3 -2 4, drum 44 2 -2 3.5"),
+    struts="out drum",
 )
-JUGULAR = Web(
-    {"up": (25.0, -6.0, -4.0, 3.5), "down": (28.0, -2.0, -26.0, 4.0)},
-    struts=[("up", "down")],
+JUGULAR = SphereMesh(
+    spheres("up 25 -6 -4 3.5, down 28 -2 -26 4"),
+    struts="up down",
 )
-INNER = Web(
-    {
-        "petrous_out": (57.0, -9.0, 2.0, 9.0),
-        "petrous_mid": (36.0, 0.0, 4.0, 8.0),
-        "petrous_tip": (15.0, 14.0, 2.0, 5.5),
-        "dorsum_low": (0.0, 16.0, 12.0, 4.0),
-        "dorsum": (7.0, 16.5, 22.0, 2.2),
-        "clinoid": (10.0, 30.0, 28.0, 2.5),
-        "tubercle": (0.0, 36.0, 25.0, 4.0),
-        "wing": (28.0, 41.0, 33.0, 2.2),
-        "wing_out": (47.0, 47.0, 34.0, 3.0),
-        "crista": (0.0, 76.0, 40.0, 1.5),
-        "crista_base": (0.0, 64.0, 34.0, 1.5),
-        "protuberance": (0.0, -84.0, 8.0, 5.0),
-    },
-    struts=[
-        ("petrous_out", "petrous_mid", "petrous_tip", "dorsum_low", "dorsum"),
-        ("tubercle", "clinoid", "wing", "wing_out"),
-        ("crista", "crista_base"),
-        ("protuberance", "protuberance"),
-    ],
+INNER = SphereMesh(
+    spheres("""
+        petrous_out 57 -9 2 9, petrous_mid 36 0 4 8, petrous_tip 15 14 2 5.5,
+        dorsum_low 0 16 12 4, dorsum 7 16.5 22 2.2, clinoid 10 30 28 2.5,
+        tubercle 0 36 25 4, wing 28 41 33 2.2, wing_out 47 47 34 3, crista 0 76 40 1.5,
+        crista_base 0 64 34 1.5, protuberance 0 -84 8 5
+    """),
+    struts=(
+        "petrous_out petrous_mid petrous_tip dorsum_low dorsum, "
+        "tubercle clinoid wing wing_out, crista crista_base, protuberance protuberance"
+    ),
 )

@@ -1,4 +1,4 @@
-"""What of the head the scanner saw: field of view by quality score, and holes."""
+"""The part of the head that was scanned, by quality score, and holes in thin bone."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from skfm_lib.data.phantom.template import FACE, NASION_Z, Coordinates
 # The scanned slab, (least, greatest) each: lower border at the face, in nasal heights
 # above the nasal floor (so that 1 is the nasion); upper border, mm; and tilt towards
 # the back of the head, degrees.  Paper §3.3: QS 2 ends at the nasion or the upper
-# orbits; QS 3 holds more of the nose; QS 4 all of the nose, perhaps no cap; QS 5
+# orbits; QS 3 shows more of the nose; QS 4 all of the nose, perhaps no cap; QS 5
 # nearly everything; QS 6 the mandible, but not the upper skull.
 ABOVE = 400.0  # mm; the slab has no upper border in the grid
 SLABS = {
@@ -19,19 +19,21 @@ SLABS = {
     5: ((-1.75, -0.65), (ABOVE, ABOVE), (-4.0, 6.0)),
     6: ((-2.2, -1.75), (4.0, 38.0), (-4.0, 6.0)),
 }
-FACE_Y = 85.0
+FACE_Y = 85.0  # where the borders are measured, mm
 CAPLESS = 0.5  # share of QS 4 scans without the cap
 HOLED = 0.15  # share of scans with holes left by thresholding
-# Where bone is thin: temporal squama, parietal patch, orbital wall and roof, maxilla.
+# Where bone is thin: temporal squama, parietal bone, orbital wall and roof, maxilla.
 THIN = ((64, 12, 28), (50, -35, 90), (14, 62, 20), (28, 62, 36), (24, 74, -10))
 
 
-def outside(seed: int, quality: int, who: Craniometry, head: Coordinates) -> np.ndarray:
-    """Signed distance (mm) to the scanned slab, positive where nothing was scanned."""
+def outside(
+    seed: int, quality: int, measures: Craniometry, head: Coordinates
+) -> np.ndarray:
+    """Signed distance to the scanned slab, mm, positive where nothing was scanned."""
     rng = np.random.default_rng([seed, 6])
-    low, high, tilt = (rng.uniform(*SLABS[quality][i]) for i in range(3))
-    nasion = NASION_Z * who.face_height / FACE
-    low = nasion + (low - 1) * who.nasal_height
+    low, high, tilt = (rng.uniform(*limits) for limits in SLABS[quality])
+    nasion = NASION_Z * measures.face_height / FACE
+    low = nasion + (low - 1) * measures.nasal_height
     sideways = rng.normal(0, 0.012)
     if quality == 4 and rng.random() >= CAPLESS:
         high = ABOVE
@@ -42,16 +44,16 @@ def outside(seed: int, quality: int, who: Craniometry, head: Coordinates) -> np.
 
 
 def holes(seed: int, points: np.ndarray) -> np.ndarray | None:
-    """Field (mm) that is negative in the holes thresholding left; mostly none.
+    """Field, mm, negative in holes that thresholding left; None for most scans.
 
-    points  template coordinates (3, …), mm.
+    `points` are template coordinates (3, …), mm.
     """
     rng = np.random.default_rng([seed, 7])
     if rng.random() >= HOLED:
         return None
     field = np.full(points.shape[1:], FAR)
-    for place in rng.permutation(THIN)[: rng.integers(1, 4)]:
-        centre = (place + rng.normal(0, 3, 3)) * (rng.choice([-1, 1]), 1, 1)
+    for position in rng.permutation(THIN)[: rng.integers(1, 4)]:
+        centre = (position + rng.normal(0, 3, 3)) * (rng.choice([-1, 1]), 1, 1)
         radius, phase = rng.uniform(5, 12), rng.uniform(0, 2 * np.pi, (3, 1, 1, 1))
         away = points - centre.astype(np.float32).reshape(3, 1, 1, 1)
         ragged = np.sin(away * np.float32(0.7) + phase.astype(np.float32))

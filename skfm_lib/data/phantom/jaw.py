@@ -3,60 +3,38 @@
 from functools import lru_cache
 
 from skfm_lib.data.phantom.craniometry import Craniometry
-from skfm_lib.data.phantom.distance_field import Clay
-from skfm_lib.data.phantom.primitives import Point, Web
+from skfm_lib.data.phantom.distance_field import BoneField
+from skfm_lib.data.phantom.primitives import Point, SphereMesh, spheres
 from skfm_lib.data.phantom.template import BIZYGOMATIC, FACE
 
-# name: x, y, z, radius
-LANDMARKS: dict[str, Point] = {
+LANDMARKS = spheres("""
     # joint and ramus
-    "condyle_out": (56.0, 9.5, -4.0, 4.0),
-    "condyle_in": (44.0, 7.5, -4.0, 3.8),
-    "neck": (50.5, 9.5, -14.0, 3.4),
-    "post": (51.0, 10.0, -34.0, 3.2),
-    "post_low": (49.0, 11.0, -57.0, 3.2),
-    "gonion": (47.5, 18.0, -71.0, 3.6),
-    "notch": (48.5, 25.0, -19.0, 1.8),
-    "coronoid": (46.5, 40.0, -1.0, 1.6),
-    "fore_up": (44.5, 44.5, -20.0, 2.2),
-    "fore": (37.5, 47.0, -38.0, 3.0),
-    "retromolar": (30.0, 47.0, -50.0, 4.5),
-    "ramus": (46.5, 27.0, -44.0, 2.4),
+    condyle_out 56 9.5 -4 4, condyle_in 44 7.5 -4 3.8, neck 50.5 9.5 -14 3.4,
+    post 51 10 -34 3.2, post_low 49 11 -57 3.2, gonion 47.5 18 -71 3.6,
+    notch 48.5 25 -19 1.8, coronoid 46.5 40 -1 1.6, fore_up 44.5 44.5 -20 2.2,
+    fore 37.5 47 -38 3, retromolar 30 47 -50 4.5, ramus 46.5 27 -44 2.4,
     # lower border, from the angle to the midline
-    "base1": (41.5, 37.0, -74.5, 4.0),
-    "base2": (33.5, 57.0, -77.0, 4.4),
-    "base3": (22.0, 74.0, -79.0, 4.8),
-    "base4": (11.5, 83.0, -79.5, 5.0),
-    "base5": (0.0, 85.0, -79.5, 5.0),
+    base1 41.5 37 -74.5 4, base2 33.5 57 -77 4.4, base3 22 74 -79 4.8,
+    base4 11.5 83 -79.5 5, base5 0 85 -79.5 5,
     # alveolar margin, and the middle of the body
-    "al0": (0.0, 80.5, -57.0, 3.6),
-    "al1": (9.0, 78.5, -57.0, 3.8),
-    "al2": (17.0, 71.5, -57.0, 4.2),
-    "al3": (23.0, 60.0, -56.5, 4.8),
-    "al4": (27.0, 48.0, -55.5, 5.0),
-    "mid0": (0.0, 81.0, -67.0, 4.5),
-    "mid1": (11.5, 78.5, -67.0, 4.4),
-    "mid2": (22.0, 68.5, -66.5, 4.6),
-    "mid3": (31.0, 53.5, -64.5, 5.2),
-    "mid4": (36.5, 42.0, -60.0, 4.4),
+    al0 0 80.5 -57 3.6, al1 9 78.5 -57 3.8, al2 17 71.5 -57 4.2, al3 23 60 -56.5 4.8,
+    al4 27 48 -55.5 5, mid0 0 81 -67 4.5, mid1 11.5 78.5 -67 4.4,
+    mid2 22 68.5 -66.5 4.6, mid3 31 53.5 -64.5 5.2, mid4 36.5 42 -60 4.4,
     # mental protuberance and tubercles
-    "chin": (0.0, 86.5, -76.0, 5.5),
-    "tubercle": (11.0, 84.0, -79.0, 4.5),
-}
-BONES = (
-    "neck post notch", "post notch ramus", "post post_low ramus",
-    "post_low gonion ramus", "notch coronoid fore_up", "notch fore_up ramus",
-    "fore_up fore ramus", "fore ramus mid4", "ramus gonion mid4",
-    "gonion base1 mid4", "base1 mid4 mid3", "base1 base2 mid3",
-    "base2 mid3 mid2", "base2 base3 mid2", "base3 mid2 mid1",
-    "base3 base4 mid1", "base4 mid1 mid0", "base4 base5 mid0",
-    "mid0 mid1 al0", "mid1 al0 al1", "mid1 mid2 al1", "mid2 al1 al2",
-    "mid2 mid3 al2", "mid3 al2 al3", "mid3 mid4 al3", "mid4 al3 al4",
-    "mid4 al4 retromolar", "mid4 retromolar fore",
-)  # fmt: skip
-JOINT = ("condyle_out condyle_in", "condyle_out neck condyle_in")
-CHIN = ("tubercle chin mid0",)
-# How much of the angle's outward shift, and of the chin's descent, a landmark shares.
+    chin 0 86.5 -76 5.5, tubercle 11 84 -79 4.5
+""")
+BONES = """
+    neck post notch, post notch ramus, post post_low ramus, post_low gonion ramus,
+    notch coronoid fore_up, notch fore_up ramus, fore_up fore ramus, fore ramus mid4,
+    ramus gonion mid4, gonion base1 mid4, base1 mid4 mid3, base1 base2 mid3,
+    base2 mid3 mid2, base2 base3 mid2, base3 mid2 mid1, base3 base4 mid1,
+    base4 mid1 mid0, base4 base5 mid0, mid0 mid1 al0, mid1 al0 al1, mid1 mid2 al1,
+    mid2 al1 al2, mid2 mid3 al2, mid3 al2 al3, mid3 mid4 al3, mid4 al3 al4,
+    mid4 al4 retromolar, mid4 retromolar fore
+"""
+JOINT = "condyle_out condyle_in, condyle_out neck condyle_in"
+CHIN = "tubercle chin mid0"
+# Shares of the outward shift of the angle, and of the descent of the chin.
 ANGLE = {"post": 0.4, "post_low": 0.9, "gonion": 1.0, "base1": 0.6, "ramus": 0.4}
 DROP = {
     "base5": 1.0, "base4": 1.0, "base3": 0.9, "base2": 0.5, "base1": 0.2,
@@ -65,24 +43,25 @@ DROP = {
 GONION, HALF_GONIAL, CHIN_HEIGHT = 122.0, 51.1, 31.0  # the template's, degrees, mm
 
 
-@lru_cache(maxsize=8)  # one skull is worked in many slabs
-def webs(who: Craniometry) -> tuple[Web, Web]:
+@lru_cache(maxsize=8)  # a skull is modelled in many slabs
+def sphere_meshes(measures: Craniometry) -> tuple[SphereMesh, SphereMesh]:
     """An individual's mandible, and its chin."""
-    wide = who.gonial_breadth / 2 * BIZYGOMATIC / who.bizygomatic - HALF_GONIAL
-    low = who.chin_height * FACE / who.face_height - CHIN_HEIGHT
-    obtuse = (who.gonial_angle - GONION) * 0.35  # mm of the angle, forward and up
-    points = {}
+    half = measures.gonial_breadth / 2 * BIZYGOMATIC / measures.bizygomatic
+    wide = half - HALF_GONIAL
+    low = measures.chin_height * FACE / measures.face_height - CHIN_HEIGHT
+    obtuse = (measures.gonial_angle - GONION) * 0.35  # mm of the angle, forward and up
+    points: dict[str, Point] = {}
     for name, (x, y, z, r) in LANDMARKS.items():
         share, drop = ANGLE.get(name, 0.0), DROP.get(name, 0.0)
         if name in ("gonion", "post_low"):
             y, z = y + obtuse * share, z + obtuse / 2 * share
         points[name] = (x + share * wide, y, z - drop * low, r)
-    bones, joint, chin = ([n.split() for n in part] for part in (BONES, JOINT, CHIN))
-    return Web(points, bones, joint, curved=True), Web(points, struts=chin)
+    body = SphereMesh(points, BONES, JOINT, curved=True)
+    return body, SphereMesh(points, struts=CHIN)
 
 
-def add_mandible(clay: Clay, who: Craniometry) -> None:
-    """Join the mandible to the skull at the joint."""
-    body, chin = webs(who)
-    clay.add(body, 3)
-    clay.add(chin, 8)
+def add_mandible(field: BoneField, measures: Craniometry) -> None:
+    """Add the mandible, its condyles in the joints of the skull."""
+    body, chin = sphere_meshes(measures)
+    field.add(body, 3)
+    field.add(chin, 8)

@@ -1,12 +1,11 @@
-"""Solids as distance fields in millimetres: negative inside, at any resolution.
+"""Signed distance fields of the solids that bone is modelled with, negative inside.
 
-Bone is modelled with two kinds of solid: a **web** (points with radii, joined by
-struts and by triangular plates: arches, rims, thin walls, vertebrae) and a **pebble**
-(a turned superellipsoid: condyles, tooth crowns, cavities).  `distance_field.Clay` is the block
-that they are added to and cut from.
+A `SphereMesh` (arches, rims, thin walls, vertebrae) joins spheres by struts and plates;
+a `Superellipsoid` models condyles, tooth crowns and cavities.  All lengths are in mm.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -14,26 +13,25 @@ import numpy as np
 
 from skfm_lib.data.phantom.subdivision import bspline, loop
 
-Point = tuple[float, float, float, float]  # x, y, z, radius, mm
-FAR = np.float32(1e3)  # mm; "no bone near"
-MIRROR = np.array([-1, 1, 1, 1], np.float32)
+Point = tuple[float, float, float, float]  # x, y, z, radius
+FAR = np.float32(1e3)  # the distance where no bone is near
 
 
 def smooth_min(a: np.ndarray, b: np.ndarray, blend: float) -> np.ndarray:
     """Union of two fields whose crease is filled with a fillet `blend` mm wide.
 
-    The quadratic polynomial form, a correction of h²·blend/4 with
-    h = max(0, 1 − |a − b| / blend); equal to min(a, b) where they differ more.
+    The quadratic polynomial form ``min(a, b) - h² blend / 4`` with
+    ``h = max(0, 1 - |a - b| / blend)``.
     """
     h = np.maximum(1 - np.abs(a - b) / np.float32(blend), 0)
     return np.minimum(a, b) - h * h * np.float32(blend / 4)
 
 
 @dataclass(frozen=True)
-class Pebble:
-    """Superellipsoid |x/a|^n + |y/b|^n + |z/c|^n = 1, turned about z (degrees).
+class Superellipsoid:
+    """``|x/a|^n + |y/b|^n + |z/c|^n = 1``, rotated about z by `yaw` degrees.
 
-    power 2 is an ellipsoid, 4 a rounded box.
+    The power n is 2 for an ellipsoid, 4 for a rounded box.
     """
 
     centre: tuple[float, float, float]
@@ -41,22 +39,26 @@ class Pebble:
     yaw: float = 0.0
     power: int = 2
 
-    def mirrored(self) -> "Pebble":
-        """Its image on the other side of the midline."""
+    def groups(self, midline: bool, fine: bool) -> list[list["Superellipsoid"]]:
+        """The solid and, unless it is on the midline, its mirror image."""
         x, y, z = self.centre
-        return replace(self, centre=(-x, y, z), yaw=-self.yaw)
+        twin = replace(self, centre=(-x, y, z), yaw=-self.yaw)
+        return [[self]] if midline else [[self], [twin]]
 
-    def bounds(self) -> np.ndarray:
-        """Corners (2, 3) of a box that holds it, mm."""
+    def bounds(self, pad: float) -> np.ndarray:
+        """Corners (2, 3) of a box that contains the solid with `pad` mm around it."""
         a, b, c = self.radii
         reach = np.array((a, b, c) if not self.yaw else (a + b, a + b, c))
-        return self.centre + np.stack([-reach, reach])
+        return self.centre + np.stack([-reach, reach]) + [[-pad], [pad]]
 
     def distance(self, p: np.ndarray, least: float) -> np.ndarray:
-        """First-order distance (implicit value over gradient) of points (3, n), mm."""
+        """First-order distance (implicit value over gradient) of points (3, n).
+
+        Radii below `least` are raised to it.
+        """
         cos, sin = np.cos(np.deg2rad(self.yaw)), np.sin(np.deg2rad(self.yaw))
-        turn = np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
-        frame = turn / np.maximum(self.radii, least)[:, None]
+        rotation = np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
+        frame = rotation / np.maximum(self.radii, least)[:, None]
         u = np.abs(_affine(frame, -frame @ self.centre, p))
         slope = u ** (self.power - 1)
         value = np.einsum("ij,ij->j", slope, u) + np.float32(1e-6)
@@ -66,56 +68,88 @@ class Pebble:
         return (level - 1) / (rise + np.float32(1e-3))
 
 
-@dataclass(frozen=True)
-class Web:
-    """Struts and plates over named points: round cones and rounded triangles.
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A strut (round cone) or a plate (triangle) of a sphere mesh."""
 
-    struts  chains of point names
-    plates  triples of point names; their edges are struts as well
-    curved  whether the plates are one surface to be curved where the lattice is fine
+    corners: np.ndarray  # float32 (2 or 3, 4): x, y, z, radius of its spheres
+
+    def bounds(self, pad: float) -> np.ndarray:
+        """Corners (2, 3) of a box that contains the part with `pad` mm around it."""
+        centres, reach = self.corners[:, :3], self.corners[:, 3:] + np.float32(pad)
+        return np.stack([(centres - reach).min(0), (centres + reach).max(0)])
+
+    def distance(self, p: np.ndarray, least: float) -> np.ndarray:
+        """Distance of points (3, n); radii below `least` are raised to it."""
+        radii = np.maximum(self.corners[:, 3], np.float32(least))
+        solid = _strut if len(self.corners) == 2 else _plate
+        return solid(self.corners[:, :3], radii, p)
+
+
+def spheres(table: str) -> dict[str, Point]:
+    """Named spheres of a table ``name x y z radius, …``; ``#`` starts a comment."""
+    rows = (row.split() for row in re.sub("#.*", "", table).split(","))
+    return {n: (float(x), float(y), float(z), float(r)) for n, x, y, z, r in rows}
+
+
+@dataclass(frozen=True)
+class SphereMesh:
+    """Spheres at named points, joined by struts and triangular plates.
+
+    Attributes:
+        points: x, y, z and radius of each sphere.
+        plates: triples of names, as in ``"a b c, b c d"``; their edges are struts.
+        struts: chains of names, likewise.
+        curved: whether the plates form one surface, smoothed on fine lattices.
     """
 
-    points: dict[str, Point]
-    plates: Sequence[Sequence[str]] = ()
-    struts: Sequence[Sequence[str]] = ()
+    points: Mapping[str, Point]
+    plates: str = ""
+    struts: str = ""
     curved: bool = False
 
+    def groups(self, midline: bool, fine: bool) -> list[list[Part]]:
+        """One group: the parts and, unless `midline`, those off it mirrored."""
+        parts = self.fine_parts if fine and self.curved else self.parts
+        if midline:
+            return [parts]
+        mirror = np.array([-1, 1, 1, 1], np.float32)
+        lateral = [part for part in parts if part.corners[:, 0].any()]
+        return [parts + [Part(part.corners * mirror) for part in lateral]]
+
     @cached_property
-    def parts(self) -> list[np.ndarray]:
-        """Each edge (2, 4) once and each plate (3, 4), as x, y, z, radius."""
-        closed = [(*plate, plate[0]) for plate in self.plates]
+    def parts(self) -> list[Part]:
+        """Each edge once, and each plate."""
+        return self._parts(fine=False)
+
+    @cached_property
+    def fine_parts(self) -> list[Part]:
+        """The parts after one Loop subdivision; struts become cubic B-splines."""
+        return self._parts(fine=True)
+
+    def _parts(self, fine: bool) -> list[Part]:
+        names = sorted(self.points)
+        values = np.array([self.points[name] for name in names], float)
+        plates, chains = (
+            [[names.index(n) for n in row.split()] for row in text.split(",") if row]
+            for text in (self.plates, self.struts)
+        )
+        rows: list[np.ndarray] = []
+        if fine:
+            curves = [bspline(values[chain]) for chain in chains]
+            rows += [pair for c in curves for pair in np.stack([c[:-1], c[1:]], 1)]
+            midline = values[:, 0] == 0
+            values, faces = loop(values, np.array(plates))
+            values[: len(names)][midline, 0] = 0  # the halves still meet
+            plates, chains = faces.tolist(), []
+        closed = [[*plate, plate[0]] for plate in plates]
         edges = {
-            tuple(sorted(edge))
-            for chain in (*self.struts, *closed)
-            for edge in zip(chain, chain[1:])
+            (min(edge), max(edge))  # once, whichever way it is followed
+            for path in (*chains, *closed)
+            for edge in zip(path, path[1:])
         }
-        return [
-            np.array([self.points[name] for name in names], np.float32)
-            for names in (*sorted(edges), *self.plates)
-        ]
-
-    @cached_property
-    def fine_parts(self) -> list[np.ndarray]:
-        """The parts after one Loop subdivision, chains as cubic B-splines alike."""
-        if not self.curved:
-            return self.parts
-        names = sorted({name for plate in self.plates for name in plate})
-        corners = np.array([self.points[name] for name in names])
-        faces = np.array([[names.index(n) for n in plate] for plate in self.plates])
-        vertices, fine = loop(corners, faces)
-        vertices[: len(names)][corners[:, 0] == 0, 0] = 0  # the halves meet
-        parts = Web(dict(enumerate(map(tuple, vertices))), fine.tolist()).parts
-        for chain in self.struts:
-            curve = bspline(np.array([self.points[name] for name in chain]))
-            parts += list(np.stack([curve[:-1], curve[1:]], 1).astype(np.float32))
-        return parts
-
-
-def part_distance(part: np.ndarray, p: np.ndarray, least: float) -> np.ndarray:
-    """Distance of points (3, n) to a strut (2, 4) or a plate (3, 4) of a web, mm."""
-    radii = np.maximum(part[:, 3], np.float32(least))
-    solid = _strut if len(part) == 2 else _plate
-    return solid(part[:, :3], radii, p)
+        rows += [values[list(indices)] for indices in (*edges, *plates)]
+        return [Part(row.astype(np.float32)) for row in rows]
 
 
 def _affine(matrix: np.ndarray, offset: np.ndarray, p: np.ndarray) -> np.ndarray:
@@ -132,10 +166,10 @@ def _strut(ends: np.ndarray, radii: np.ndarray, p: np.ndarray) -> np.ndarray:
 
 
 def _plate(corners: np.ndarray, radii: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """Over the triangle only; its edges are struts."""
+    """Distance over the triangle, FAR beyond it: the edges are struts."""
     sides = (corners[1:] - corners[0]).astype(np.float64)
-    across = sides @ sides.T
-    frame = np.linalg.solve(across + 1e-6 * np.eye(2), sides)
+    # Rows of the frame give the barycentric coordinates u, v and the height.
+    frame = np.linalg.solve(sides @ sides.T + 1e-6 * np.eye(2), sides)
     a, b = sides
     normal = np.roll(a, -1) * np.roll(b, -2) - np.roll(a, -2) * np.roll(b, -1)
     frame = np.vstack([frame, normal / (np.linalg.norm(normal) + 1e-6)])

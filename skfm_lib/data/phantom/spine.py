@@ -2,44 +2,37 @@
 
 import numpy as np
 
-from skfm_lib.data.phantom.distance_field import Clay
-from skfm_lib.data.phantom.primitives import Pebble, Point, Web
-
-ATLAS = Web(
-    {
-        "fore": (0.0, 10.0, -32.0, 4.0),
-        "mass_fore": (14.0, 3.0, -32.0, 5.0),
-        "mass": (19.0, -6.0, -33.0, 6.5),
-        "wing": (36.0, -7.0, -34.0, 4.0),
-        "arch": (20.0, -22.0, -33.0, 3.2),
-        "back": (0.0, -36.0, -34.0, 4.0),
-    },
-    struts=[("fore", "mass_fore", "mass", "wing"), ("mass", "arch", "back")],
+from skfm_lib.data.phantom.distance_field import BoneField
+from skfm_lib.data.phantom.primitives import (
+    Point,
+    SphereMesh,
+    Superellipsoid,
+    spheres,
 )
-AXIS = Web(
-    {
-        "dens": (0.0, 2.0, -27.0, 4.0),
-        "dens_low": (0.0, 2.0, -40.0, 5.2),
-        "body": (0.0, 2.0, -50.0, 8.5),
-        "body_low": (0.0, 2.0, -55.0, 8.0),
-        "mass": (16.0, -3.0, -44.0, 6.0),
-        "pedicle": (18.0, -10.0, -50.0, 5.0),
-        "arch": (14.0, -24.0, -52.0, 3.6),
-        "back": (0.0, -34.0, -54.0, 4.4),
-        "spine": (4.0, -42.0, -57.0, 3.2),
-        "facet": (18.5, -12.0, -60.0, 4.6),
-    },
-    struts=[
-        ("dens", "dens_low", "body", "body_low"),
-        ("dens_low", "mass", "pedicle", "arch", "back", "spine"),
-        ("body", "mass"),
-        ("pedicle", "facet"),
-    ],
+
+ATLAS = SphereMesh(
+    spheres("""
+        fore 0 10 -32 4, mass_fore 14 3 -32 5, mass 19 -6 -33 6.5, wing 36 -7 -34 4,
+        arch 20 -22 -33 3.2, back 0 -36 -34 4
+    """),
+    struts="fore mass_fore mass wing, mass arch back",
+)
+AXIS = SphereMesh(
+    spheres("""
+        dens 0 2 -27 4, dens_low 0 2 -40 5.2, body 0 2 -50 8.5, body_low 0 2 -55 8,
+        mass 16 -3 -44 6, pedicle 18 -10 -50 5, arch 14 -24 -52 3.6, back 0 -34 -54 4.4,
+        spine 4 -42 -57 3.2, facet 18.5 -12 -60 4.6
+    """),
+    struts=(
+        "dens dens_low body body_low, dens_low mass pedicle arch back spine, "
+        "body mass, pedicle facet"
+    ),
 )
 PITCH = 17.0  # mm from one vertebra to the next
 
 
-def _lower(level: float, y: float) -> Web:
+def _vertebra(level: float, y: float) -> SphereMesh:
+    """The arch and processes of a vertebra whose body is at `level` (z) and y."""
     points: dict[str, Point] = {
         "body_side": (9.0, y, level, 5.0),
         "process": (24.0, y - 4.0, level - 1.0, 3.0),
@@ -49,21 +42,22 @@ def _lower(level: float, y: float) -> Web:
         "back": (0.0, y - 31.0, level - 5.0, 3.4),
         "spine": (2.5, y - 41.0, level - 9.0, 2.8),
     }
-    struts = [
-        ("body_side", "process", "mass", "mass_up", "process"),
-        ("body_side", "mass"),
-        ("mass", "arch", "back", "spine"),
-        ("mass_up", "arch"),
-    ]
-    return Web(points, struts=struts)
+    return SphereMesh(
+        points,
+        struts=(
+            "body_side process mass mass_up process, body_side mass, "
+            "mass arch back spine, mass_up arch"
+        ),
+    )
 
 
-def add_spine(clay: Clay, seed: int) -> None:
-    """Vertebrae from the atlas down to the edge of the field of view."""
+def add_spine(field: BoneField, seed: int) -> None:
+    """Add the vertebrae from the atlas down to the edge of the field of view."""
     bend = np.random.default_rng([seed, 5]).normal(0, 1.0)
-    clay.add(ATLAS, 2)
-    clay.add(AXIS, 2)
+    field.add(ATLAS, 2)
+    field.add(AXIS, 2)
     for n in range(1, 6):
         level, y = -52.0 - PITCH * n, 3.0 - 0.5 * n + bend * n * (4 - n) / 4
-        clay.add(Pebble((0, y, level), (11.0, 8.5, 7.0), power=4), 2, midline=True)
-        clay.add(_lower(level, y), 2)
+        body = Superellipsoid((0, y, level), (11.0, 8.5, 7.0), power=4)
+        field.add(body, 2, midline=True)
+        field.add(_vertebra(level, y), 2)

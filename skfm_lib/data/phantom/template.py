@@ -1,45 +1,35 @@
-"""How an individual's millimetres map to the template skull's."""
+"""The map from an individual's coordinates to those of the template skull."""
 
 import numpy as np
 
 from skfm_lib.data.phantom.craniometry import Craniometry
 
-Coordinates = tuple[np.ndarray, np.ndarray, np.ndarray]  # x, y, z, mm
+Coordinates = tuple[np.ndarray, ...]  # x, y, z, mm
 # The template's own measures, mm.
 LENGTH, BREADTH, HEIGHT, BIZYGOMATIC, FACE = 191.0, 141.8, 145.0, 137.0, 67.0
-NASION_Z = 30.0  # below it the face's scale holds, above it the vault's
+NASION_Z = 30.0  # the scale of the face applies below it, that of the vault above
 
 
-def _step(low: float, high: float, value: np.ndarray) -> np.ndarray:
-    t = np.clip((value - np.float32(low)) / np.float32(high - low), 0, 1)
-    return t * t * (3 - 2 * t)
+def pose(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The residual pose of a scan: rotation matrix (3, 3) and shift (3,), mm.
 
-
-def rotation(degrees: np.ndarray) -> np.ndarray:
-    """Rotation matrix about x, then y, then z."""
-    angles = np.deg2rad(degrees)
+    Expert alignment leaves a rotation of about 1° about x, y and z, and about 1 mm.
+    """
+    rng = np.random.default_rng([seed, 1])
+    angles = np.deg2rad(rng.normal(0, 1.0, 3).clip(-2, 2))
     (ca, cb, cc), (sa, sb, sc) = np.cos(angles), np.sin(angles)
     about_x = np.array([[1, 0, 0], [0, ca, -sa], [0, sa, ca]])
     about_y = np.array([[cb, 0, sb], [0, 1, 0], [-sb, 0, cb]])
     about_z = np.array([[cc, -sc, 0], [sc, cc, 0], [0, 0, 1]])
-    return about_z @ about_y @ about_x
-
-
-def pose(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The residual pose of a scan: its rotation (3, 3) and shift (3,), mm.
-
-    Expert alignment leaves a rotation of about 1° and a shift of about 1 mm.
-    """
-    rng = np.random.default_rng([seed, 1])
-    matrix = rotation(rng.normal(0, 1.0, 3).clip(-2, 2)).astype(np.float32)
-    shift = rng.normal(0, 0.8, 3).clip(-1.6, 1.6).astype(np.float32)
-    return matrix, shift
+    shift = rng.normal(0, 0.8, 3).clip(-1.6, 1.6)
+    rotation = about_z @ about_y @ about_x
+    return rotation.astype(np.float32), shift.astype(np.float32)
 
 
 def upright(seed: int, axes: Coordinates) -> Coordinates:
-    """Lattice coordinates relative to the head: the scan's residual pose undone.
+    """Lattice coordinates (D, W, H) relative to the head: the residual pose undone.
 
-    axes: x (W), y (D), z (H) values; returns 3-D arrays (D, W, H).
+    `axes` are the x (W), y (D) and z (H) values of the lattice, mm.
     """
     matrix, shift = pose(seed)
     x, y, z = (c - s for c, s in zip(axes, shift))
@@ -47,23 +37,31 @@ def upright(seed: int, axes: Coordinates) -> Coordinates:
     return tuple(x * m[0] + (y * m[1] + z * m[2]) for m in matrix.T)
 
 
-def to_template(seed: int, who: Craniometry, head: Coordinates) -> np.ndarray:
-    """Template coordinates of an individual's: measures and asymmetry undone, mm."""
-    x, y, z = _relax(seed, *head)
+def to_template(seed: int, measures: Craniometry, head: Coordinates) -> np.ndarray:
+    """Template coordinates (3, …) of an individual's: size and asymmetry undone, mm."""
+    x, y, z = _undo_shape(seed, *head)
     face = _step(5, 30, y) * (1 - _step(15, 45, z))
-    wide = np.float32(BREADTH / who.breadth)
-    x = x * (wide + face * np.float32(BIZYGOMATIC / who.bizygomatic - wide))
-    tall, front = np.float32(HEIGHT / who.height), np.float32(FACE / who.face_height)
+    wide = np.float32(BREADTH / measures.breadth)
+    x = x * (wide + face * np.float32(BIZYGOMATIC / measures.bizygomatic - wide))
+    tall = np.float32(HEIGHT / measures.height)
+    front = np.float32(FACE / measures.face_height)
     low = np.minimum(z, np.float32(NASION_Z / front))
     fore = low * front + (z - low) * tall
     z = z * tall + _step(15, 55, y) * (fore - z * tall)
     jaws = _step(20, 60, y) * _step(5, -40, z)
-    y = y * np.float32(LENGTH / who.length) - np.float32(who.prognathism) * jaws
+    y = y * np.float32(LENGTH / measures.length)
+    y = y - np.float32(measures.prognathism) * jaws
     return np.stack([x, y, z])
 
 
-def _relax(seed: int, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> Coordinates:
-    """Undo individual shape: low-order fields that leave length and breadth alone.
+def _step(low: float, high: float, value: np.ndarray) -> np.ndarray:
+    """Smoothstep from 0 at `low` to 1 at `high`."""
+    t = np.clip((value - np.float32(low)) / np.float32(high - low), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def _undo_shape(seed: int, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> Coordinates:
+    """Undo individual shape: low-order fields that preserve length and breadth.
 
     The odd terms make left and right differ by about a millimetre.
     """

@@ -20,10 +20,6 @@ def drawn() -> np.ndarray:
     return np.array([astuple(craniometry(seed)) for seed in range(300)])
 
 
-def test_measures_are_the_populations() -> None:
-    assert NAMES == list(POPULATION)
-
-
 def test_mean_and_deviation(drawn) -> None:
     """Within four standard errors; truncation narrows the deviation by 5 % at most."""
     mean, deviation, _ = np.array(list(POPULATION.values())).T

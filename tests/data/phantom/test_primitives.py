@@ -1,12 +1,17 @@
-"""Distance fields against closed forms; clay on coarse lattices."""
+"""Distance fields against closed forms; bone on coarse lattices."""
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from skfm_lib.data.phantom.cranium import polynomial
-from skfm_lib.data.phantom.distance_field import Clay
-from skfm_lib.data.phantom.primitives import Pebble, Web, part_distance, smooth_min
+from skfm_lib.data.phantom.distance_field import BoneField
+from skfm_lib.data.phantom.primitives import (
+    Part,
+    SphereMesh,
+    Superellipsoid,
+    smooth_min,
+)
 from skfm_lib.data.phantom.subdivision import bspline, loop
 
 RNG = np.random.default_rng(0)
@@ -19,35 +24,35 @@ def lattice(spacing: float, half: float = 20.0) -> np.ndarray:
 
 
 def test_strut_with_equal_radii_is_a_capsule() -> None:
-    part = np.array([[-5, 0, 0, 2], [5, 0, 0, 2]], np.float32)
+    part = Part(np.array([[-5, 0, 0, 2], [5, 0, 0, 2]], np.float32))
     x, y, z = POINTS
     expected = np.sqrt(np.clip(np.abs(x) - 5, 0, None) ** 2 + y**2 + z**2) - 2
-    assert part_distance(part, POINTS, 0) == pytest.approx(expected, abs=1e-4)
-    assert part_distance(part, POINTS, 3) == pytest.approx(expected - 1, abs=1e-4)
+    assert part.distance(POINTS, 0) == pytest.approx(expected, abs=1e-4)
+    assert part.distance(POINTS, 3) == pytest.approx(expected - 1, abs=1e-4)
 
 
 def test_plate_is_a_slab_over_its_triangle_only() -> None:
-    part = np.array([[0, 0, 0, 1], [30, 0, 0, 1], [0, 30, 0, 1]], np.float32)
+    part = Part(np.array([[0, 0, 0, 1], [30, 0, 0, 1], [0, 30, 0, 1]], np.float32))
     x, y, z = POINTS
     over = (x > 0.1) & (y > 0.1) & (x + y < 29.9)
     beyond = (x < -0.1) | (y < -0.1)
-    d = part_distance(part, POINTS, 0)
+    d = part.distance(POINTS, 0)
     assert d[over] == pytest.approx(np.abs(z[over]) - 1, abs=1e-3)
     assert over.any() and (d[beyond] > 100).all()
 
 
 def test_ellipsoid_contains_its_volume() -> None:
-    clay = Clay(lattice(0.5), 0.5)
-    clay.add(Pebble((1, 2, 3), (6, 8, 10), yaw=30), midline=True)
-    volume = (clay.bone < 0).sum() * 0.5**3
+    field = BoneField(lattice(0.5), 0.5)
+    field.add(Superellipsoid((1, 2, 3), (6, 8, 10), yaw=30), midline=True)
+    volume = (field.bone < 0).sum() * 0.5**3
     assert volume == pytest.approx(4 / 3 * np.pi * 480, rel=0.02)
 
 
 def test_left_mirrors_right() -> None:
-    clay = Clay(lattice(1.0) + 0.5, 1.0)
-    clay.add(Pebble((9, 2, 3), (3, 6, 4), yaw=25))
-    clay.add(Web({"a": (4, -9, 0, 2), "b": (14, -2, 5, 1)}, struts=[("a", "b")]))
-    bone = clay.bone < 0
+    field = BoneField(lattice(1.0) + 0.5, 1.0)
+    field.add(Superellipsoid((9, 2, 3), (3, 6, 4), yaw=25))
+    field.add(SphereMesh({"a": (4, -9, 0, 2), "b": (14, -2, 5, 1)}, struts="a b"))
+    bone = field.bone < 0
     assert bone.sum() > 300 and (bone == bone[::-1]).all()
 
 
@@ -55,29 +60,29 @@ def test_thin_walls_stay_closed_on_coarse_lattices() -> None:
     """An oblique wall 0.2 mm thick on a 4 mm lattice still parts its two sides."""
     corners = {"a": (-60, -60, -20, 0.1), "b": (60, -60, 10, 0.1),
                "c": (60, 60, 30, 0.1), "d": (-60, 60, 0, 0.1)}  # fmt: skip
-    clay = Clay(lattice(4.0, 40.0), 4.0)
-    clay.add(Web(corners, [("a", "b", "c"), ("a", "c", "d")]), midline=True)
-    labels, count = ndimage.label(clay.bone >= 0)
+    field = BoneField(lattice(4.0, 40.0), 4.0)
+    field.add(SphereMesh(corners, "a b c, a c d"), midline=True)
+    labels, count = ndimage.label(field.bone >= 0)
     assert count == 2
 
 
 def test_cavities_keep_a_wall() -> None:
-    clay = Clay(lattice(0.5), 0.5)
-    clay.add(Pebble((0, 0, 0), (18, 18, 18)), midline=True)
-    clay.cut(Pebble((-5, 0, 0), (6, 6, 6)), midline=True)
-    clay.cut(Pebble((5, 0, 0), (6, 6, 6)), wall=2.0, midline=True)
-    _, count = ndimage.label(clay.bone > 0)
+    field = BoneField(lattice(0.5), 0.5)
+    field.add(Superellipsoid((0, 0, 0), (18, 18, 18)), midline=True)
+    field.cut(Superellipsoid((-5, 0, 0), (6, 6, 6)), midline=True)
+    field.cut(Superellipsoid((5, 0, 0), (6, 6, 6)), wall=2.0, midline=True)
+    _, count = ndimage.label(field.bone > 0)
     assert count == 3  # outside and two separate cavities
 
 
 def test_closed_cavities_stay_under_the_surface() -> None:
-    clay = Clay(lattice(0.5), 0.5)
-    clay.add(Pebble((0, 0, 0), (18, 18, 18)), midline=True)
-    near_surface = Pebble((0, 19, 0), (4, 4, 4))  # 3 mm deep at most
-    clay.cut(near_surface, wall=3.5, midline=True, closed=True)
-    assert ndimage.label(clay.bone > 0)[1] == 1
-    clay.cut(near_surface, wall=1.0, midline=True, closed=True)
-    assert ndimage.label(clay.bone > 0)[1] == 2
+    field = BoneField(lattice(0.5), 0.5)
+    field.add(Superellipsoid((0, 0, 0), (18, 18, 18)), midline=True)
+    near_surface = Superellipsoid((0, 19, 0), (4, 4, 4))  # 3 mm deep at most
+    field.cut(near_surface, wall=3.5, midline=True, closed=True)
+    assert ndimage.label(field.bone > 0)[1] == 1
+    field.cut(near_surface, wall=1.0, midline=True, closed=True)
+    assert ndimage.label(field.bone > 0)[1] == 2
 
 
 def test_smooth_union_is_the_minimum_away_from_the_crease() -> None:
@@ -85,7 +90,8 @@ def test_smooth_union_is_the_minimum_away_from_the_crease() -> None:
     far = np.abs(a - b) > 2
     joined = smooth_min(a, b, 2.0)
     assert joined[far] == pytest.approx(np.minimum(a, b)[far])
-    assert (joined <= np.minimum(a, b)).all() and smooth_min(1.0, 1.0, 2.0) == 0.5
+    assert (joined <= np.minimum(a, b)).all()
+    assert smooth_min(np.ones(1), np.ones(1), 2.0) == 0.5
 
 
 def test_polynomial_is_the_sum_of_its_terms() -> None:
