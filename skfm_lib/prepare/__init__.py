@@ -1,1 +1,1 @@
-"""From a folder of scans or meshes to a data set (`skfm prepare`), and back."""
+"""Prepare a data set from scans and meshes, and export skulls from it again."""

@@ -1,90 +1,73 @@
-"""Many scans at a time, each in a guarded process: new and changed ones only."""
+"""Prepare several scans at a time, each in a sandbox; unchanged scans are skipped."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
-from pathlib import Path
 from queue import SimpleQueue
+from typing import NamedTuple
 
 from skfm_lib.data.io.sandbox import Sandbox
-from skfm_lib.prepare.extraction import Record, extract_skull, finished
-from skfm_lib.prepare.source import Source
-from skfm_lib.prepare.thumbnails import draw_skull, picture_path
-from skfm_lib.presets.grid_sizes import Shape
+from skfm_lib.prepare.extraction import Job, Record, extract_skull, finished
+from skfm_lib.prepare.report import thumbnail_path, write_thumbnail
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import clear_leftovers
 from skfm_lib.utils.progress import Progress
 
 
-@dataclass(frozen=True)
-class Job:
-    """A scan to make a skull of: the arguments of `extract_skull`."""
+class Outcome(NamedTuple):
+    """The record of a scan, or {} and why the scan cannot be used.
 
-    source: Source
-    target: Path
-    shape: Shape
-    threshold: float
-    stamp: str
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a scan: its record, or why there is none.
-
-    new  whether work was done in this run
+    `new` states whether work was done in this run.
     """
 
     job: Job
-    record: Record | None
+    record: Record
     problem: str = ""
     new: bool = True
 
 
-def outcomes(jobs: list[Job], workers: int) -> Iterator[Outcome]:
-    """Every job's outcome: those made before first, then the others as they end.
+def run_jobs(jobs: list[Job], workers: int, strict: bool) -> dict[str, Outcome]:
+    """Name → outcome of every job, in their order; with `strict`, up to a problem.
 
-    `workers` guarded processes at a time, 3.5 GiB each at most, with a progress line.
-    Left early, or interrupted, the processes are ended; what is whole stays, and
-    what is not is removed by the next run.
+    `workers` sandboxed processes of at most 3.5 GiB run at a time.  If interrupted,
+    they are ended; complete files stay, and the next run removes temporary ones.
     """
-    waiting = []
-    for folder in {place for j in jobs for place in _folders(j)}:
-        clear_leftovers(folder)
+    for file in {path for j in jobs for path in (j.volume, thumbnail_path(j.volume))}:
+        clear_leftovers(file.parent)
+    outcomes = {job.name: Outcome(job, finished(job), new=False) for job in jobs}
+    waiting = [
+        outcomes.pop(job.name)
+        for job in jobs
+        if not (outcomes[job.name].record and thumbnail_path(job.volume).exists())
+    ]
+    workers = max(1, min(workers, len(waiting)))
+    sandboxes: SimpleQueue[Sandbox] = SimpleQueue()
     with ExitStack() as stack:
         bar = stack.enter_context(Progress("Preparing scans", len(jobs)))
-        for job in jobs:
-            record = finished(job.target, job.stamp)
-            if record and picture_path(job.target).exists():
-                bar.advance()
-                yield Outcome(job, record, new=False)
-            else:
-                waiting.append((job, record))
-        workers, guards = max(1, min(workers, len(waiting))), SimpleQueue()
+        bar.advance(len(outcomes))
         for _ in range(workers):
-            guards.put(stack.enter_context(Sandbox()))
+            sandboxes.put(stack.enter_context(Sandbox()))
         pool = ThreadPoolExecutor(workers)
+        # On leaving, the pool is stopped before the sandboxes are closed.
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-        calls = [pool.submit(_worked, *made, guards) for made in waiting]
+        calls = [pool.submit(_run, w.job, w.record, sandboxes) for w in waiting]
         for call in as_completed(calls):
+            outcome = call.result()
+            outcomes[outcome.job.name] = outcome
             bar.advance()
-            yield call.result()
+            if strict and outcome.problem:
+                break
+    return {job.name: outcomes[job.name] for job in jobs if job.name in outcomes}
 
 
-def _folders(job: Job) -> tuple[Path, Path]:
-    """Where files of a job are written."""
-    return job.target.parent, picture_path(job.target).parent
-
-
-def _worked(job: Job, record: Record | None, guards: SimpleQueue) -> Outcome:
-    sandbox = guards.get()
+def _run(job: Job, record: Record, sandboxes: SimpleQueue[Sandbox]) -> Outcome:
+    """Prepare a scan, unless it has a record already, and draw its thumbnail."""
+    sandbox = sandboxes.get()
     try:
-        arguments = (job.source, job.target, job.shape, job.threshold, job.stamp)
-        record = record or sandbox(extract_skull, *arguments)
-        with suppress(SkfmError):  # without a picture, a skull is a skull all the same
-            sandbox(draw_skull, job.target)
+        record = record or sandbox(extract_skull, job)
+        with suppress(SkfmError):  # a skull without a thumbnail is still usable
+            sandbox(write_thumbnail, job.volume)
         return Outcome(job, record)
     except SkfmError as problem:
-        return Outcome(job, None, str(problem))
+        return Outcome(job, {}, str(problem))
     finally:
-        guards.put(sandbox)
+        sandboxes.put(sandbox)

@@ -192,7 +192,7 @@ def test_without_a_scan_it_stays_in_the_skull_frame(tmp_path, sandbox, skull, ou
 
 def test_what_cannot_be_put_back_is_said(tmp_path, sandbox, skull):
     write_mesh(tmp_path / "a.ply", skull)
-    with pytest.raises(SkfmError, match="a.json is no record of a scan.*--record"):
+    with pytest.raises(SkfmError, match="a.json is not the record of a scan.*--record"):
         export(tmp_path / "a.ply", tmp_path / "b.ply", sandbox, like=tmp_path / "a.ply")
     record = {TRANSFORM: np.eye(4).tolist(), SCAN: {"points": 5}}
     (tmp_path / "a.json").write_text(json.dumps(record))

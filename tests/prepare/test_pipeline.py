@@ -26,9 +26,10 @@ from skfm_lib.data.registration.canonical_pose import place
 from skfm_lib.data.registration.rigid_icp import apply
 from skfm_lib.data.voxels import skull_grid, surface
 from skfm_lib.prepare.extraction import SHAPE as SHAPE_KEY
-from skfm_lib.prepare.extraction import finished
+from skfm_lib.prepare.extraction import Job, finished
 from skfm_lib.prepare.pipeline import prepare, who_is_who
 from skfm_lib.prepare.pseudonyms import salt_path
+from skfm_lib.prepare.source import Source
 from skfm_lib.presets.grid_sizes import scaled_shape
 from skfm_lib.utils.errors import SkfmError
 
@@ -144,7 +145,7 @@ def test_a_data_set_without_its_salt_is_not_gone_on_with(scans, prepared):
     salt = salt_path(prepared[0])
     kept = salt.read_text()
     salt.unlink()
-    with pytest.raises(SkfmError, match=r"set.salt is gone"):
+    with pytest.raises(SkfmError, match=r"set.salt is missing"):
         prepare(scans, prepared[0], shape=SHAPE)
     salt.write_text(kept)
 
@@ -162,14 +163,17 @@ def test_a_changed_scan_is_done_anew(tmp_path):
 
 
 def test_what_an_earlier_version_made_is_made_anew(tmp_path):
+    def job(stamp: str) -> Job:
+        return Job(Source("a", (), "a"), tmp_path / "a.nii.gz", SHAPE, 200.0, stamp)
+
     record = {"stamp": "s", "checks": "ok"}
     (tmp_path / "a.nii.gz").touch()
     (tmp_path / "a.json").write_text(json.dumps(record))
-    assert finished(tmp_path / "a", "s") is None
+    assert not finished(job("s"))
     record |= {SHAPE_KEY: []}
     (tmp_path / "a.json").write_text(json.dumps(record))
-    assert finished(tmp_path / "a", "s") == record
-    assert finished(tmp_path / "a", "other") is None
+    assert finished(job("s")) == record
+    assert not finished(job("other"))
 
 
 def test_a_threshold_of_its_own(scans, tmp_path):
@@ -191,7 +195,7 @@ def test_strict_raises_at_the_first_bad_scan(scans, tmp_path):
     [
         ("name,quality\nct,1\n", "line 2: quality '1'"),
         ("name,quality\nct,7\n", "line 2: quality '7'"),
-        ("name,quality\nct,\n", "line 2: quality ''"),
+        ("name,quality\nct,\n", "line 2: no quality"),
         ("name,quality,threshold\nct,,high\n", "line 2: threshold 'high'"),
         ("name,quality\nother,3\n", "line 2: 0 scans have that name"),
         ("name,quality\nct,3\ndeep/ct.nii.gz,3\n", "line 3: a scan labelled twice"),

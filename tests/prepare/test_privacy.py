@@ -16,7 +16,7 @@ from skfm_lib.data.io.meshes import write_mesh
 from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.voxels import skull_grid, surface
 from skfm_lib.prepare.pipeline import prepare, who_is_who
-from skfm_lib.prepare.pseudonyms import code, read_salt, salt_path
+from skfm_lib.prepare.pseudonyms import pseudonym, read_salt, salt_path
 from skfm_lib.presets.grid_sizes import scaled_shape
 from skfm_lib.utils.errors import SkfmError
 
@@ -137,6 +137,6 @@ def test_the_salt_is_beside_the_data_set_and_the_owners_alone(ran):
 
 def test_codes_need_the_salt(tmp_path):
     one, other = read_salt(tmp_path / "a"), read_salt(tmp_path / "b")
-    assert one != other and code(one, "Doe") != code(other, "Doe")
-    assert code(one, "Doe") == code(read_salt(tmp_path / "a"), "Doe")
-    assert len({code(one, str(n)) for n in range(5000)}) == 5000
+    assert one != other and pseudonym(one, "Doe") != pseudonym(other, "Doe")
+    assert pseudonym(one, "Doe") == pseudonym(read_salt(tmp_path / "a"), "Doe")
+    assert len({pseudonym(one, str(n)) for n in range(5000)}) == 5000

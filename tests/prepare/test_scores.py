@@ -8,7 +8,7 @@ from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.registration.canonical_pose import Placement
 from skfm_lib.data.registration.shape_model import MODES, reference
 from skfm_lib.data.voxels import skull_grid, surface
-from skfm_lib.prepare.expert_scores import read_scores, write_scores
+from skfm_lib.prepare.labels import read_scores, write_scores
 from skfm_lib.prepare.score_proposal import landmarks, propose
 from skfm_lib.presets.grid_sizes import scaled_shape
 from skfm_lib.utils.errors import SkfmError
