@@ -4,6 +4,7 @@ import numpy as np
 import pyvista as pv
 import SimpleITK as sitk
 from scipy import ndimage
+from skimage.measure import block_reduce
 
 from skfm_lib.data.io.volumes import LPS_TO_RAS
 from skfm_lib.data.voxels import Grid, isosurface, voxelise
@@ -72,16 +73,11 @@ def bone_voxels(mesh: pv.PolyData, grid: Grid) -> np.ndarray:
 
 
 def downsample(bone: np.ndarray, factor: int) -> np.ndarray:
-    """Merge blocks of `factor`³ voxels: bone, if at least WALL_SHARE of them are.
-
-    Incomplete blocks at the upper ends are dropped.
-    """
+    """Merge blocks of `factor`³ voxels: bone if at least WALL_SHARE of a block is."""
     if factor == 1:
         return bone
-    counts = [n // factor for n in bone.shape]
-    inner = bone[tuple(slice(n * factor) for n in counts)]
-    blocks = inner.reshape([n for count in counts for n in (count, factor)])
-    return blocks.mean(axis=(1, 3, 5), dtype=np.float32) >= WALL_SHARE
+    share = block_reduce(bone, factor, np.mean, func_kwargs={"dtype": np.float32})
+    return share >= WALL_SHARE
 
 
 def touched_borders(mesh: pv.PolyData, image: sitk.Image) -> list[str]:

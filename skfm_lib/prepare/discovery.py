@@ -17,8 +17,7 @@ from skfm_lib.utils.progress import track
 
 HEADER = 200_000  # bytes of a file that its header takes at most
 NO_DICOM = re.compile(
-    r"\.(csv|txt|json|xml|html?|pdf|png|jpe?g|raw|zraw|gz|md|py)$"
-    r"|(^|/)(\.|dicomdir)[^/]*$",
+    r"\.(csv|txt|json|xml|html?|pdf|png|jpe?g|z?raw|gz|md|py)$|(^|/)(\.|dicomdir)[^/]*$",
     re.I,
 )
 
@@ -46,27 +45,27 @@ def find_sources(folder: Path, out: Path, sandbox: Sandbox) -> Found:
     """
     folder = Path(folder).absolute()
     if not folder.exists():
-        raise SkfmError(
-            f"{folder} does not exist", "a folder of scans", "check the name"
-        )
+        raise SkfmError(f"{folder} does not exist", "scans there", "check the name")
     found = Found()
     groups = list(_groups(folder, Path(out).resolve(), found.problems))
     layout = Layout([item for items in groups for item in items])
     slices = []
     for items in track(groups, "Looking for scans"):
-        reasons = [layout.exclusion(item.key) for item in items]
-        found.left_out.update(filter(None, reasons))
-        items = [item for item, reason in zip(items, reasons) if not reason]
-        for key, item in ((i.key, i) for i in items if i.is_scan):
-            patient, remark = layout.patient(key) or key, layout.remark(key)
-            found.sources.append(Source(key, (item,), patient, remark=remark))
-        slices += _dicom_slices(items, sandbox, found.problems)
+        unknown = []
+        for item in items:
+            if reason := layout.exclusion(item.key):
+                found.left_out[reason] += 1
+            elif item.is_scan:
+                patient = layout.patient(item.key) or item.key
+                remark = layout.remark(item.key)
+                found.sources.append(Source(item.key, (item,), patient, "", remark))
+            elif not NO_DICOM.search(item.key):
+                unknown.append(item)
+        slices += _dicom_slices(unknown, sandbox, found.problems)
     _add_studies(slices, found, layout)
     if not found.sources and not found.problems:
-        kinds = " ".join(SCAN_SUFFIXES + ARCHIVE_SUFFIXES)
-        raise SkfmError(
-            f"{folder} holds no scans", f"DICOM or {kinds}", "name the folder of scans"
-        )
+        kinds = " ".join(("DICOM", *SCAN_SUFFIXES, *ARCHIVE_SUFFIXES))
+        raise SkfmError(f"{folder} holds no scans", kinds, "name the folder of scans")
     return found
 
 
@@ -125,7 +124,6 @@ def _dicom_slices(
     items: list[Item], sandbox: Sandbox, problems: dict[str, str]
 ) -> list[tuple[Slice, Item]]:
     """The DICOM slices among files of one folder; damaged ones become a problem."""
-    items = [i for i in items if not i.is_scan and not NO_DICOM.search(i.key)]
     if not items:
         return []
     try:

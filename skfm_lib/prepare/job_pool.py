@@ -3,7 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, suppress
 from queue import SimpleQueue
-from typing import NamedTuple
 
 from skfm_lib.data.io.sandbox import Sandbox
 from skfm_lib.prepare.extraction import Job, Record, extract_skull, finished
@@ -13,61 +12,60 @@ from skfm_lib.utils.files import clear_leftovers
 from skfm_lib.utils.progress import Progress
 
 
-class Outcome(NamedTuple):
-    """The record of a scan, or {} and why the scan cannot be used.
+def run_jobs(
+    jobs: list[Job], workers: int, strict: bool
+) -> tuple[dict[str, Record], dict[str, str], set[str]]:
+    """Prepare scans with `workers` sandboxed processes of at most 3.5 GiB each.
 
-    `new` states whether work was done in this run.
-    """
+    If interrupted, or at the first problem with `strict`, the processes are ended.
+    Complete files stay, and the next run removes temporary ones.
 
-    job: Job
-    record: Record
-    problem: str = ""
-    new: bool = True
-
-
-def run_jobs(jobs: list[Job], workers: int, strict: bool) -> dict[str, Outcome]:
-    """Name → outcome of every job, in their order; with `strict`, up to a problem.
-
-    `workers` sandboxed processes of at most 3.5 GiB run at a time.  If interrupted,
-    they are ended; complete files stay, and the next run removes temporary ones.
+    Returns:
+        Name → record of the skulls, in the order of the jobs; name → problem of the
+        other scans; and the names for which work was done in this run.
     """
     for file in {path for j in jobs for path in (j.volume, thumbnail_path(j.volume))}:
         clear_leftovers(file.parent)
-    outcomes = {job.name: Outcome(job, finished(job), new=False) for job in jobs}
+    records = {job.name: record for job in jobs if (record := finished(job))}
     waiting = [
-        outcomes.pop(job.name)
+        job
         for job in jobs
-        if not (outcomes[job.name].record and thumbnail_path(job.volume).exists())
+        if job.name not in records or not thumbnail_path(job.volume).exists()
     ]
+    problems: dict[str, str] = {}
     workers = max(1, min(workers, len(waiting)))
     sandboxes: SimpleQueue[Sandbox] = SimpleQueue()
     with ExitStack() as stack:
         bar = stack.enter_context(Progress("Preparing scans", len(jobs)))
-        bar.advance(len(outcomes))
+        bar.advance(len(jobs) - len(waiting))
         for _ in range(workers):
             sandboxes.put(stack.enter_context(Sandbox()))
         pool = ThreadPoolExecutor(workers)
         # On leaving, the pool is stopped before the sandboxes are closed.
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-        calls = [pool.submit(_run, w.job, w.record, sandboxes) for w in waiting]
+        calls = {
+            pool.submit(_run, job, records.get(job.name), sandboxes): job.name
+            for job in waiting
+        }
         for call in as_completed(calls):
-            outcome = call.result()
-            outcomes[outcome.job.name] = outcome
             bar.advance()
-            if strict and outcome.problem:
-                break
-    return {job.name: outcomes[job.name] for job in jobs if job.name in outcomes}
+            try:
+                records[calls[call]] = call.result()
+            except SkfmError as problem:
+                problems[calls[call]] = str(problem)
+                if strict:
+                    break
+    records = {job.name: records[job.name] for job in jobs if job.name in records}
+    return records, problems, {job.name for job in waiting if job.name in records}
 
 
-def _run(job: Job, record: Record, sandboxes: SimpleQueue[Sandbox]) -> Outcome:
+def _run(job: Job, record: Record | None, sandboxes: SimpleQueue[Sandbox]) -> Record:
     """Prepare a scan, unless it has a record already, and draw its thumbnail."""
     sandbox = sandboxes.get()
     try:
         record = record or sandbox(extract_skull, job)
         with suppress(SkfmError):  # a skull without a thumbnail is still usable
             sandbox(write_thumbnail, job.volume)
-        return Outcome(job, record)
-    except SkfmError as problem:
-        return Outcome(job, {}, str(problem))
+        return record
     finally:
         sandboxes.put(sandbox)

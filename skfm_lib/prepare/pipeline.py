@@ -10,12 +10,12 @@ from skfm_lib.data.voxels import skull_grid
 from skfm_lib.prepare.augmentation import augment
 from skfm_lib.prepare.bone_segmentation import THRESHOLD
 from skfm_lib.prepare.discovery import Found, find_sources
-from skfm_lib.prepare.extraction import PROPOSED, REASON, Job
-from skfm_lib.prepare.job_pool import Outcome, run_jobs
+from skfm_lib.prepare.extraction import PROPOSED, REASON, Job, Record
+from skfm_lib.prepare.job_pool import run_jobs
 from skfm_lib.prepare.labels import DISCARD, read_labels, read_scores, write_scores
 from skfm_lib.prepare.pseudonyms import pseudonym, read_salt
 from skfm_lib.prepare.report import Report, write_report
-from skfm_lib.prepare.source import Source, redact
+from skfm_lib.prepare.source import redact
 from skfm_lib.presets.grid_sizes import Shape, scaled_shape
 from skfm_lib.utils.errors import SkfmError
 
@@ -82,23 +82,20 @@ def prepare(
         volume = out / "volumes" / f"{names[source.key]}.nii.gz"
         stamp = pseudonym(salt, f"{source.stamp} {limit}")
         jobs.append(Job(source, volume, shape, limit, stamp))
-    outcomes = {} if strict and found.problems else run_jobs(jobs, workers, strict)
-    problems = _problems(found, folder, names, outcomes)
-    done = {name: outcome for name, outcome in outcomes.items() if outcome.record}
-    if problems and (strict or not done):
-        found_none = f"none of the {len(problems)} scans in {folder} could be used"
+    problems = _problems(found, folder, names)
+    if strict and problems:
+        jobs = []
+    records, failed, new = run_jobs(jobs, workers, strict)
+    problems |= {n: why if n in why else f"{n}: {why}" for n, why in failed.items()}
+    if problems and (strict or not records):
         first = next(iter(problems.values()))
-        raise SkfmError(first if strict else f"{found_none}, the first: {first}")
-    records = {name: outcome.record for name, outcome in done.items()}
+        none = f"none of the {len(problems)} scans in {folder} could be used"
+        raise SkfmError(first if strict else f"{none}, the first: {first}")
     write_scores(out, {n: (r[PROPOSED], r[REASON]) for n, r in records.items()})
-    qualities: dict[str, int | None] = {
-        name: corrected.get(name)
-        or table[outcome.job.source.key].quality
-        or (outcome.record[PROPOSED] if accept else None)
-        for name, outcome in done.items()
-        if corrected.get(name) != DISCARD
-    }
-    owners = {name: names[done[name].job.source.patient] for name in qualities}
+    sources = {names[source.key]: source for source in found.sources}
+    labelled = {name: table[sources[name].key].quality for name in records}
+    qualities = _qualities(records, labelled, corrected, accept)
+    owners = {name: names[sources[name].patient] for name in qualities}
     splits = patient_split(owners, qualities, test_fraction, seed)
     skulls = [
         Skull(
@@ -114,7 +111,6 @@ def prepare(
     ]
     augmented = augment(out, skulls, records, population, seed)
     write_manifest(out, skulls + augmented)
-    new = frozenset(name for name, outcome in done.items() if outcome.new)
     report = Report(out, skulls, problems, found.left_out, records, new, augmented)
     write_report(report)
     return report
@@ -140,11 +136,12 @@ def patient_split(
     {'scan 1': 'train', 'scan 2': 'train', 'scan 3': 'test'}
     """
     labelled = {name: quality for name, quality in qualities.items() if quality}
-    first = {owners[name]: labelled[name] for name in reversed(labelled)}
-    patients = [owner for owner in dict.fromkeys(owners.values()) if owner in first]
+    first = {owners[name]: quality for name, quality in reversed(labelled.items())}
+    everyone = dict.fromkeys(owners[name] for name in qualities)
+    patients = [owner for owner in everyone if owner in first]
     scores = [first[owner] for owner in patients]
     split_of = dict(zip(patients, stratified_split(scores, test_fraction, seed)))
-    unlabelled = dict.fromkeys(owners, "unlabelled")
+    unlabelled = dict.fromkeys(qualities, "unlabelled")
     return unlabelled | {name: split_of[owners[name]] for name in labelled}
 
 
@@ -166,35 +163,45 @@ def _names(found: Found, salt: bytes, keep_names: bool) -> dict[str, str]:
     patients = [source.patient for source in found.sources]
     if not keep_names:
         return {text: pseudonym(salt, text) for text in keys + patients}
-    own = {source.key: _public_name(source) for source in found.sources}
+    own = {source.key: source.name for source in found.sources}
+    own |= {
+        source.key: f"{source.patient} {source.name}".replace("/", "-")
+        for source in found.sources
+        if source.suffix == "dicom"  # series of several patients may share a name
+    }
     twice = [name for name, n in Counter(own.values()).items() if n > 1]
     if twice:
-        raise SkfmError(
-            f"{len(twice)} names are of several scans, such as {twice[0]}",
-            "a unique name for every scan",
-            "rename them, or omit --keep-names",
-        )
+        found_twice = f"{len(twice)} names are of several scans, such as {twice[0]}"
+        remedy = "rename them, or omit --keep-names"
+        raise SkfmError(found_twice, "a unique name for every scan", remedy)
     return {text: text for text in patients + list(found.problems)} | own
 
 
-def _public_name(source: Source) -> str:
-    """Name of a file; for DICOM, of the patient and the series' folder."""
-    if source.suffix != "dicom":
-        return source.name
-    return f"{source.patient} {source.name}".replace("/", "-")
-
-
-def _problems(
-    found: Found,
-    folder: Path,
-    names: Mapping[str, str],
-    outcomes: Mapping[str, Outcome],
-) -> dict[str, str]:
-    """Name → why a scan cannot be used, with the name in place of its files."""
+def _problems(found: Found, folder: Path, names: Mapping[str, str]) -> dict[str, str]:
+    """Name → problem of a scan found, with the name in place of its files."""
     problems = {}
     for key, why in found.problems.items():
-        path = folder / key
+        path, name = folder / key, names[key]
         below = [path, *path.parents[: len(Path(key).parts)]]  # down from the folder
-        problems[names[key]] = redact(why, below, names[key])
-    problems |= {name: out.problem for name, out in outcomes.items() if out.problem}
-    return {n: why if n in why else f"{n}: {why}" for n, why in problems.items()}
+        why = redact(why, below, name)
+        problems[name] = why if name in why else f"{name}: {why}"
+    return problems
+
+
+def _qualities(
+    records: Mapping[str, Record],
+    labelled: Mapping[str, int | None],
+    corrected: Mapping[str, int],
+    accept: bool,
+) -> dict[str, int | None]:
+    """Name → the expert's score, otherwise the user's, otherwise the proposed one.
+
+    Skulls that the expert discards are left out.
+    """
+    return {
+        name: corrected.get(name)
+        or labelled[name]
+        or (record[PROPOSED] if accept else None)
+        for name, record in records.items()
+        if corrected.get(name) != DISCARD
+    }

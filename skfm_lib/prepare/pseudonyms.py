@@ -7,7 +7,6 @@ names against the hash; it is stored beside the data set, not in it.
 
 import hashlib
 import hmac
-import os
 import secrets
 from pathlib import Path
 
@@ -38,8 +37,8 @@ def read_salt(out: Path) -> bytes:
     salt = secrets.token_bytes(16)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "x", opener=lambda p, flags: os.open(p, flags, 0o600)) as file:
-            file.write(salt.hex())
+        path.touch(0o600, exist_ok=False)
+        path.write_text(salt.hex(), encoding="ascii")
     except OSError as reason:
         found = f"{path} could not be written"
         expected = "a folder with free space and write permission"

@@ -65,7 +65,7 @@ class Report:
     problems: dict[str, str]
     left_out: Counter[str] = field(default_factory=Counter)
     records: dict[str, Record] = field(default_factory=dict)
-    new: frozenset[str] = frozenset()
+    new: set[str] = field(default_factory=set)
     augmented: list[Skull] = field(default_factory=list)
 
     def __str__(self) -> str:

@@ -45,7 +45,7 @@ def propose(registration: Placement) -> Proposal:
     high = float(np.sort(points[:, 2])[-OUTLIERS] / vertex)
     reason = _description(low, high)
     if registration.doubt > SURE:
-        reason += f"; its place is uncertain by {registration.doubt:.0f} mm"
+        reason += f"; its pose is uncertain by {registration.doubt:.0f} mm"
     return Proposal(_score(low, high), reason)
 
 

@@ -220,6 +220,15 @@ def test_folders_without_usable_scans(tmp_path):
         prepare(tmp_path, tmp_path / "out")
 
 
+def test_messages_of_a_relative_folder_are_left_in_one_piece(tmp_path, monkeypatch):
+    """With the folder called "in", only paths are replaced, not the "in" of "again"."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "empty.stl").write_bytes(b"")
+    with pytest.raises(SkfmError, match="it is empty.*copy or export it again$"):
+        prepare(Path("in"), Path("out"))
+
+
 def test_two_files_of_one_name(tmp_path):
     for name in ("a.stl", "a.nii.gz"):
         (tmp_path / name).write_bytes(b"x")

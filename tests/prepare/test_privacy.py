@@ -61,6 +61,10 @@ def plant(folder: Path) -> None:
         archive.writestr(
             "Zydeco/Grünwald.nrrd", b"NRRD0004\n# Qworple\nbroken: Zydeco\n"
         )
+    with zipfile.ZipFile(folder / "Grünwald.zip", "w") as archive:
+        archive.writestr("PID-77031/slice", b"DICM" * 50)
+    packed = (folder / "Grünwald.zip").read_bytes()
+    (folder / "Grünwald.zip").write_bytes(packed.replace(b"PK\3\4", b"PK\3\5", 1))
     (folder / "Zydeco.tar").write_bytes(b"Qworple" * 200)
     image.SetMetaData("aux_file", "Qworple")
     image.SetMetaData("descrip", "Zydeco PID-77031")
@@ -107,7 +111,7 @@ def test_good_and_bad_scans_were_met(ran):
     assert good == {
         *("PID-77031", "Grünwald.nii.gz", "a.nrrd", "Qworple.inv3", "PID-77031.ply")
     }
-    assert len(report.problems) == 9
+    assert len(report.problems) == 10
 
 
 def test_no_output_names_a_patient(ran):

@@ -32,7 +32,7 @@ def test_the_reason_says_what_is_seen():
     reason = propose(placed(phantom_skull(4100, 6, SHAPE))).reason
     assert reason.startswith("cap missing, orbits whole, nose 100 %, teeth both rows")
     doubtful = propose(placed(phantom_skull(4100, 2, SHAPE), doubt=7.2))
-    assert "mandible missing; its place is uncertain by 7 mm" in doubtful.reason
+    assert "mandible missing; its pose is uncertain by 7 mm" in doubtful.reason
 
 
 def test_less_than_score_2_gets_none():
