@@ -1,1 +1,1 @@
-"""Prepare a data set from scans and meshes, and export skulls from it again."""
+"""From scans and meshes to a data set (`skfm prepare`), and back (`skfm export`)."""

@@ -124,12 +124,9 @@ def patient_split(
 ) -> dict[str, str]:
     """Split scans into "train" and "test", all scans of a patient together.
 
-    Patients are sampled stratified by the score of their first scan.  Scans without a
-    score are in the split "unlabelled".
-
-    Args:
-        owners: Name of a scan → patient.
-        qualities: Name of a scan → score, or None.
+    Patients are sampled stratified by the score of their first scan.  `owners` and
+    `qualities` map names of scans to patients and to scores; scans without a score
+    (None) are in the split "unlabelled".
 
     >>> owners = {"scan 1": "Ann", "scan 2": "Ann", "scan 3": "Ben"}
     >>> patient_split(owners, {"scan 1": 5, "scan 2": 4, "scan 3": 5}, 0.5, seed=0)
@@ -178,7 +175,7 @@ def _names(found: Found, salt: bytes, keep_names: bool) -> dict[str, str]:
 
 
 def _problems(found: Found, folder: Path, names: Mapping[str, str]) -> dict[str, str]:
-    """Name → problem of a scan found, with the name in place of its files."""
+    """Name → why a scan cannot be used, with the name instead of its files."""
     problems = {}
     for key, why in found.problems.items():
         path, name = folder / key, names[key]

@@ -11,6 +11,7 @@ import secrets
 from pathlib import Path
 
 from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.files import replacing
 
 DIGITS = 10  # hexadecimal; two of 10,000 scans collide in one of 20,000 data sets
 
@@ -35,14 +36,9 @@ def read_salt(out: Path) -> bytes:
         remedy = "put it back, or prepare into another folder"
         raise SkfmError(found, "the salt beside its data set", remedy)
     salt = secrets.token_bytes(16)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(0o600, exist_ok=False)
-        path.write_text(salt.hex(), encoding="ascii")
-    except OSError as reason:
-        found = f"{path} could not be written"
-        expected = "a folder with free space and write permission"
-        raise SkfmError(found, expected, "name another output folder") from reason
+    with replacing(path) as temporary:
+        temporary.touch(0o600)
+        temporary.write_text(salt.hex(), encoding="ascii")
     return salt
 
 

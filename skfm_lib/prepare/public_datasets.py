@@ -66,7 +66,7 @@ class Layout:
                     return f"CQ500: {content}, known to its users"
         if skull := AUTOIMPLANT.search(key):
             if skull[1] != "complete_skull":
-                return "SkullBreak and SkullFix: defects and implants of whole skulls"
+                return "SkullBreak and SkullFix: defects and implants"
             if self.cq500:
                 return "SkullBreak and SkullFix: made of CQ500, which is here too"
         if skull := MUG500.search(key):

@@ -69,23 +69,22 @@ class Report:
     augmented: list[Skull] = field(default_factory=list)
 
     def __str__(self) -> str:
-        new, folder = len(self.new), self.folder
-        lines = [f"{len(self.skulls)} skulls in {folder}, {new} new"]
+        lines = [f"{len(self.skulls)} skulls in {self.folder}, {len(self.new)} new"]
         if self.augmented:
             lines.append(f"{len(self.augmented)} variations of them")
         if unlabelled := sum(skull.quality is None for skull in self.skulls):
+            table = self.folder / "labels.csv"
             lines.append(
                 f"{unlabelled} without a quality score: they can be reconstructed, but "
-                f"not trained on or generated; scores are proposed in "
-                f"{folder / 'labels.csv'}, for an expert to correct (--accept takes "
-                "them as they are)"
+                f"not trained on or generated; scores are proposed in {table}, for an "
+                "expert to correct (--accept takes them as they are)"
             )
         lines += [f"Left out: {n} files, {why}" for why, n in self.left_out.items()]
         unusual = [f"  {s.name}: {s.checks}" for s in self.skulls if s.checks != "ok"]
         lines += ["Unusual:", *unusual] if unusual else []
         skipped = [f"  {why}" for why in self.problems.values()]
         lines += ["Skipped:", *skipped] if skipped else []
-        lines.append(f"Pictures and all checks: {folder / 'report.html'}")
+        lines.append(f"Pictures and all checks: {self.folder / 'report.html'}")
         return "\n".join(lines)
 
 

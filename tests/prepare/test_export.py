@@ -167,9 +167,9 @@ def test_a_volume_like_the_scan_lies_on_its_voxels(
     sitk.WriteImage(image, str(tmp_path / "in" / "a.nrrd"))
     out = sitk.ReadImage(str(round_trip(tmp_path / "in", sandbox, f"b{kind}")))
     assert out.GetSize() == image.GetSize()
-    for place in ("Spacing", "Origin", "Direction"):
+    for name in ("Spacing", "Origin", "Direction"):
         np.testing.assert_allclose(
-            getattr(out, f"Get{place}")(), getattr(image, f"Get{place}")(), atol=1e-3
+            getattr(out, f"Get{name}")(), getattr(image, f"Get{name}")(), atol=1e-3
         )
     bone, truth = sitk.GetArrayFromImage(out) > 0, sitk.GetArrayFromImage(image) > 200
     assert 2 * (bone & truth).sum() / (bone.sum() + truth.sum()) > 0.9

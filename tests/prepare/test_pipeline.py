@@ -75,9 +75,9 @@ def prepared(scans, tmp_path_factory):
 def test_good_scans_become_a_data_set_and_bad_ones_are_reported(scans, prepared):
     out, report = prepared
     assert read_manifest(out) == report.skulls
-    places = who_is_who(scans, out)
-    rows = {places[s.name]: (s.split, s.quality, s.source) for s in report.skulls}
-    codes = {place: name for name, place in places.items()}
+    locations = who_is_who(scans, out)
+    rows = {locations[s.name]: (s.split, s.quality, s.source) for s in report.skulls}
+    codes = {location: name for name, location in locations.items()}
     assert rows == {
         "deep/ct.nii.gz": ("train", 6, f"scan of {codes['deep/ct.nii.gz']}"),
         "mesh ü.stl": ("unlabelled", None, f"scan of {codes['mesh ü.stl']}"),
@@ -92,9 +92,9 @@ def test_the_stored_transform_takes_the_scan_back_to_its_pose(scans, prepared):
     (skull,) = [s for s in report.skulls if s.split == "unlabelled"]
     entry = json.loads((out / "volumes" / f"{skull.name}.json").read_text("utf-8"))
     mesh = read_mesh(scans / "mesh ü.stl")
-    placed = apply(np.array(entry["scan to skull frame"]), mesh.points)
+    moved = apply(np.array(entry["scan to skull frame"]), mesh.points)
     truth = apply(np.linalg.inv(POSE), mesh.points)
-    assert np.linalg.norm(placed - truth, axis=1).mean() < 5  # see `place`
+    assert np.linalg.norm(moved - truth, axis=1).mean() < 5  # see `place`
     bone = SkullSet(out, "unlabelled").occupancy(0)
     assert (bone & phantom_skull(1, 5, SHAPE)).sum() > 0.4 * bone.sum()
 
@@ -286,9 +286,9 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
     while not list(out.glob("pictures/[!.]*.png")) and time.monotonic() < deadline:
         time.sleep(0.02)
     running.send_signal(signal.SIGINT)
-    _, told = running.communicate(timeout=60)
+    _, stderr = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert told.strip().endswith("skfm: interrupted; the same command goes on")
+    assert stderr.strip().endswith("skfm: interrupted; the same command goes on")
     assert all_ended(running.pid)
     whole = {p: p.stat().st_mtime_ns for p in out.glob("pictures/[!.]*.png")}
     assert 1 <= len(whole) < 3 and not (out / "manifest.csv").exists()
@@ -317,9 +317,9 @@ def all_ended(group: int, seconds: float = 10.0) -> bool:
 def test_a_mesh_in_lps_is_turned():
     truth = skull(3, 4)
     turned = truth.rotate_z(180)
-    placement = place(turned)
-    assert placement.matrix[0, 0] < 0
-    away = np.linalg.norm(placement.mesh.points - truth.points, axis=1)
+    registration = place(turned)
+    assert registration.matrix[0, 0] < 0
+    away = np.linalg.norm(registration.mesh.points - truth.points, axis=1)
     assert away.mean() < 5
 
 

@@ -89,11 +89,11 @@ def ran(tmp_path_factory):
     """The folder typed by the user, the data set, and all that was printed."""
     folder, out = tmp_path_factory.mktemp("ward"), tmp_path_factory.mktemp("set") / "d"
     plant(folder)
-    said, log = io.StringIO(), logging.StreamHandler()
-    log.stream = said
+    printed, log = io.StringIO(), logging.StreamHandler()
+    log.stream = printed
     logging.getLogger().addHandler(log)
     try:
-        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+        with contextlib.redirect_stderr(printed), contextlib.redirect_stdout(printed):
             report = prepare(folder, out, shape=scaled_shape(1 / 16))
             print(report)
             with pytest.raises(SkfmError) as stopped:
@@ -101,13 +101,13 @@ def ran(tmp_path_factory):
             print(stopped.value)
     finally:
         logging.getLogger().removeHandler(log)
-    return folder, out, report, said.getvalue()
+    return folder, out, report, printed.getvalue()
 
 
 def test_good_and_bad_scans_were_met(ran):
     folder, out, report, _ = ran
-    places = who_is_who(folder, out)
-    good = {Path(places[skull.name]).name for skull in report.skulls}
+    locations = who_is_who(folder, out)
+    good = {Path(locations[skull.name]).name for skull in report.skulls}
     assert good == {
         *("PID-77031", "Grünwald.nii.gz", "a.nrrd", "Qworple.inv3", "PID-77031.ply")
     }
@@ -115,12 +115,12 @@ def test_good_and_bad_scans_were_met(ran):
 
 
 def test_no_output_names_a_patient(ran):
-    _, out, report, said = ran
+    _, out, report, printed = ran
     files = [path for path in out.parent.rglob("*") if path.is_file()]
     assert len(files) >= 2 * len(report.skulls) + 3
     outputs = {str(path.relative_to(out.parent)): path.read_bytes() for path in files}
     outputs |= {f"name {path}": str(path).encode() for path in files}
-    outputs |= {"said": said.encode(), "report": repr(report).encode()}
+    outputs |= {"printed": printed.encode(), "report": repr(report).encode()}
     for path in files:
         if path.name.endswith(".nii.gz"):
             header = sitk.ReadImage(str(path))

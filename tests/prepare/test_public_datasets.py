@@ -32,12 +32,12 @@ def mask(path: Path) -> None:
 def series(folder: Path, case: int, name: str, spacing: float, **tags: object) -> Path:
     """A series as CQ500 has it; headers name nobody but the case."""
     own = f"CQ500CT{case} CQ500CT{case}"
-    place = folder / own / "Unknown Study" / f"CT {name}"
+    location = folder / own / "Unknown Study" / f"CT {name}"
     values = SLICES[: round(100 / spacing) + 1]
     tags |= {"PatientID": f"CQ500-CT-{case}", "SeriesDescription": name}
     tags |= {"StudyInstanceUID": f"1.2.{case}"}
-    write_dicom(place, values, (0.5, 0.5, spacing), **tags)
-    return place
+    write_dicom(location, values, (0.5, 0.5, spacing), **tags)
+    return location
 
 
 def zipped(folder: Path, archive: Path) -> None:
@@ -99,12 +99,12 @@ def test_skullbreak_and_skullfix(tmp_path):
     autoimplant(tmp_path)
     scans = found(tmp_path)
     assert sorted(source.key for source in scans.sources) == [
-        f"{place}/complete_skull/{name}.nrrd"
-        for place in ("SkullBreak", "SkullFix/training_set")
+        f"{data_set}/complete_skull/{name}.nrrd"
+        for data_set in ("SkullBreak", "SkullFix/training_set")
         for name in ("000", "001", "002")
     ]
     assert len({source.patient for source in scans.sources}) == 6
-    why = "SkullBreak and SkullFix: defects and implants of whole skulls"
+    why = "SkullBreak and SkullFix: defects and implants"
     assert scans.left_out == {why: 3 * (10 + 2)}
 
 
