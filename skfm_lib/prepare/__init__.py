@@ -1,1 +1,1 @@
-"""From a folder of scans or meshes to a data set (`skfm prepare`), and back."""
+"""From scans and meshes to a data set (`skfm prepare`), and back (`skfm export`)."""

@@ -1,6 +1,6 @@
-"""One scan or mesh made one skull: read, cleaned, placed, voxelised, written."""
+"""Prepare one scan or mesh: read, segment, register, voxelise and write it."""
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +15,17 @@ from skfm_lib.data.io.sandbox import patience, time_limit
 from skfm_lib.data.io.volumes import read_scan, write_volume
 from skfm_lib.data.registration.canonical_pose import SURE, Placement, place
 from skfm_lib.data.voxels import Grid, skull_grid
-from skfm_lib.prepare.bone_segmentation import (
-    EVERYWHERE,
-    bone_mesh,
-    bone_voxels,
-    touched_borders,
-)
-from skfm_lib.prepare.discovery import Source, on_disk, without
+from skfm_lib.prepare import bone_segmentation as segmentation
 from skfm_lib.prepare.score_proposal import propose
+from skfm_lib.prepare.source import Source, on_disk, redact
 from skfm_lib.presets.grid_sizes import Shape
 from skfm_lib.utils.errors import SkfmError
-from skfm_lib.utils.files import replacing
+from skfm_lib.utils.files import read_json, stem, write_json
 
-USUAL_BONE = (150.0, 1500.0)  # ml, a calvarium … a skull with mandible and vertebrae
+USUAL_BONE = (150.0, 1500.0)  # ml: a calvarium … a skull with mandible and vertebrae
 ALLOWED_LOOSE = 0.15  # share of the bone in parts other than the largest: a mandible
-ALLOWED_OUTSIDE = 0.01  # share of a surface's points
-LONGEST = 900.0  # s for one skull, reading not counted; 20 are usual at full size
+ALLOWED_OUTSIDE = 0.01  # share of the surface's points
+LONGEST = 900.0  # s for one skull without reading; 20 are usual at full size
 TRANSFORM, SCAN = "scan to skull frame", "scan"  # keys of a skull's record
 FIT, DOUBT = "distance from reference, mm", "doubt of the pose, mm"
 PROPOSED, REASON = "proposed quality", "what it shows"
@@ -38,58 +33,85 @@ SHAPE = "shape, standard deviations"
 Record = dict[str, Any]
 
 
-def extract_skull(
-    source: Source, target: Path, shape: Shape, threshold: float, stamp: str
-) -> Record:
-    """Write ``target.nii.gz`` and its record ``target.json``; return the record.
+@dataclass(frozen=True)
+class Job:
+    """One scan to prepare, and the file ``OUT/volumes/NAME.nii.gz`` to write.
 
-    Made to run in a Guard's child.  The record holds the stamp of the source, the
+    `stamp` changes with the scan's files and with the bone threshold (HU).
+    """
+
+    source: Source
+    volume: Path
+    shape: Shape
+    threshold: float
+    stamp: str
+
+    @property
+    def name(self) -> str:
+        """Name of the skull in the data set."""
+        return stem(self.volume)
+
+
+def record_path(volume: Path) -> Path:
+    """The file with the record of a skull, beside its volume."""
+    return volume.with_name(f"{stem(volume)}.json")
+
+
+def extract_skull(job: Job) -> Record:
+    """Write the volume and the record of a scan; return the record.
+
+    Meant to run in a `Sandbox`.  The record contains the stamp of the source, the
     checks, the 4×4 TRANSFORM with its FIT and DOUBT, the PROPOSED score with its
-    REASON, and the SCAN's own grid (`describe`), which `export` needs to put a result
-    back.  SkfmError, which says `target`'s name in place of the files', for all that
-    makes a scan no skull.
+    REASON, and the SCAN's own grid (`describe`), by which `export` transforms results
+    back.  SkfmError, in which `redact` hides the files, if the scan cannot be used.
     """
     try:
-        mesh, notes, scan = read_surface(source, threshold)
-        notes += [source.said] if source.said else []
+        mesh, notes, scan = read_surface(job.source, job.threshold)
         with time_limit(LONGEST):
-            placement = place(mesh)
-            grid = skull_grid(shape)
-            bone = bone_voxels(placement.mesh, grid)
+            registration = place(mesh)
+            grid = skull_grid(job.shape)
+            bone = segmentation.bone_voxels(registration.mesh, grid)
             if not bone.any():
-                raise SkfmError("no voxel is bone", "a closed surface", "mend the mesh")
-            notes += _checks(placement, bone, grid)
-            score = propose(placement)
+                raise SkfmError("no voxel is bone", "a closed surface", "fix the mesh")
+            notes += [job.source.remark, *_checks(registration, bone, grid)]
+            score = propose(registration)
     except SkfmError as problem:
-        files = [item.path for item in source.items]
-        raise SkfmError(without(str(problem), files, target.name)) from None
-    write_volume(target.with_name(f"{target.name}.nii.gz"), bone, grid)
-    record = {"stamp": stamp, "checks": ", ".join(notes) or "ok"}
-    record |= {"series": source.note, PROPOSED: score.quality, REASON: score.reason}
-    record |= {FIT: round(placement.distance, 2), DOUBT: round(placement.doubt, 2)}
-    record |= {SHAPE: placement.b.round(2).tolist()}
-    record |= {TRANSFORM: placement.matrix.tolist(), SCAN: scan}
-    with replacing(target.with_name(f"{target.name}.json")) as temporary:
-        temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")
+        files = [item.path for item in job.source.items]
+        raise SkfmError(redact(str(problem), files, job.name)) from None
+    write_volume(job.volume, bone, grid)
+    record = {
+        "stamp": job.stamp,
+        "checks": ", ".join(filter(None, notes)) or "ok",
+        "series": job.source.note,
+        PROPOSED: score.quality,
+        REASON: score.reason,
+        FIT: round(registration.distance, 2),
+        DOUBT: round(registration.doubt, 2),
+        SHAPE: registration.b.round(2).tolist(),
+        TRANSFORM: registration.matrix.tolist(),
+        SCAN: scan,
+    }
+    write_json(record_path(job.volume), record)
     return record
 
 
-def finished(target: Path, stamp: str) -> Record | None:
-    """The record of a skull made from the same files before, or None.
+def finished(job: Job) -> Record:
+    """The record of a scan that was prepared before and has not changed, or {}.
 
-    One that an earlier version wrote, without the shape, is made anew.
+    Records of an earlier version, without the shape, do not count.
     """
-    path = target.with_name(f"{target.name}.json")
-    if not (path.exists() and target.with_name(f"{target.name}.nii.gz").exists()):
-        return None
-    record = json.loads(path.read_text(encoding="utf-8"))
-    return record if record.get("stamp") == stamp and SHAPE in record else None
+    path = record_path(job.volume)
+    record = read_json(path) if path.exists() and job.volume.exists() else {}
+    return record if record.get("stamp") == job.stamp and SHAPE in record else {}
 
 
 def read_surface(
     source: Source, threshold: float
-) -> tuple[pv.PolyData, list[str], dict[str, object]]:
-    """A source's surface in its own RAS mm, what is unusual, and its own grid."""
+) -> tuple[pv.PolyData, list[str], Record]:
+    """A skull's surface in the scan's own RAS mm, and what is unusual about the scan.
+
+    The third value is the scan's own grid (`describe`; for a mesh, the points).
+    """
     with on_disk(source) as paths:
         with time_limit(patience(source.size)):
             if source.suffix in MESH_SUFFIXES:
@@ -97,10 +119,10 @@ def read_surface(
                 return mesh, [note] if note else [], {"points": mesh.n_points}
             image = read_source(source, paths)
     with time_limit(LONGEST):
-        mesh = bone_mesh(image, threshold)
-        notes = [image.GetMetaData(NOTE)] if image.GetMetaData(NOTE) else []
-        notes += [f"touches {border} border" for border in touched_borders(mesh, image)]
-    return mesh, notes, describe(image)
+        mesh = segmentation.bone_mesh(image, threshold)
+        borders = segmentation.touched_borders(mesh, image)
+    notes = [image.GetMetaData(NOTE)] if image.GetMetaData(NOTE) else []
+    return mesh, notes + [f"touches {name} border" for name in borders], describe(image)
 
 
 def read_source(source: Source, paths: list[Path]) -> sitk.Image:
@@ -110,8 +132,8 @@ def read_source(source: Source, paths: list[Path]) -> sitk.Image:
     return read_scan(paths[0])
 
 
-def describe(image: sitk.Image) -> dict[str, object]:
-    """The grid of an image, in ITK's words (LPS, x y z)."""
+def describe(image: sitk.Image) -> Record:
+    """The grid of an image in ITK's convention (LPS; x, y, z)."""
     return {
         "size": list(image.GetSize()),
         "spacing": list(image.GetSpacing()),
@@ -120,22 +142,19 @@ def describe(image: sitk.Image) -> dict[str, object]:
     }
 
 
-def _checks(placement: Placement, bone: np.ndarray, grid: Grid) -> list[str]:
-    """What is unusual about a placed skull, in words."""
-    notes = []
-    if placement.matrix[0, 0] < 0:
-        notes.append("turned by half a turn (it was in LPS)")
-    if placement.doubt > SURE:
-        notes.append(f"its pose is uncertain by {placement.doubt:.0f} mm")
-    index = grid.to_index(placement.mesh.points)
+def _checks(registration: Placement, bone: np.ndarray, grid: Grid) -> list[str]:
+    """What is unusual about a registered skull."""
+    index = grid.to_index(registration.mesh.points)
     outside = ((index < -0.5) | (index > np.array(grid.shape) - 0.5)).any(axis=1).mean()
-    if outside > ALLOWED_OUTSIDE:
-        notes.append(f"{100 * outside:.0f} % outside the grid")
-    volume = placement.mesh.volume / 1000
-    if not USUAL_BONE[0] <= volume <= USUAL_BONE[1]:
-        notes.append(f"{volume:.0f} ml of bone")
-    sizes = np.bincount(ndimage.label(bone, EVERYWHERE)[0].ravel())[1:]
+    volume = registration.mesh.volume / 1000
+    sizes = np.bincount(ndimage.label(bone, segmentation.NEIGHBOURS)[0].ravel())[1:]
     loose = 1 - sizes.max() / sizes.sum()
-    if loose > ALLOWED_LOOSE:
-        notes.append(f"{100 * loose:.0f} % of the bone in loose parts")
-    return notes
+    doubt = registration.doubt
+    notes = {
+        "turned by half a turn (it was in LPS)": registration.matrix[0, 0] < 0,
+        f"its pose is uncertain by {doubt:.0f} mm": doubt > SURE,
+        f"{100 * outside:.0f} % outside the grid": outside > ALLOWED_OUTSIDE,
+        f"{volume:.0f} ml of bone": not USUAL_BONE[0] <= volume <= USUAL_BONE[1],
+        f"{100 * loose:.0f} % of the bone in loose parts": loose > ALLOWED_LOOSE,
+    }
+    return [note for note, unusual in notes.items() if unusual]

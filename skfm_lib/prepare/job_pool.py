@@ -1,90 +1,71 @@
-"""Many scans at a time, each in a guarded process: new and changed ones only."""
+"""Prepare several scans at a time, each in a sandbox; unchanged scans are skipped."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
-from pathlib import Path
 from queue import SimpleQueue
 
 from skfm_lib.data.io.sandbox import Sandbox
-from skfm_lib.prepare.extraction import Record, extract_skull, finished
-from skfm_lib.prepare.source import Source
-from skfm_lib.prepare.thumbnails import draw_skull, picture_path
-from skfm_lib.presets.grid_sizes import Shape
+from skfm_lib.prepare.extraction import Job, Record, extract_skull, finished
+from skfm_lib.prepare.report import thumbnail_path, write_thumbnail
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import clear_leftovers
 from skfm_lib.utils.progress import Progress
 
 
-@dataclass(frozen=True)
-class Job:
-    """A scan to make a skull of: the arguments of `extract_skull`."""
+def run_jobs(
+    jobs: list[Job], workers: int, strict: bool
+) -> tuple[dict[str, Record], dict[str, str], set[str]]:
+    """Prepare scans with `workers` sandboxed processes of at most 3.5 GiB each.
 
-    source: Source
-    target: Path
-    shape: Shape
-    threshold: float
-    stamp: str
+    If interrupted, or at the first problem with `strict`, the processes are ended.
+    Complete files stay, and the next run removes temporary ones.
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a scan: its record, or why there is none.
-
-    new  whether work was done in this run
+    Returns:
+        Name → record of the skulls, in the order of the jobs; name → problem of the
+        other scans; and the names for which work was done in this run.
     """
-
-    job: Job
-    record: Record | None
-    problem: str = ""
-    new: bool = True
-
-
-def outcomes(jobs: list[Job], workers: int) -> Iterator[Outcome]:
-    """Every job's outcome: those made before first, then the others as they end.
-
-    `workers` guarded processes at a time, 3.5 GiB each at most, with a progress line.
-    Left early, or interrupted, the processes are ended; what is whole stays, and
-    what is not is removed by the next run.
-    """
-    waiting = []
-    for folder in {place for j in jobs for place in _folders(j)}:
-        clear_leftovers(folder)
+    for file in {path for j in jobs for path in (j.volume, thumbnail_path(j.volume))}:
+        clear_leftovers(file.parent)
+    records = {job.name: record for job in jobs if (record := finished(job))}
+    waiting = [
+        job
+        for job in jobs
+        if job.name not in records or not thumbnail_path(job.volume).exists()
+    ]
+    problems: dict[str, str] = {}
+    workers = max(1, min(workers, len(waiting)))
+    sandboxes: SimpleQueue[Sandbox] = SimpleQueue()
     with ExitStack() as stack:
         bar = stack.enter_context(Progress("Preparing scans", len(jobs)))
-        for job in jobs:
-            record = finished(job.target, job.stamp)
-            if record and picture_path(job.target).exists():
-                bar.advance()
-                yield Outcome(job, record, new=False)
-            else:
-                waiting.append((job, record))
-        workers, guards = max(1, min(workers, len(waiting))), SimpleQueue()
+        bar.advance(len(jobs) - len(waiting))
         for _ in range(workers):
-            guards.put(stack.enter_context(Sandbox()))
+            sandboxes.put(stack.enter_context(Sandbox()))
         pool = ThreadPoolExecutor(workers)
+        # On leaving, the pool is stopped before the sandboxes are closed.
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-        calls = [pool.submit(_worked, *made, guards) for made in waiting]
+        calls = {
+            pool.submit(_run, job, records.get(job.name), sandboxes): job.name
+            for job in waiting
+        }
         for call in as_completed(calls):
             bar.advance()
-            yield call.result()
+            try:
+                records[calls[call]] = call.result()
+            except SkfmError as problem:
+                problems[calls[call]] = str(problem)
+                if strict:
+                    break
+    records = {job.name: records[job.name] for job in jobs if job.name in records}
+    return records, problems, {job.name for job in waiting if job.name in records}
 
 
-def _folders(job: Job) -> tuple[Path, Path]:
-    """Where files of a job are written."""
-    return job.target.parent, picture_path(job.target).parent
-
-
-def _worked(job: Job, record: Record | None, guards: SimpleQueue) -> Outcome:
-    sandbox = guards.get()
+def _run(job: Job, record: Record | None, sandboxes: SimpleQueue[Sandbox]) -> Record:
+    """Prepare a scan, unless it has a record already, and draw its thumbnail."""
+    sandbox = sandboxes.get()
     try:
-        arguments = (job.source, job.target, job.shape, job.threshold, job.stamp)
-        record = record or sandbox(extract_skull, *arguments)
-        with suppress(SkfmError):  # without a picture, a skull is a skull all the same
-            sandbox(draw_skull, job.target)
-        return Outcome(job, record)
-    except SkfmError as problem:
-        return Outcome(job, None, str(problem))
+        record = record or sandbox(extract_skull, job)
+        with suppress(SkfmError):  # a skull without a thumbnail is still usable
+            sandbox(write_thumbnail, job.volume)
+        return record
     finally:
-        guards.put(sandbox)
+        sandboxes.put(sandbox)

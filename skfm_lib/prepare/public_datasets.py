@@ -1,21 +1,22 @@
-"""Public sets known by the names in them: whose scan a file is, and which to leave.
+"""Recognise public data sets by their file names: patients, and files to leave out.
 
 CQ500 (Chilamkurthy et al. 2018), MUG500+ (Li et al. 2021), SkullBreak and SkullFix
-(Kodym et al. 2021); and any folder with a folder a patient.
+(Kodym et al. 2021), and any folder with one subfolder per patient.
 """
 
 import csv
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
+from skfm_lib.prepare.source import Item
 from skfm_lib.utils.errors import SkfmError
 
 CQ500 = re.compile(r"(?:^|/)CQ500[-_ ]?CT[-_ ]?0*(\d+)(?!\d)", re.I)
 # Archives CQ500-CT-12.zip, folders "CQ500CT12 CQ500CT12/Unknown Study/CT Plain Thin".
-# Series that are no whole head, from the notes that users of CQ500 have published:
-# cases, what the series' folder is called ("" for all of a case), what it holds.
+# Series that do not show a complete head, from published notes of users of CQ500:
+# cases, name of the series' folder ("" for every series of a case), what it shows.
 PART = "a part of the head"
 BAD_SERIES = (
     ((101,), "postcontrast2", PART),
@@ -31,21 +32,23 @@ MUG500 = re.compile(r"(?:^|/)([AB]\d{4})/\1(_clear|_implant)?\.(nrrd|stl)$")
 AUTOIMPLANT = re.compile(
     r"(?:^|/)(complete_skull|defective_skull|implant)/(?:[^/]+/)?([^/]+)\.nrrd$"
 )
-PER_PATIENT = 6  # volumes and meshes in one folder, at most, that are one patient's
+PER_PATIENT = 6  # scans that a folder of one patient contains at most
 
 
 class Layout:
-    """What the places of all files together tell, each below the user's folder."""
+    """What can be inferred from the paths of all files below the user's folder."""
 
-    def __init__(self, keys: Iterable[str], scans: Iterable[str]) -> None:
-        """`keys` of all files, and those of the volumes and meshes among them."""
-        self.keys = set(keys)
+    def __init__(self, items: Sequence[Item]) -> None:
+        self.keys = {item.key for item in items}
         self.cq500 = any(CQ500.search(key) for key in self.keys)
-        self.owners = _owners(scans)
+        self.owners = owners(item.key for item in items if item.is_scan)
         self.fractures: dict[str, str] = {}
+        for item in items:
+            if self.cq500 and item.path.name == "reads.csv" and not item.member:
+                self.fractures |= read_fractures(item.path)
 
     def patient(self, key: str) -> str:
-        """Whose scan it is, or "" where the place does not tell."""
+        """Identifier of the patient, or "" if the path does not determine it."""
         if case := CQ500.search(key):
             return f"CQ500CT{case[1]}"
         if skull := MUG500.search(key):
@@ -54,40 +57,38 @@ class Layout:
             return f"{key[: skull.start()]} {skull[2]}"
         return self.owners.get(key, "")
 
-    def left_out(self, key: str) -> str:
-        """Why a file is none to prepare, or ""."""
+    def exclusion(self, key: str) -> str:
+        """Why a file is left out, or ""."""
         if case := CQ500.search(key):
-            called = _letters(str(PurePosixPath(key).parent))
-            for cases, name, what in BAD_SERIES:
-                if int(case[1]) in cases and name in called:
-                    return f"CQ500: {what}, known to its users"
+            folder = re.sub(r"[^a-z0-9]", "", str(PurePosixPath(key).parent).lower())
+            for cases, name, content in BAD_SERIES:
+                if int(case[1]) in cases and name in folder:
+                    return f"CQ500: {content}, known to its users"
         if skull := AUTOIMPLANT.search(key):
             if skull[1] != "complete_skull":
-                return "SkullBreak and SkullFix: defects and implants of whole skulls"
+                return "SkullBreak and SkullFix: defects and implants"
             if self.cq500:
                 return "SkullBreak and SkullFix: made of CQ500, which is here too"
         if skull := MUG500.search(key):
-            return self._mug500(key, skull)
+            if skull[2] == "_implant":
+                return "MUG500+: implants"
+            # Of each skull the cleaned mesh is used, otherwise the mask.
+            base = f"{key[: skull.start(1)]}{skull[1]}/{skull[1]}"
+            ranked = [f"{base}_clear.stl", f"{base}.nrrd", f"{base}.stl"]
+            if key != next((other for other in ranked if other in self.keys), key):
+                return "MUG500+: other files of the same skulls"
         return ""
 
-    def note(self, key: str) -> str:
-        """What the set says of a scan, or ""."""
+    def remark(self, key: str) -> str:
+        """What the data set states about a scan, or ""."""
         skull = MUG500.search(key)
         if skull and skull[1].startswith("B"):
             return "craniotomy"
         return self.fractures.get(self.patient(key), "")
 
-    def _mug500(self, key: str, skull: re.Match) -> str:
-        if skull[2] == "_implant":
-            return "MUG500+: implants"
-        place = key[: skull.start(1)] + f"{skull[1]}/{skull[1]}"
-        ranks = [f"{place}_clear.stl", f"{place}.nrrd", f"{place}.stl"]
-        best = next((other for other in ranks if other in self.keys), key)
-        return "" if key == best else "MUG500+: other files of the same skulls"
-
 
 def read_fractures(table: Path) -> dict[str, str]:
-    """Patient → what CQ500's reads.csv says, such as "fracture (2 of 3 readers)".
+    """Patient → fractures by CQ500's reads.csv, as "fracture (2 of 3 readers)".
 
     Its columns are name, and R1:Fracture to R3:Fracture, 1 where a reader saw one.
     """
@@ -96,8 +97,8 @@ def read_fractures(table: Path) -> dict[str, str]:
         with table.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
             rows = list(csv.DictReader(stream))
     except (OSError, csv.Error) as reason:
-        expected = "CQ500's table of readings"
-        raise SkfmError(f"{table} is damaged", expected, "copy it again") from reason
+        found, expected = f"{table} is damaged", "CQ500's table of readings"
+        raise SkfmError(found, expected, "copy it again") from reason
     for row in rows:
         case = CQ500.search(row.get("name") or "")
         readers = [key for key in row if re.fullmatch(r"R\d:Fracture", key or "")]
@@ -107,10 +108,14 @@ def read_fractures(table: Path) -> dict[str, str]:
     return notes
 
 
-def _owners(keys: Iterable[str]) -> dict[str, str]:
-    """Key → folder, where folders are patients: several, each with few scans.
+def owners(keys: Iterable[str]) -> dict[str, str]:
+    """Path → top-level folder, if at least two of these contain few scans each.
 
-    Archives count as the folders that they are.  One folder for all says nothing.
+    Args:
+        keys: Paths of volumes and meshes; archives count as folders.
+
+    >>> owners(["Anna/before.nii", "Anna/after.nii", "Ben/ct.nii"])["Anna/after.nii"]
+    'folder Anna'
     """
     folders = defaultdict(list)
     for key in keys:
@@ -121,7 +126,3 @@ def _owners(keys: Iterable[str]) -> dict[str, str]:
     if len(few) < 2:
         return {}
     return {key: f"folder {name}" for name, own in few.items() for key in own}
-
-
-def _letters(text: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", text.lower())

@@ -1,69 +1,117 @@
-"""One scan of a user's folder, before it is read."""
+"""One scan of a user's folder: its files, how to open them and how to name them."""
 
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from skfm_lib.data.io.archives import members, unpacked
 from skfm_lib.data.io.volumes import MESH_SUFFIXES, VOLUME_SUFFIXES
+from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import stem, suffix
 
 SCAN_SUFFIXES = VOLUME_SUFFIXES + MESH_SUFFIXES
+HEADER_ONLY = (".nhdr", ".mhd")  # formats whose voxels are in another file beside it
 
 
 @dataclass(frozen=True)
 class Item:
-    """A file: `key` is its place below the user's folder, archives being folders."""
+    """One file of a scan, or the archive that contains it as `member`.
+
+    `key` is the path below the user's folder, in which archives count as folders.
+    """
 
     key: str
-    path: Path  # on the disk: the file, or the archive with it
+    path: Path
     member: str = ""
+
+    @property
+    def is_scan(self) -> bool:
+        """Whether its suffix is that of a volume or mesh."""
+        return suffix(Path(self.key)) in SCAN_SUFFIXES
 
 
 @dataclass(frozen=True)
 class Source:
-    """What becomes one skull: a volume, a mesh, or the slices of one DICOM series.
+    """The files of one skull: a volume, a mesh, or the slices of a DICOM series.
 
-    key      a file's place below the user's folder; for DICOM, the identifiers
-    patient  whose scan it is; no two patients have the same.  Both may name a person
-    note     why this series of several, without identifiers
-    said     what a public set says of it, such as ``craniotomy``
+    Attributes:
+        key: Path below the user's folder; for DICOM, the identifiers.
+        patient: Unique in the folder.  It and `key` may identify a person: never write
+            them to a data set.
+        note: Why this series was chosen among several, without identifiers.
+        remark: What a public data set states about it, such as ``craniotomy``.
     """
 
     key: str
     items: tuple[Item, ...]
     patient: str
     note: str = ""
-    said: str = ""
+    remark: str = ""
 
     @property
     def suffix(self) -> str:
         """The suffix that names the format, or ``dicom``."""
-        kind = suffix(Path(self.items[0].key))
-        return kind if kind in SCAN_SUFFIXES else "dicom"
+        first = self.items[0]
+        return suffix(Path(first.key)) if first.is_scan else "dicom"
 
     @property
-    def place(self) -> str:
-        """Below the user's folder: a file, or the folder of a series' first slice."""
+    def location(self) -> str:
+        """Path below the user's folder of the file, or of the folder of a series."""
         first = PurePosixPath(self.items[0].key)
         return str(first if self.suffix != "dicom" else first.parent)
 
     @property
     def name(self) -> str:
-        """The last part of its place, without suffix."""
-        return stem(Path(self.place))
+        """The last part of its location, without suffix."""
+        return stem(Path(self.location))
 
     @property
     def names(self) -> set[str]:
-        """What a table may call it: with and without folders and suffix."""
-        return {self.place, Path(self.place).name, self.name}
+        """Names that a table may use for it: with and without folders and suffix."""
+        return {self.location, Path(self.location).name, self.name}
 
     @property
     def stamp(self) -> str:
-        """Changes when a file does: sizes and times of all."""
+        """Sizes and modification times of its files, to detect changes."""
         files = {item.path: item.path.stat() for item in self.items}.values()
-        times = [(file.st_size, file.st_mtime_ns) for file in files]
-        return repr((self.key, times))
+        return repr((self.key, [(f.st_size, f.st_mtime_ns) for f in files]))
 
     @property
     def size(self) -> int:
-        """Bytes on the disk."""
+        """Bytes on disk."""
         return sum(path.stat().st_size for path in {item.path for item in self.items})
+
+
+@contextmanager
+def on_disk(source: Source) -> Iterator[list[Path]]:
+    """The paths of a source's files; members of an archive are unpacked temporarily.
+
+    Any SkfmError raised within the block names the archive instead of these paths.
+    """
+    first = source.items[0]
+    if not first.member:
+        yield [item.path for item in source.items]
+        return
+    wanted = [item.member for item in source.items]
+    if source.suffix in HEADER_ONLY:
+        beside = PurePosixPath(first.member).parent
+        wanted = [m for m in members(first.path) if PurePosixPath(m).parent == beside]
+    with unpacked(first.path, wanted) as folder:
+        paths = [folder / item.member for item in source.items]
+        try:
+            yield paths
+        except SkfmError as problem:
+            raise SkfmError(redact(str(problem), paths, str(first.path))) from None
+
+
+def redact(message: str, paths: Iterable[Path], name: str) -> str:
+    """The message with `name` instead of absolute paths and of their parent folders.
+
+    >>> redact("/scans/Jane Doe/ct.nii is empty", [Path("/scans/Jane Doe/ct.nii")], "a")
+    'a is empty'
+    """
+    hidden = {str(p) for path in paths for p in (path, path.parent) if p != p.parent}
+    longest_first = sorted(hidden, key=len, reverse=True)
+    return re.sub("|".join(map(re.escape, longest_first)), lambda _: name, message)

@@ -7,7 +7,7 @@ import SimpleITK as sitk
 
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.prepare.bone_segmentation import (
-    _filtered,
+    _box_filter,
     bone_mesh,
     bone_voxels,
     touched_borders,
@@ -122,7 +122,7 @@ def test_metal_does_not_swell():
 
 def test_closing_is_itks():
     values = np.random.default_rng(0).normal(size=(9, 10, 11)).astype(np.float32)
-    ours = _filtered(np.minimum, _filtered(np.maximum, values))
+    ours = _box_filter(np.minimum, _box_filter(np.maximum, values))
     image = sitk.GetImageFromArray(values)
     theirs = sitk.GrayscaleMorphologicalClosing(image, [1, 1, 1], sitk.sitkBox)
     inside = (slice(2, -2),) * 3

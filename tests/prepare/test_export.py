@@ -167,9 +167,9 @@ def test_a_volume_like_the_scan_lies_on_its_voxels(
     sitk.WriteImage(image, str(tmp_path / "in" / "a.nrrd"))
     out = sitk.ReadImage(str(round_trip(tmp_path / "in", sandbox, f"b{kind}")))
     assert out.GetSize() == image.GetSize()
-    for place in ("Spacing", "Origin", "Direction"):
+    for name in ("Spacing", "Origin", "Direction"):
         np.testing.assert_allclose(
-            getattr(out, f"Get{place}")(), getattr(image, f"Get{place}")(), atol=1e-3
+            getattr(out, f"Get{name}")(), getattr(image, f"Get{name}")(), atol=1e-3
         )
     bone, truth = sitk.GetArrayFromImage(out) > 0, sitk.GetArrayFromImage(image) > 200
     assert 2 * (bone & truth).sum() / (bone.sum() + truth.sum()) > 0.9
@@ -192,7 +192,7 @@ def test_without_a_scan_it_stays_in_the_skull_frame(tmp_path, sandbox, skull, ou
 
 def test_what_cannot_be_put_back_is_said(tmp_path, sandbox, skull):
     write_mesh(tmp_path / "a.ply", skull)
-    with pytest.raises(SkfmError, match="a.json is no record of a scan.*--record"):
+    with pytest.raises(SkfmError, match="a.json is not the record of a scan.*--record"):
         export(tmp_path / "a.ply", tmp_path / "b.ply", sandbox, like=tmp_path / "a.ply")
     record = {TRANSFORM: np.eye(4).tolist(), SCAN: {"points": 5}}
     (tmp_path / "a.json").write_text(json.dumps(record))

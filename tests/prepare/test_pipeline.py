@@ -26,9 +26,10 @@ from skfm_lib.data.registration.canonical_pose import place
 from skfm_lib.data.registration.rigid_icp import apply
 from skfm_lib.data.voxels import skull_grid, surface
 from skfm_lib.prepare.extraction import SHAPE as SHAPE_KEY
-from skfm_lib.prepare.extraction import finished
+from skfm_lib.prepare.extraction import Job, finished
 from skfm_lib.prepare.pipeline import prepare, who_is_who
 from skfm_lib.prepare.pseudonyms import salt_path
+from skfm_lib.prepare.source import Source
 from skfm_lib.presets.grid_sizes import scaled_shape
 from skfm_lib.utils.errors import SkfmError
 
@@ -74,9 +75,9 @@ def prepared(scans, tmp_path_factory):
 def test_good_scans_become_a_data_set_and_bad_ones_are_reported(scans, prepared):
     out, report = prepared
     assert read_manifest(out) == report.skulls
-    places = who_is_who(scans, out)
-    rows = {places[s.name]: (s.split, s.quality, s.source) for s in report.skulls}
-    codes = {place: name for name, place in places.items()}
+    locations = who_is_who(scans, out)
+    rows = {locations[s.name]: (s.split, s.quality, s.source) for s in report.skulls}
+    codes = {location: name for name, location in locations.items()}
     assert rows == {
         "deep/ct.nii.gz": ("train", 6, f"scan of {codes['deep/ct.nii.gz']}"),
         "mesh ü.stl": ("unlabelled", None, f"scan of {codes['mesh ü.stl']}"),
@@ -91,9 +92,9 @@ def test_the_stored_transform_takes_the_scan_back_to_its_pose(scans, prepared):
     (skull,) = [s for s in report.skulls if s.split == "unlabelled"]
     entry = json.loads((out / "volumes" / f"{skull.name}.json").read_text("utf-8"))
     mesh = read_mesh(scans / "mesh ü.stl")
-    placed = apply(np.array(entry["scan to skull frame"]), mesh.points)
+    moved = apply(np.array(entry["scan to skull frame"]), mesh.points)
     truth = apply(np.linalg.inv(POSE), mesh.points)
-    assert np.linalg.norm(placed - truth, axis=1).mean() < 5  # see `place`
+    assert np.linalg.norm(moved - truth, axis=1).mean() < 5  # see `place`
     bone = SkullSet(out, "unlabelled").occupancy(0)
     assert (bone & phantom_skull(1, 5, SHAPE)).sum() > 0.4 * bone.sum()
 
@@ -144,7 +145,7 @@ def test_a_data_set_without_its_salt_is_not_gone_on_with(scans, prepared):
     salt = salt_path(prepared[0])
     kept = salt.read_text()
     salt.unlink()
-    with pytest.raises(SkfmError, match=r"set.salt is gone"):
+    with pytest.raises(SkfmError, match=r"set.salt is missing"):
         prepare(scans, prepared[0], shape=SHAPE)
     salt.write_text(kept)
 
@@ -162,14 +163,17 @@ def test_a_changed_scan_is_done_anew(tmp_path):
 
 
 def test_what_an_earlier_version_made_is_made_anew(tmp_path):
+    def job(stamp: str) -> Job:
+        return Job(Source("a", (), "a"), tmp_path / "a.nii.gz", SHAPE, 200.0, stamp)
+
     record = {"stamp": "s", "checks": "ok"}
     (tmp_path / "a.nii.gz").touch()
     (tmp_path / "a.json").write_text(json.dumps(record))
-    assert finished(tmp_path / "a", "s") is None
+    assert not finished(job("s"))
     record |= {SHAPE_KEY: []}
     (tmp_path / "a.json").write_text(json.dumps(record))
-    assert finished(tmp_path / "a", "s") == record
-    assert finished(tmp_path / "a", "other") is None
+    assert finished(job("s")) == record
+    assert not finished(job("other"))
 
 
 def test_a_threshold_of_its_own(scans, tmp_path):
@@ -191,7 +195,7 @@ def test_strict_raises_at_the_first_bad_scan(scans, tmp_path):
     [
         ("name,quality\nct,1\n", "line 2: quality '1'"),
         ("name,quality\nct,7\n", "line 2: quality '7'"),
-        ("name,quality\nct,\n", "line 2: quality ''"),
+        ("name,quality\nct,\n", "line 2: no quality"),
         ("name,quality,threshold\nct,,high\n", "line 2: threshold 'high'"),
         ("name,quality\nother,3\n", "line 2: 0 scans have that name"),
         ("name,quality\nct,3\ndeep/ct.nii.gz,3\n", "line 3: a scan labelled twice"),
@@ -214,6 +218,15 @@ def test_folders_without_usable_scans(tmp_path):
     (tmp_path / "empty.stl").write_bytes(b"")
     with pytest.raises(SkfmError, match="none of the 1 scans .*it is empty"):
         prepare(tmp_path, tmp_path / "out")
+
+
+def test_messages_of_a_relative_folder_are_left_in_one_piece(tmp_path, monkeypatch):
+    """With the folder called "in", only paths are replaced, not the "in" of "again"."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "empty.stl").write_bytes(b"")
+    with pytest.raises(SkfmError, match="it is empty.*copy or export it again$"):
+        prepare(Path("in"), Path("out"))
 
 
 def test_two_files_of_one_name(tmp_path):
@@ -273,9 +286,9 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
     while not list(out.glob("pictures/[!.]*.png")) and time.monotonic() < deadline:
         time.sleep(0.02)
     running.send_signal(signal.SIGINT)
-    _, told = running.communicate(timeout=60)
+    _, stderr = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert told.strip().endswith("skfm: interrupted; the same command goes on")
+    assert stderr.strip().endswith("skfm: interrupted; the same command goes on")
     assert all_ended(running.pid)
     whole = {p: p.stat().st_mtime_ns for p in out.glob("pictures/[!.]*.png")}
     assert 1 <= len(whole) < 3 and not (out / "manifest.csv").exists()
@@ -304,9 +317,9 @@ def all_ended(group: int, seconds: float = 10.0) -> bool:
 def test_a_mesh_in_lps_is_turned():
     truth = skull(3, 4)
     turned = truth.rotate_z(180)
-    placement = place(turned)
-    assert placement.matrix[0, 0] < 0
-    away = np.linalg.norm(placement.mesh.points - truth.points, axis=1)
+    registration = place(turned)
+    assert registration.matrix[0, 0] < 0
+    away = np.linalg.norm(registration.mesh.points - truth.points, axis=1)
     assert away.mean() < 5
 
 

@@ -16,7 +16,7 @@ from skfm_lib.data.io.meshes import write_mesh
 from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.voxels import skull_grid, surface
 from skfm_lib.prepare.pipeline import prepare, who_is_who
-from skfm_lib.prepare.pseudonyms import code, read_salt, salt_path
+from skfm_lib.prepare.pseudonyms import pseudonym, read_salt, salt_path
 from skfm_lib.presets.grid_sizes import scaled_shape
 from skfm_lib.utils.errors import SkfmError
 
@@ -61,6 +61,10 @@ def plant(folder: Path) -> None:
         archive.writestr(
             "Zydeco/Grünwald.nrrd", b"NRRD0004\n# Qworple\nbroken: Zydeco\n"
         )
+    with zipfile.ZipFile(folder / "Grünwald.zip", "w") as archive:
+        archive.writestr("PID-77031/slice", b"DICM" * 50)
+    packed = (folder / "Grünwald.zip").read_bytes()
+    (folder / "Grünwald.zip").write_bytes(packed.replace(b"PK\3\4", b"PK\3\5", 1))
     (folder / "Zydeco.tar").write_bytes(b"Qworple" * 200)
     image.SetMetaData("aux_file", "Qworple")
     image.SetMetaData("descrip", "Zydeco PID-77031")
@@ -85,11 +89,11 @@ def ran(tmp_path_factory):
     """The folder typed by the user, the data set, and all that was printed."""
     folder, out = tmp_path_factory.mktemp("ward"), tmp_path_factory.mktemp("set") / "d"
     plant(folder)
-    said, log = io.StringIO(), logging.StreamHandler()
-    log.stream = said
+    printed, log = io.StringIO(), logging.StreamHandler()
+    log.stream = printed
     logging.getLogger().addHandler(log)
     try:
-        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+        with contextlib.redirect_stderr(printed), contextlib.redirect_stdout(printed):
             report = prepare(folder, out, shape=scaled_shape(1 / 16))
             print(report)
             with pytest.raises(SkfmError) as stopped:
@@ -97,26 +101,26 @@ def ran(tmp_path_factory):
             print(stopped.value)
     finally:
         logging.getLogger().removeHandler(log)
-    return folder, out, report, said.getvalue()
+    return folder, out, report, printed.getvalue()
 
 
 def test_good_and_bad_scans_were_met(ran):
     folder, out, report, _ = ran
-    places = who_is_who(folder, out)
-    good = {Path(places[skull.name]).name for skull in report.skulls}
+    locations = who_is_who(folder, out)
+    good = {Path(locations[skull.name]).name for skull in report.skulls}
     assert good == {
         *("PID-77031", "Grünwald.nii.gz", "a.nrrd", "Qworple.inv3", "PID-77031.ply")
     }
-    assert len(report.problems) == 9
+    assert len(report.problems) == 10
 
 
 def test_no_output_names_a_patient(ran):
-    _, out, report, said = ran
+    _, out, report, printed = ran
     files = [path for path in out.parent.rglob("*") if path.is_file()]
     assert len(files) >= 2 * len(report.skulls) + 3
     outputs = {str(path.relative_to(out.parent)): path.read_bytes() for path in files}
     outputs |= {f"name {path}": str(path).encode() for path in files}
-    outputs |= {"said": said.encode(), "report": repr(report).encode()}
+    outputs |= {"printed": printed.encode(), "report": repr(report).encode()}
     for path in files:
         if path.name.endswith(".nii.gz"):
             header = sitk.ReadImage(str(path))
@@ -137,6 +141,6 @@ def test_the_salt_is_beside_the_data_set_and_the_owners_alone(ran):
 
 def test_codes_need_the_salt(tmp_path):
     one, other = read_salt(tmp_path / "a"), read_salt(tmp_path / "b")
-    assert one != other and code(one, "Doe") != code(other, "Doe")
-    assert code(one, "Doe") == code(read_salt(tmp_path / "a"), "Doe")
-    assert len({code(one, str(n)) for n in range(5000)}) == 5000
+    assert one != other and pseudonym(one, "Doe") != pseudonym(other, "Doe")
+    assert pseudonym(one, "Doe") == pseudonym(read_salt(tmp_path / "a"), "Doe")
+    assert len({pseudonym(one, str(n)) for n in range(5000)}) == 5000

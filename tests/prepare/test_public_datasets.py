@@ -11,7 +11,8 @@ from scan_files import write_dicom
 from skfm_lib.data.io.sandbox import Sandbox
 from skfm_lib.prepare.discovery import Found, find_sources
 from skfm_lib.prepare.pipeline import patient_split
-from skfm_lib.prepare.public_datasets import Layout
+from skfm_lib.prepare.public_datasets import Layout, owners
+from skfm_lib.prepare.source import Item
 from skfm_lib.utils.errors import SkfmError
 
 SLICES = np.zeros((110, 4, 4), np.int16)
@@ -31,12 +32,12 @@ def mask(path: Path) -> None:
 def series(folder: Path, case: int, name: str, spacing: float, **tags: object) -> Path:
     """A series as CQ500 has it; headers name nobody but the case."""
     own = f"CQ500CT{case} CQ500CT{case}"
-    place = folder / own / "Unknown Study" / f"CT {name}"
+    location = folder / own / "Unknown Study" / f"CT {name}"
     values = SLICES[: round(100 / spacing) + 1]
     tags |= {"PatientID": f"CQ500-CT-{case}", "SeriesDescription": name}
     tags |= {"StudyInstanceUID": f"1.2.{case}"}
-    write_dicom(place, values, (0.5, 0.5, spacing), **tags)
-    return place
+    write_dicom(location, values, (0.5, 0.5, spacing), **tags)
+    return location
 
 
 def zipped(folder: Path, archive: Path) -> None:
@@ -67,10 +68,10 @@ def test_cq500(cq500):
     by_patient = {source.patient: source for source in scans.sources}
     assert set(by_patient) == {"CQ500CT1", "CQ500CT12", "CQ500CT172"}
     assert len(scans.sources) == 3
-    assert by_patient["CQ500CT1"].place.endswith("Unknown Study/CT PLAIN THIN")
-    assert by_patient["CQ500CT172"].place.endswith("CT 55mm Plain")  # thin: a chest
-    assert by_patient["CQ500CT12"].said == "fracture (2 of 3 readers)"
-    assert by_patient["CQ500CT1"].said == ""
+    assert by_patient["CQ500CT1"].location.endswith("Unknown Study/CT PLAIN THIN")
+    assert by_patient["CQ500CT172"].location.endswith("CT 55mm Plain")  # thin: a chest
+    assert by_patient["CQ500CT12"].remark == "fracture (2 of 3 readers)"
+    assert by_patient["CQ500CT1"].remark == ""
     assert {why: n for why, n in scans.left_out.items()} == {
         "CQ500: a chest, known to its users": 101,
         "CQ500: a damaged scan, known to its users": 101,
@@ -98,12 +99,12 @@ def test_skullbreak_and_skullfix(tmp_path):
     autoimplant(tmp_path)
     scans = found(tmp_path)
     assert sorted(source.key for source in scans.sources) == [
-        f"{place}/complete_skull/{name}.nrrd"
-        for place in ("SkullBreak", "SkullFix/training_set")
+        f"{data_set}/complete_skull/{name}.nrrd"
+        for data_set in ("SkullBreak", "SkullFix/training_set")
         for name in ("000", "001", "002")
     ]
     assert len({source.patient for source in scans.sources}) == 6
-    why = "SkullBreak and SkullFix: defects and implants of whole skulls"
+    why = "SkullBreak and SkullFix: defects and implants"
     assert scans.left_out == {why: 3 * (10 + 2)}
 
 
@@ -126,7 +127,9 @@ def test_mug500(tmp_path):
         mask(tmp_path / "craniotomy_skull" / "B0001" / "B0001.nrrd")
         (tmp_path / "craniotomy_skull" / "B0001" / f"B0001{file}").touch()
     scans = found(tmp_path)
-    assert {source.key: (source.patient, source.said) for source in scans.sources} == {
+    assert {
+        source.key: (source.patient, source.remark) for source in scans.sources
+    } == {
         "A0491-A0495/A0491/A0491_clear.stl": ("MUG500+ A0491", ""),
         "A0491-A0495/A0492/A0492.nrrd": ("MUG500+ A0492", ""),
         "craniotomy_skull/B0001/B0001.nrrd": ("MUG500+ B0001", "craniotomy"),
@@ -137,12 +140,11 @@ def test_mug500(tmp_path):
 def test_folders_are_patients_where_there_are_several_with_few_scans():
     keys = [f"p{n}/{visit}/ct.nii.gz" for n in range(3) for visit in "ab"]
     keys += [f"many/{n}.nrrd" for n in range(7)] + ["flat.stl"]
-    layout = Layout(keys, keys)
-    owners = [layout.patient(key) for key in keys]
-    assert owners[:6] == [f"folder p{n}" for n in range(3) for _ in "ab"]
-    assert set(owners[6:]) == {""}
-    alone = ["all/1.nii", "all/2.nii"]
-    assert [Layout(alone, alone).patient(key) for key in alone] == ["", ""]
+    layout = Layout([Item(key, Path(key)) for key in keys])
+    patients = [layout.patient(key) for key in keys]
+    assert patients[:6] == [f"folder p{n}" for n in range(3) for _ in "ab"]
+    assert set(patients[6:]) == {""}
+    assert owners(["all/1.nii", "all/2.nii"]) == {}
 
 
 def test_a_patient_is_in_one_split():

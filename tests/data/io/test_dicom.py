@@ -12,7 +12,8 @@ from skfm_lib.data.io.dicom_headers import choose, read_slice
 from skfm_lib.data.io.dicom_series import NOTE, read_series
 from skfm_lib.data.io.sandbox import Sandbox
 from skfm_lib.data.io.volumes import read_scan
-from skfm_lib.prepare.discovery import find_sources, on_disk
+from skfm_lib.prepare.discovery import find_sources
+from skfm_lib.prepare.source import on_disk
 from skfm_lib.utils.errors import SkfmError
 
 SPACING = (4.0, 5.0, 3.0)
@@ -178,7 +179,7 @@ def test_the_thin_plain_series_is_chosen_and_said_why(tmp_path, found):
     series("e", 1.2, 110, ContrastBolusAgent="APPLIED")
     series("f", 1.0, 2, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
     (source,) = found(tmp_path, tmp_path / "out").sources
-    assert source.place == "b" and len(source.items) == 100
+    assert source.location == "b" and len(source.items) == 100
     assert source.note == (
         "of 6 series the one with slices every 1.1 mm over 109 mm, plain; not "
         "1 with thicker slices, 2 with contrast, 1 shorter, 1 no CT or a scout"
@@ -237,7 +238,7 @@ def test_a_series_in_an_archive(tmp_path, found):
         for path in files:
             archive.write(path, f"A B/CT plain/{path.name}")
     (source,) = found(tmp_path / "in", tmp_path / "out").sources
-    assert source.place == "x.zip/A B/CT plain"
+    assert source.location == "x.zip/A B/CT plain"
     with on_disk(source) as paths:
         assert np.array_equal(sitk.GetArrayFromImage(read_series(paths)), VALUES)
     assert not paths[0].exists()

@@ -8,7 +8,7 @@ from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.registration.canonical_pose import Placement
 from skfm_lib.data.registration.shape_model import MODES, reference
 from skfm_lib.data.voxels import skull_grid, surface
-from skfm_lib.prepare.expert_scores import read_scores, write_scores
+from skfm_lib.prepare.labels import read_scores, write_scores
 from skfm_lib.prepare.score_proposal import landmarks, propose
 from skfm_lib.presets.grid_sizes import scaled_shape
 from skfm_lib.utils.errors import SkfmError
@@ -17,7 +17,7 @@ SHAPE = scaled_shape(1 / 8)
 GRID = skull_grid(SHAPE)
 
 
-def placed(bone: np.ndarray, doubt: float = 1.0) -> Placement:
+def registered(bone: np.ndarray, doubt: float = 1.0) -> Placement:
     mesh: pv.PolyData = surface(bone, GRID, 0.5)
     return Placement(mesh, np.eye(4), 2.0, doubt, np.zeros(MODES))
 
@@ -25,24 +25,24 @@ def placed(bone: np.ndarray, doubt: float = 1.0) -> Placement:
 @pytest.mark.parametrize("quality", [2, 3, 4, 5, 6])
 def test_phantoms_get_the_score_they_were_made_with(quality):
     bones = [phantom_skull(seed, quality, SHAPE) for seed in range(4100, 4104)]
-    assert [propose(placed(bone)).quality for bone in bones] == [quality] * 4
+    assert [propose(registered(bone)).quality for bone in bones] == [quality] * 4
 
 
 def test_the_reason_says_what_is_seen():
-    reason = propose(placed(phantom_skull(4100, 6, SHAPE))).reason
+    reason = propose(registered(phantom_skull(4100, 6, SHAPE))).reason
     assert reason.startswith("cap missing, orbits whole, nose 100 %, teeth both rows")
-    doubtful = propose(placed(phantom_skull(4100, 2, SHAPE), doubt=7.2))
-    assert "mandible missing; its place is uncertain by 7 mm" in doubtful.reason
+    doubtful = propose(registered(phantom_skull(4100, 2, SHAPE), doubt=7.2))
+    assert "mandible missing; its pose is uncertain by 7 mm" in doubtful.reason
 
 
 def test_less_than_score_2_gets_none():
     """A cap without a face, and a face without cap that ends within the nose."""
     high, nose = GRID.axes()[2] > 55, GRID.axes()[2] > 5
     whole = phantom_skull(4100, 5, SHAPE)
-    assert propose(placed(whole & high)).quality is None
+    assert propose(registered(whole & high)).quality is None
     low = GRID.axes()[2] < 60
-    assert propose(placed(whole & nose & low)).quality is None
-    assert propose(placed(whole & nose)).quality == 3
+    assert propose(registered(whole & nose & low)).quality is None
+    assert propose(registered(whole & nose)).quality == 3
 
 
 def test_landmarks_follow_the_shape():
