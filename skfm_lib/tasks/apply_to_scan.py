@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyvista as pv
+import torch
 import trimesh
 
 from skfm_lib.data.io.sandbox import Sandbox
@@ -20,7 +21,7 @@ from skfm_lib.prepare.bone_segmentation import bone_voxels
 from skfm_lib.prepare.discovery import find_sources
 from skfm_lib.prepare.extraction import DOUBT, SCAN, TRANSFORM, read_surface
 from skfm_lib.study import Study, open_study, stage_names
-from skfm_lib.tasks.alignment import ALIGNMENT, align_skull
+from skfm_lib.tasks.alignment import ALIGNMENT, align_skull, mean_distance
 from skfm_lib.tasks.completion import COMPLETION
 from skfm_lib.tasks.experiments.runs import Experiments
 from skfm_lib.tasks.implant import Completion, complete_skull
@@ -109,6 +110,13 @@ def read_one(path: Path, threshold: float) -> Scan:
             raise SkfmError(f"{path}: {why}", "one scan", "name its file or folder")
         mesh, _, grid = sandbox(read_surface, found.sources[0], threshold)
     return Scan(path, mesh, grid)
+
+
+def pose_distance(mesh: pv.PolyData, first: np.ndarray, second: np.ndarray) -> float:
+    """Mean distance of a mesh's points after two motions (4×4), mm."""
+    points = np.asarray(mesh.points, float)
+    moved = (torch.from_numpy(apply(matrix, points)) for matrix in (first, second))
+    return float(mean_distance(*moved))
 
 
 def align_scan(scan: Scan, out: Path, study: Study) -> str:

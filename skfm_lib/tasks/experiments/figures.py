@@ -14,7 +14,7 @@ from skfm_lib.tasks.implant_evaluation import cut_mesh
 from skfm_lib.view.meshes import IVORY, VIEWS, middle_of, scene, skull_surface
 from skfm_lib.view.slices import panels
 
-FILLED, TARGET = "#c4622d", "#7fa6cc"  # what a network adds; the truth or reference
+FILLED, TRUTH = "#c4622d", "#7fa6cc"  # what a network adds; the truth or reference
 CLEAR, OPEN = "#1f5a94", "#b9b4a7"  # intervals without and with 0
 STEEP = 0.9  # sine of an elevation from which up is no longer up
 
@@ -29,7 +29,7 @@ def pose_rows(
     meshes = [skull_surface(volume, grid) for volume in skulls.values()]
     rows: dict[str, list[Parts]] = {
         name: [
-            [(mesh, TARGET), (mesh.transform(matrix, inplace=False), IVORY)]
+            [(mesh, TRUTH), (mesh.transform(matrix, inplace=False), IVORY)]
             for mesh, matrix in zip(meshes, matrices)
         ]
         for name, matrices in poses.items()
@@ -54,7 +54,7 @@ def filling_rows(
         points = pv.PolyData(filling.astype(np.float32))
         rows["defect"].append([(left, IVORY)])
         rows["completed"].append([(left, IVORY), (points, FILLED)])
-        rows["true"].append([(left, IVORY), (lost, TARGET)])
+        rows["true"].append([(left, IVORY), (lost, TRUTH)])
         offset = cuboid.centre - middle_of(grid)
         x, y, z = offset / np.linalg.norm(offset)
         views.append(((x, y, z), (0, 0, 1) if abs(z) < STEEP else (0, 1, 0)))
