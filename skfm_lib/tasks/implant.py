@@ -48,7 +48,7 @@ class Completion:
 
     @property
     def clear(self) -> bool:
-        """Whether more points are missing than complete skulls appear to lack."""
+        """Whether clearly more points are missing than in complete skulls."""
         return bool(self.missing.sum() >= max(1.0, CLEAR * self.runner_up))
 
 

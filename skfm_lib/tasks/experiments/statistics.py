@@ -1,7 +1,7 @@
 """Statistics of the experiments: means, paired differences, the paper's claims."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,15 +15,10 @@ FULL, HALF = "100% real", "50% real"
 OTFM, DDPM = " + 25% OTFM", " + 25% DDPM"
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A statement of the paper about its training sets (§4.3).
+class Claim(NamedTuple):
+    """A statement of the paper (§4.3): a weighted sum of sets' errors is above 0.
 
-    Attributes:
-        text: in words.
-        contrast: set → weight; the claim is that the weighted sum of the sets' errors
-            is above 0.
-        quality: the only score it is about, or None.
+    `contrast`: set → weight; `quality`: the only score it is about, or None.
     """
 
     text: str

@@ -17,11 +17,7 @@ CHAMFER = {"CD": "cd", "Acc": "accuracy", "Comp": "completeness"}  # Tables 5, 6
 
 
 def set_name(row: str, column: str) -> str:
-    """The training set of a row and column of Tables 2, 3, 5 and 6.
-
-    >>> set_name("OTFM", "50% real + 25% synth"), set_name("+25% OTFM", "50% real")
-    ('50% real + 25% OTFM', '50% real + 25% OTFM')
-    """
+    """The training set of a row and column of Tables 2, 3, 5 and 6."""
     if row == "real only":
         return column
     if row == "+25% OTFM":

@@ -15,11 +15,7 @@ Counts = dict[int, int]  # quality score → skulls
 
 
 def counts(qualities: Iterable[int | None]) -> Counts:
-    """Number of skulls of each quality score, in ascending order; unscored left out.
-
-    >>> counts([3, 2, 3, None])
-    {2: 1, 3: 2}
-    """
+    """Number of skulls of each quality score, in ascending order; unscored left out."""
     return dict(sorted(Counter(q for q in qualities if q).items()))
 
 
@@ -30,9 +26,9 @@ class Mix:
     Attributes:
         real: share of the real training skulls.
         model: the model whose synthetic skulls are added, or "".
-        added: how many, as a share of the number of all real skulls, in their mix of
-            scores; or "balanced", so many that every score is as frequent as the most
-            frequent one; or "stratified", the same number in the real mix.
+        added: their share of the number of all real skulls, in the real mix of scores;
+            or "balanced", so many that all scores are equally frequent; or
+            "stratified", the same number in the real mix.
 
     >>> Mix(1.0, "otfm", "balanced").synthetic_counts({2: 5, 3: 9})
     {2: 4, 3: 0}
