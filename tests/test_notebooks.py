@@ -214,10 +214,10 @@ def test_the_tasks_compare_their_training_sets(study, number):
     assert "error" not in {output.output_type for output in outputs(notebook)}
     found = pictures(notebook)
     assert len(found) == 3 and all(len(picture) > 3000 for picture in found)
-    cells = list(study.folder.glob(f"{number}_cells/100-*/done.json"))
+    done = list(study.folder.glob(f"{number}_experiments/100-*/done.json"))
     # One is also trained for more steps, and in chapter 8 with one more seed.
-    assert len(cells) == {"08": 6, "09": 5}[number]
-    skulls = {read_json(cell)["results"]["skulls"] for cell in cells}
+    assert len(done) == {"08": 6, "09": 5}[number]
+    skulls = {read_json(path)["results"]["skulls"] for path in done}
     assert min(skulls) == 40 < max(skulls) <= 50  # without generated fragments
     assert list(study.folder.glob("08_skulls/*/otfm-3/qs2/manifest.csv"))
     text = json.dumps(notebook, ensure_ascii=False)

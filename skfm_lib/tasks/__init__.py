@@ -1,1 +1,1 @@
-"""What generated skulls are good for, and what must be asked of them first."""
+"""Applications of generated skulls: alignment, completion, implants."""

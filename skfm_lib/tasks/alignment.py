@@ -1,81 +1,66 @@
-"""Skulls into their canonical pose: the aligner trained, tried, and what it must beat.
+"""Skull alignment (paper §4.3 and E.1): loss, errors, and one skull aligned.
 
-Paper §4.3 and E.1: skulls that lie in one pose are moved at random, and the network
-is to bring every point back to its place.
+Skulls that share the canonical pose are moved by random rigid motions; the network
+is to bring every point back to where it was.
 """
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyvista as pv
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skfm_lib import presets
-from skfm_lib.data.point_clouds import CloudSet
-from skfm_lib.data.registration.rigid_icp import apply
+from skfm_lib.data.point_clouds import CloudSet, sample_surface
 from skfm_lib.models import Aligner
 from skfm_lib.models.pointcloud import apply_pose, random_poses, to_rotation
 from skfm_lib.models.pointcloud.layers import SCALE
-from skfm_lib.study import Stage
-from skfm_lib.tasks.icp_baseline import Reference, icp
-from skfm_lib.training.checkpoints import load_weights, save_weights
-from skfm_lib.training.trainer import Trainer
+from skfm_lib.presets import AlignerConfig
+from skfm_lib.study import stage_names
+from skfm_lib.tasks.task import Task, predict
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
-from skfm_lib.utils.progress import track
-from skfm_lib.utils.seeding import batch_indices, generator, seed_of
+from skfm_lib.utils.seeding import seed_of
 
-WEIGHTS = "aligner.safetensors"
 BATCH = 16  # skulls aligned at a time in evaluation
-ICP_POINTS = 512  # of a skull; more fit no better
+TRIES = 8  # random poses in which `align_skull` shows a skull to the network
+TILT, SHIFT = 15.0, 15.0  # degrees and mm of these poses: about a third of its range
 
 
-def train_aligner(
-    stage: Stage, clouds: CloudSet, settings: presets.AlignerConfig, device: Device
-) -> tuple[Aligner, dict[str, list[float]]]:
-    """Train on clouds in the canonical pose, resuming; (network, history).
+def mean_distance(points: Tensor, targets: Tensor) -> Tensor:
+    """Mean distance (…) of corresponding points (…, n, 3).
 
-    Per step: a batch of clouds of settings.points points, each drawn anew from its
-    surface and moved by a pose of its own, and the L1 distance between the cloud
-    brought back and the cloud as it was, here in units of the network's scale.  The
-    history has the mean distance of the points, mm, beside it.  Weights go to the
-    stage's folder.  Raises SkfmError for batches of one, which batch norm forbids.
+    >>> mean_distance(torch.zeros(2, 5, 3), torch.tensor([3.0, 0.0, 4.0]))
+    tensor([5., 5.])
     """
+    return (points - targets).norm(dim=-1).mean(-1)
+
+
+def aligner_loss(
+    model: Aligner, points: Tensor, device: Device, seed: int, step: int
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """L1 distance of aligned and original clouds, and the points' mean distance, mm.
+
+    Each cloud is moved by a random pose of its own.  The loss is in units of the
+    network's scale.  Raises SkfmError for batches of one, which batch norm forbids.
+    """
+    settings = model.settings
     if settings.batch < 2:
         found = f"batch {settings.batch} of the aligner"
         raise SkfmError(found, "at least 2, for batch norm", "set batch")
-    seed = seed_of(stage.settings["seed"], "aligner")
-    torch.manual_seed(seed)
-    model = Aligner(settings)
-    trainer = Trainer(model, settings, device, stage.folder, stage.fingerprint)
-    for step in trainer.steps("Aligner"):
-        chosen = batch_indices(seed, step, len(clouds), settings.batch)
-        rng = generator(seed, "points", step)
-        still = device.to_device(clouds.draw(chosen, settings.points, rng))
-        moved, _, _ = moved_clouds(still, settings, seed_of(seed, "poses", step))
-        with device.autocast():
-            aligned, _, _ = trainer.model(moved)
-        distance = (aligned.detach() - still).norm(dim=-1).mean()
-        trainer.descend(F.l1_loss(aligned, still) / SCALE, distance=distance)
-    save_weights(trainer.model, stage.folder / WEIGHTS, settings.as_dict())
-    return trainer.model.eval(), trainer.history
-
-
-def load_aligner(
-    stage: Stage, settings: presets.AlignerConfig, device: Device
-) -> Aligner:
-    """The aligner that a finished stage trained, ready to use."""
-    model = Aligner(settings)
-    load_weights(model, stage.folder / WEIGHTS)
-    return device.to_device(model).eval()
+    original = device.to_device(points[:, : settings.points])
+    moved, _, _ = moved_clouds(original, settings, seed_of(seed, "poses", step))
+    with device.autocast():
+        aligned, _, _ = model(moved)
+    distance = mean_distance(aligned.detach().flatten(0, 1), original.flatten(0, 1))
+    return F.l1_loss(aligned, original) / SCALE, {"distance": distance}
 
 
 def moved_clouds(
-    clouds: Tensor, settings: presets.AlignerConfig, seed: int
+    clouds: Tensor, settings: AlignerConfig, seed: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Clouds (b, n, 3), each moved by a random pose, and the poses (R, t)."""
     poses = random_poses(len(clouds), settings.degrees, settings.millimetres, seed)
@@ -83,99 +68,113 @@ def moved_clouds(
     return apply_pose(clouds, rotation, translation), rotation, translation
 
 
-@torch.no_grad()
 def align(model: Aligner, points: Tensor, device: Device) -> tuple[Tensor, Tensor]:
-    """The motions (R, t) that a trained aligner gives for clouds (b, n, 3), on the CPU.
-
-    R may be any matrix if the network was trained on raw ones.
-    """
-    parts = []
-    for part in points.split(BATCH):
-        with device.autocast():
-            _, rotation, translation = model(device.to_device(part))
-        parts.append((rotation.cpu(), translation.cpu()))
-    rotations, translations = zip(*parts)
-    return torch.cat(rotations), torch.cat(translations)
+    """The motions (R, t) of an aligner for clouds (b, n, 3); R may be any matrix."""
+    _, rotation, translation = predict(model, points, BATCH, device)
+    return rotation, translation
 
 
 def rigid(
     points: Tensor, rotation: Tensor, translation: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """(R, t) with R projected to a rotation and the clouds' means kept in place."""
+    """(R, t) with R projected to a rotation; the clouds' means move as before."""
     mean = points.mean(1, keepdim=True)
-    place, turn = apply_pose(mean, rotation, translation), to_rotation(rotation)
-    return turn, (place - apply_pose(mean, turn))[:, 0]
+    target, turn = apply_pose(mean, rotation, translation), to_rotation(rotation)
+    return turn, (target - apply_pose(mean, turn))[:, 0]
+
+
+def to_matrices(rotation: Tensor, translation: Tensor) -> Tensor:
+    """Motions R (b, 3, 3), t (b, 3) as homogeneous matrices (b, 4, 4)."""
+    matrices = torch.eye(4, dtype=rotation.dtype).repeat(len(rotation), 1, 1)
+    matrices[:, :3, :3], matrices[:, :3, 3] = rotation, translation
+    return matrices
+
+
+def evaluation_poses(
+    clouds: CloudSet, settings: AlignerConfig, seed: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Skulls (b, n, 3) in the canonical pose, moved for the test, and the poses (R, t).
+
+    The poses depend only on the seed and on the number and order of the skulls.
+    """
+    original = clouds.first(settings.points)
+    return original, *moved_clouds(original, settings, seed_of(seed, "test poses"))
 
 
 def alignment_errors(
     model: Aligner, clouds: CloudSet, device: Device, seed: int
 ) -> pd.DataFrame:
-    """Mean distance of a skull's points from their true places, mm: a row a skull.
+    """Mean distance of a skull's points from their true positions, mm: a row a skull.
 
-    unaligned  after the random pose, which depends on (seed, order of the skulls)
-    raw        after the network's matrices as they are (the paper's measure)
-    projected  after these are made rotations: what can be done to a scan
+    Columns: ``unaligned``, in the `evaluation_poses`; ``raw``, after the network's
+    matrices as they are (the paper's measure); ``projected``, after their projections
+    to rotations, as a scan would be moved.
     """
-    still, moved, _, _ = posed(clouds, model.settings, seed)
-    rotation, translation = align(model, moved, device)
-    raw = apply_pose(moved, rotation, translation)
-    projected = apply_pose(moved, *rigid(moved, rotation, translation))
-    errors = {"unaligned": moved, "raw": raw, "projected": projected}
-    table = {name: _distances(cloud, still) for name, cloud in errors.items()}
-    return pd.DataFrame({"name": clouds.names, "quality": clouds.qualities, **table})
+    original, moved, _, _ = evaluation_poses(clouds, model.settings, seed)
+    motion = align(model, moved, device)
+    raw = apply_pose(moved, *motion)
+    projected = apply_pose(moved, *rigid(moved, *motion))
+    variants = {"unaligned": moved, "raw": raw, "projected": projected}
+    errors = {k: mean_distance(v, original).double() for k, v in variants.items()}
+    return pd.DataFrame({"name": clouds.names, "quality": clouds.qualities, **errors})
 
 
-def posed(
-    clouds: CloudSet, settings: presets.AlignerConfig, seed: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Skulls (b, n, 3) as they lie and as they are moved for a test, and how (R, t).
-
-    The poses depend on (seed, number and order of the skulls) only.
-    """
-    still = clouds.first(settings.points)
-    return still, *moved_clouds(still, settings, seed_of(seed, "test poses"))
-
-
-def shown_poses(
+def relative_poses(
     model: Aligner, clouds: CloudSet, items: Sequence[int], device: Device, seed: int
-) -> dict[str, list[tuple[Tensor, Tensor]]]:
-    """Where test skulls are against their true places, as motions (R, t) of them.
+) -> dict[str, np.ndarray]:
+    """Test poses relative to the true ones, "before" and "after" a rigid alignment.
 
-    "before" as they are moved for the test, "after" once the network brought them
-    back by a rigid motion.
+    Homogeneous matrices (items, 4, 4) that move a skull from its true pose.
     """
-    _, moved, turn, shift = posed(clouds, model.settings, seed)
-    back, step = rigid(moved, *align(model, moved, device))
-    after = back @ turn, (back @ shift[..., None])[..., 0] + step
-    poses = {"before": (turn, shift), "after": after}
-    return {name: [(r[i], t[i]) for i in items] for name, (r, t) in poses.items()}
+    _, moved, *pose = evaluation_poses(clouds, model.settings, seed)
+    before = to_matrices(*pose)
+    after = to_matrices(*rigid(moved, *align(model, moved, device))) @ before
+    return {"before": before[items].numpy(), "after": after[items].numpy()}
 
 
-def icp_errors(
-    clouds: CloudSet,
-    reference: Reference,
-    settings: presets.AlignerConfig,
-    seed: int,
-) -> np.ndarray:
-    """The classical baseline: iterative closest points from the same poses, mm.
+class Alignment(NamedTuple):
+    """The motion of a skull into the canonical pose.
 
-    reference  of `icp`: a whole skull in the canonical pose
-
-    One mean distance for each skull, in the order of `alignment_errors`.
+    Attributes:
+        matrix: rigid 4×4 from the skull's own frame, mm.
+        spread: mean distance of the skull's points between one try and the mean of
+            all tries, mm.  Errors common to all tries are not in it.
     """
-    still, moved, _, _ = posed(clouds, settings, seed)
-    places = moved.double().numpy()
 
-    def fitted(item: int) -> np.ndarray:
-        matrix, _ = icp(places[item, :ICP_POINTS], reference)
-        return apply(matrix, places[item])
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # searching holds no lock
-        fits = [pool.submit(fitted, item) for item in range(len(places))]
-        back = [fit.result() for fit in track(fits, "ICP")]
-    return _distances(torch.from_numpy(np.stack(back)), still)
+    matrix: np.ndarray
+    spread: float
 
 
-def _distances(clouds: Tensor, still: Tensor) -> np.ndarray:
-    """Mean distance of corresponding points, mm, for each cloud."""
-    return (clouds - still).norm(dim=-1).mean(1).double().numpy()
+def align_skull(model: Aligner, mesh: pv.PolyData, device: Device) -> Alignment:
+    """Align a skull given in any frame (RAS mm): the mean motion of several tries.
+
+    Each try takes other points of the surface, in another pose.  The skull may be as
+    far from upright as in the network's training.  Raises SkfmError for a mesh
+    without area.
+    """
+    count = model.settings.points
+    points = sample_surface(mesh, TRIES * count, seed=0)
+    centre = points.mean(axis=0)
+    clouds = torch.from_numpy(points - centre).float().reshape(count, TRIES, 3)
+    poses = random_poses(TRIES, TILT, SHIFT, seed=0)
+    # A try's motion of the centred skull: its random pose, then the network's answer.
+    seen = apply_pose(clouds.transpose(0, 1), *poses)
+    motions = to_matrices(*align(model, seen, device)) @ to_matrices(*poses)
+    every = clouds.reshape(1, -1, 3)
+    mean = motions.mean(0, keepdim=True)
+    best = rigid(every, mean[:, :3, :3], mean[:, :3, 3])
+    copies = every.expand(TRIES, -1, -1)
+    tries = rigid(copies, motions[:, :3, :3], motions[:, :3, 3])
+    spread = mean_distance(apply_pose(copies, *tries), apply_pose(every, *best)).mean()
+    matrix = to_matrices(*best)[0].double().numpy()
+    matrix[:3, 3] -= matrix[:3, :3] @ centre  # from the skull's own frame
+    return Alignment(matrix, float(spread))
+
+
+ALIGNMENT = Task(
+    "aligner",
+    stage_names.ALIGNMENT,
+    Aligner,
+    aligner_loss,
+    lambda model, clouds, _, *test: alignment_errors(model, clouds, *test),
+)

@@ -1,10 +1,8 @@
-"""Missing bone filled in: the completer trained, tried, and what it must beat.
+"""Skull completion (paper §4.3 and E.2): loss, fillings, and errors in the defect.
 
-Paper §4.3: a cuboid is cut out of an aligned skull, and PointAttN gives the whole
-skull back.  What counts is what it puts where the bone was.
+A cuboid is cut out of an aligned skull, and PointAttN returns the complete skull.
+Only what it puts into the defect is evaluated.
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,7 +10,6 @@ import pyvista as pv
 import torch
 from torch import Tensor
 
-from skfm_lib import presets
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.point_clouds import KEPT, CloudSet, distance_to_surface
 from skfm_lib.data.voxels import surface
@@ -20,165 +17,145 @@ from skfm_lib.metrics import chamfer
 from skfm_lib.models import PointAttN
 from skfm_lib.models.pointcloud import chamfer_loss, farthest_points, take
 from skfm_lib.models.pointcloud.layers import SCALE
-from skfm_lib.study import Stage
+from skfm_lib.presets import CompleterConfig
+from skfm_lib.study import stage_names
 from skfm_lib.tasks.defects import Cuboid, draw_defect
-from skfm_lib.training.checkpoints import load_weights, save_weights
-from skfm_lib.training.trainer import Trainer
+from skfm_lib.tasks.task import Task, predict
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.progress import track
-from skfm_lib.utils.seeding import batch_indices, generator, seed_of
+from skfm_lib.utils.seeding import seed_of
 
-WEIGHTS = "completer.safetensors"
 MARGIN = 5.0  # mm around a defect in which completed points count as its filling
 MIRROR = np.array([-1.0, 1.0, 1.0])  # left and right: x = 0 is the midsagittal plane
 
 
-def train_completer(
-    stage: Stage, clouds: CloudSet, settings: presets.CompleterConfig, device: Device
-) -> tuple[PointAttN, dict[str, list[float]]]:
-    """Train on whole clouds in the canonical pose, resuming; (network, history).
+def completer_loss(
+    model: PointAttN, points: Tensor, device: Device, seed: int, step: int
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The sum of the Chamfer distances of the three outputs, and the last one, mm.
 
-    Per step: a batch of clouds, a new defect in each, and the sum of the Chamfer
-    distances of the three outputs to the whole cloud, thinned to their numbers of
-    points, here in units of the network's scale.  The history has the last one in mm
-    beside it.  Weights go to the stage's folder.
+    Every cloud gets a new defect; the targets are the complete cloud, `thinned`.  The
+    loss is in units of the network's scale.
     """
-    seed = seed_of(stage.settings["seed"], "completer")
-    torch.manual_seed(seed)
-    model = PointAttN(settings)
-    trainer = Trainer(model, settings, device, stage.folder, stage.fingerprint)
-    for step in trainer.steps("Completer"):
-        chosen = batch_indices(seed, step, len(clouds), settings.batch)
-        partial, whole = _training_pair(clouds, chosen, settings, seed, step)
-        targets = thinned(device.to_device(whole), settings)
-        with device.autocast():
-            outputs = trainer.model(device.to_device(partial))
-        losses = [chamfer_loss(o, t) for o, t in zip(outputs, targets)]
-        trainer.descend(sum(losses) / SCALE, chamfer=losses[-1])
-    save_weights(trainer.model, stage.folder / WEIGHTS, settings.as_dict())
-    return trainer.model.eval(), trainer.history
+    partial, complete = _training_pair(points, model.settings, seed, step)
+    targets = thinned(device.to_device(complete), model.settings)
+    with device.autocast():
+        outputs = model(device.to_device(partial))
+    losses = [chamfer_loss(out, target) for out, target in zip(outputs, targets)]
+    return torch.stack(losses).sum() / SCALE, {"chamfer": losses[-1]}
 
 
-def load_completer(
-    stage: Stage, settings: presets.CompleterConfig, device: Device
-) -> PointAttN:
-    """The completer that a finished stage trained, ready to use."""
-    model = PointAttN(settings)
-    load_weights(model, stage.folder / WEIGHTS)
-    return device.to_device(model).eval()
-
-
-def thinned(whole: Tensor, settings: presets.CompleterConfig) -> list[Tensor]:
-    """Whole clouds (b, n, 3) with as many points as the three outputs, far apart."""
+def thinned(clouds: Tensor, settings: CompleterConfig) -> list[Tensor]:
+    """Clouds (b, n, 3) thinned to the three outputs' points, by farthest points."""
     coarse, middle, _ = settings.outputs
-    middle = take(whole, farthest_points(whole, middle))
-    return [take(middle, farthest_points(middle, coarse)), middle, whole]
+    second = take(clouds, farthest_points(clouds, middle))
+    return [take(second, farthest_points(second, coarse)), second, clouds]
+
+
+def outside(points: Tensor, cuboid: Cuboid) -> Tensor:
+    """The points (n, 3) outside a cuboid."""
+    return points[~torch.from_numpy(cuboid.contains(points.double().numpy()))]
 
 
 def cut(points: Tensor, cuboid: Cuboid, count: int) -> Tensor:
-    """The first `count` points (count, 3) outside a cuboid; repeated if too few."""
-    left = points[~torch.from_numpy(cuboid.holds(points.double().numpy()))]
+    """The first `count` points outside a cuboid; repeated where there are fewer."""
+    left = outside(points, cuboid)
     return left[torch.arange(count) % len(left)]
 
 
-@torch.no_grad()
+def mirrored(points: Tensor, cuboid: Cuboid) -> Tensor:
+    """The points (n, 3) outside a cuboid, with left and right exchanged."""
+    left = outside(points, cuboid)
+    return left * left.new_tensor(MIRROR)
+
+
 def complete(model: PointAttN, partial: Tensor, device: Device) -> Tensor:
-    """The whole clouds (b, n, 3) that a trained completer gives, on the CPU."""
-    parts = []
-    for part in partial.split(model.settings.batch):
-        with device.autocast():
-            parts.append(model(device.to_device(part))[-1].cpu())
-    return torch.cat(parts)
+    """The complete clouds (b, n, 3) of a trained completer, on the CPU."""
+    return predict(model, partial, model.settings.batch, device)[-1]
 
 
 def completion_errors(
     model: PointAttN, clouds: CloudSet, skulls: SkullSet, device: Device, seed: int
 ) -> pd.DataFrame:
-    """How well defects are filled, mm: a row for each skull and way of filling.
+    """Errors of fillings of the defects, mm: a row for each skull and way of filling.
 
-    clouds, skulls  the same skulls, as clouds and as volumes, in one order
-    way             ``completer``; ``mirror``, the other side; and ``floor``, the bone
-                    itself sampled a second time, which no way can be expected to beat
-    cd, accuracy, completeness  between the filling and the bone that was cut out
-                    (Tables 5, 6, 11; the defect's region only)
-    surface         mean distance of the filling from the whole skull's surface, which
-                    no sampling makes larger
+    Skulls are given as clouds and as volumes; their defects are those of `defective`.
 
-    Every skull has one defect, which depends on (seed, its name, the points' number).
+    Returns:
+        Column ``way`` is ``completer``; ``mirror``, the skull's other side; or
+        ``floor``, the bone itself sampled a second time, the least error to expect.
+        ``cd``, ``accuracy`` and ``completeness`` compare the filling with the bone that
+        was cut out (Tables 5, 6, 11); ``surface`` is the mean distance of the filling
+        from the complete skull's surface, which sampling does not increase.
     """
-    partial, whole, defects = defective(clouds, model.settings, seed)
-    second, rows = clouds.last(whole.shape[1]).flip(1), []
-    filled = complete(model, partial, device)
+    partial, original, defects = defective(clouds, model.settings, seed)
+    second = clouds.last(original.shape[1]).flip(1)
+    filled, rows = complete(model, partial, device), []
     for i in track(range(len(clouds)), "Filling defects"):
-        cuboid, bone = defects[i], surface(skulls.occupancy(i), skulls.grid, 0.5)
-        again = second[i]
-        ways = {"completer": filled[i], "mirror": mirrored(again, cuboid)}
-        about = {"name": clouds.names[i], "quality": clouds.qualities[i]}
-        for way, cloud in {**ways, "floor": again}.items():
-            errors = filling_errors(cloud, whole[i], cuboid, bone)
-            rows.append({**about, "way": way, **errors})
+        bone = surface(skulls.occupancy(i), skulls.grid, 0.5)
+        mirror = mirrored(second[i], defects[i])
+        ways = {"completer": filled[i], "mirror": mirror, "floor": second[i]}
+        skull = {"name": clouds.names[i], "quality": clouds.qualities[i]}
+        for way, cloud in ways.items():
+            errors = filling_errors(cloud, original[i], defects[i], bone)
+            rows.append({**skull, "way": way, **errors})
     return pd.DataFrame(rows)
 
 
 def defective(
-    clouds: CloudSet, settings: presets.CompleterConfig, seed: int
+    clouds: CloudSet, settings: CompleterConfig, seed: int
 ) -> tuple[Tensor, Tensor, list[Cuboid]]:
-    """Skulls with a defect for a test (b, n, 3), whole (b, m, 3), and the defects.
+    """Test skulls with a defect (b, n, 3), complete (b, m, 3), and the defects.
 
-    Whole and defective clouds are two samples of each surface.  A defect depends on
-    (seed, the skull's name, the number of points) only.
+    The clouds are two samples of each surface.  A defect depends only on the seed, the
+    skull's name and the number of points.
     """
-    whole, others = clouds.first(settings.outputs[-1]), clouds.last(KEPT).flip(1)
+    original, others = clouds.first(settings.outputs[-1]), clouds.last(KEPT).flip(1)
     defects = [
         draw_defect(cloud.double().numpy(), seed_of(seed, "test defect", name))
-        for cloud, name in zip(whole, clouds.names)
+        for cloud, name in zip(original, clouds.names)
     ]
     partial = [cut(c, d, settings.points) for c, d in zip(others, defects)]
-    return torch.stack(partial), whole, defects
+    return torch.stack(partial), original, defects
 
 
 def filling_of(cloud: Tensor, cuboid: Cuboid) -> np.ndarray:
-    """The points (n, 3) of a completed cloud that count as the filling of a defect.
-
-    Those within MARGIN around the cuboid or, where there are none, the one that is
-    nearest to its centre.
-    """
+    """The points (n, 3) of a cloud within MARGIN of a defect, or the nearest one."""
     points = cloud.double().numpy()
-    inside = cuboid.holds(points, MARGIN)
-    if not inside.any():
-        inside = [np.linalg.norm(points - cuboid.centre, axis=1).argmin()]
+    inside = np.flatnonzero(cuboid.contains(points, MARGIN))
+    if not len(inside):
+        inside = np.linalg.norm(points - cuboid.centre, axis=1).argmin(keepdims=True)
     return points[inside]
 
 
 def filling_errors(
-    cloud: Tensor, whole: Tensor, cuboid: Cuboid, bone: pv.PolyData
+    cloud: Tensor, original: Tensor, cuboid: Cuboid, bone: pv.PolyData
 ) -> dict[str, float]:
-    """What `completion_errors` says of one filling, `filling_of` a cloud."""
-    filling, truth = filling_of(cloud, cuboid), whole.double().numpy()
-    distances = chamfer(filling, truth[cuboid.holds(truth)])
+    """The errors of a cloud's `filling_of` a defect, as in `completion_errors`."""
+    filling, truth = filling_of(cloud, cuboid), original.double().numpy()
+    distances = chamfer(filling, truth[cuboid.contains(truth)])
     values = {name: float(value) for name, value in distances._asdict().items()}
-    return {**values, "surface": float(distance_to_surface(filling, bone).mean())}
+    return {**values, "surface": mean_surface_distance(filling, bone)}
 
 
-def mirrored(points: Tensor, cuboid: Cuboid) -> Tensor:
-    """A skull's points (n, 3) outside a cuboid, with left and right exchanged."""
-    left = points[torch.from_numpy(~cuboid.holds(points.double().numpy()))]
-    return left * torch.from_numpy(MIRROR).to(left.dtype)
+def mean_surface_distance(points: np.ndarray, mesh: pv.PolyData) -> float:
+    """Mean distance of points (n, 3) from a surface, mm."""
+    return float(distance_to_surface(np.asarray(points, float), mesh).mean())
 
 
 def _training_pair(
-    clouds: CloudSet,
-    chosen: Sequence[int],
-    settings: presets.CompleterConfig,
-    seed: int,
-    step: int,
+    points: Tensor, settings: CompleterConfig, seed: int, step: int
 ) -> tuple[Tensor, Tensor]:
-    """(partial, whole) clouds of a step: two samples of each skull, one of them cut."""
-    points = clouds.draw(chosen, KEPT, generator(seed, "points", step))
-    whole, others = points[:, : settings.outputs[-1]], points.flip(1)
+    """(partial, complete) clouds: two samples of each skull, one of them cut."""
+    others = points.flip(1)
     defects = [
         draw_defect(cloud.numpy(), seed_of(seed, "defect", step, i))
         for i, cloud in enumerate(others)
     ]
     partial = [cut(c, d, settings.points) for c, d in zip(others, defects)]
-    return torch.stack(partial), whole
+    return torch.stack(partial), points[:, : settings.outputs[-1]]
+
+
+COMPLETION = Task(
+    "completer", stage_names.COMPLETION, PointAttN, completer_loss, completion_errors
+)

@@ -1,4 +1,4 @@
-"""What one skull lacks, by a trained completer, and an implant for it."""
+"""Missing bone of one skull, found by a trained completer, and an implant for it."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,7 @@ import torch
 from scipy import ndimage
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
+from skimage.morphology import isotropic_closing
 
 from skfm_lib.data.point_clouds import distance_to_surface, sample_surface
 from skfm_lib.data.voxels import Grid, surface, voxelise
@@ -16,38 +17,39 @@ from skfm_lib.tasks.completion import MARGIN, MIRROR, complete
 from skfm_lib.tasks.defects import SIDES
 from skfm_lib.utils.device import Device
 
-CLOUD = 1 << 16  # points of the whole skull, of several tries together
-LINK = 6.0  # mm between points of one place: about as thick as a vault
-# Times a rival's points.  Of whole phantoms, 0 of 15 had a place of so many with one
-# trained completer, and 1 of 10 with another.
+CLOUD = 1 << 16  # points of the complete skull, from several completions
+LINK = 6.0  # mm between neighbours in a cluster: about the thickness of a vault
+# Missing points per point of the next largest cluster.  Of complete phantoms, 0 of 15
+# reached it with one trained completer, and 1 of 10 with another.
 CLEAR = 3.0
-FEWEST = 32  # points of a place, below which nothing is said to be missing
+FEWEST = 32  # points of a cluster; in smaller ones nothing counts as missing
 NEAR = np.sqrt(3) * SIDES[1] / 2  # mm, from the largest cuboid's centre to a corner
 STEP, BLUR = 1.0, 3.0  # mm: an implant's voxels; the spread of a point in them
-REACH = MARGIN + BLUR  # mm around the missing points, to the bone's edge
-SPARSE = 4.0  # times that a point among few others may count
-AROUND = 25.0  # mm around them in which bone tells how thick the implant is to be
+REACH = MARGIN + BLUR  # mm around the missing points, to the edge of the bone
+SPARSE = 4.0  # largest weight of a point with few others around it
+AROUND = 25.0  # mm around the missing points: the bone that sets the thickness
 
 
 @dataclass(frozen=True)
 class Completion:
-    """A whole skull for one that lacks a part.
+    """A complete skull for one with missing bone.
 
-    cloud    points (n, 3) of the whole skull, mm
-    missing  which of them stand for the part that it lacks
-    rival    points of the next largest place that was thought of
-    implant  closed surface of the missing part, or None where nothing is missing
+    Attributes:
+        cloud: points (n, 3) of the complete skull, mm.
+        missing: which of them stand for missing bone (n,).
+        runner_up: number of points of the next largest cluster.
+        implant: closed surface of the missing part, if any.
     """
 
     cloud: np.ndarray
     missing: np.ndarray
-    rival: int
+    runner_up: int
     implant: pv.PolyData | None
 
     @property
     def clear(self) -> bool:
-        """Whether so many points are missing as in a skull that is whole never are."""
-        return self.missing.sum() >= max(1.0, CLEAR * self.rival)
+        """Whether clearly more points are missing than in complete skulls."""
+        return bool(self.missing.sum() >= max(1.0, CLEAR * self.runner_up))
 
 
 def complete_skull(
@@ -56,40 +58,38 @@ def complete_skull(
     device: Device,
     near: np.ndarray | None = None,
 ) -> Completion:
-    """What a skull in its canonical pose (RAS mm) lacks.
+    """Find the missing bone of a skull in the canonical pose (RAS mm).
 
-    The network sees several samples of the surface; their completions are one cloud.
-    Its points may be missing bone if they are farther than MARGIN from the skull and
-    the skull has bone on its other side there: orbits and what lies below a scan
-    have none on either.  Of the places that they form the one of most points is it.
-
-    near  a place (3,) in the defect, mm: the place nearest to it is taken, if within
-          NEAR, whatever the other side has (a defect may cross the midline)
-
-    Raises SkfmError for a mesh without area.
+    With a point `near` (3,) in the defect, the cluster nearest to it and within NEAR is
+    taken, whatever the other side shows: a defect may cross the midline.  Raises
+    SkfmError for a mesh without area.
     """
     cloud = completed(model, mesh, device)
+    # Candidates are the points where the skull has no bone.  Orbits and what lies
+    # below the scan have none either, but on both sides: a candidate's mirror image
+    # must lie on bone.
     (index,) = np.nonzero(distance_to_surface(cloud, mesh) > MARGIN)
     if near is None:
-        other = distance_to_surface(cloud[index] * MIRROR, mesh)
-        index = index[other <= MARGIN]
-    places = sorted(_places(cloud[index]), key=len, reverse=True)
+        other_side = distance_to_surface(cloud[index] * MIRROR, mesh)
+        index = index[other_side <= MARGIN]
+    # A defect is one compact part: stray candidates form small clusters elsewhere.
+    clusters = [index[c] for c in _clusters(cloud[index])]
+    clusters.sort(key=len, reverse=True)
     if near is not None:
-        places.sort(key=lambda place: _gap(cloud[index[place]], near))
-        places = [p for p in places[:1] if _gap(cloud[index[p]], near) <= NEAR]
+        gaps = [np.linalg.norm(cloud[c] - near, axis=1).min() for c in clusters]
+        nearest = np.argsort(gaps, kind="stable")[:1]
+        clusters = [clusters[i] for i in nearest if gaps[i] <= NEAR]
     missing = np.zeros(len(cloud), bool)
-    if not places or len(places[0]) < FEWEST:
+    if not clusters or len(clusters[0]) < FEWEST:
         return Completion(cloud, missing, 0, None)
-    missing[index[places[0]]] = True
-    rival = len(places[1]) if len(places) > 1 else 0
-    return Completion(cloud, missing, rival, implant_mesh(cloud, cloud[missing], mesh))
+    missing[clusters[0]] = True
+    runner_up = len(clusters[1]) if len(clusters) > 1 else 0
+    implant = implant_mesh(cloud, cloud[missing], mesh)
+    return Completion(cloud, missing, runner_up, implant)
 
 
 def completed(model: PointAttN, mesh: pv.PolyData, device: Device) -> np.ndarray:
-    """The whole skull (n, 3): at least CLOUD points, of completions of several clouds.
-
-    Each is of another sample of the mesh's surface, mm.
-    """
+    """At least CLOUD points (n, 3): completions of several samples of a mesh, mm."""
     count, tries = model.settings.points, -(-CLOUD // model.settings.outputs[-1])
     points = torch.from_numpy(sample_surface(mesh, tries * count, seed=0))
     clouds = complete(model, points.float().view(tries, count, 3), device)
@@ -99,60 +99,50 @@ def completed(model: PointAttN, mesh: pv.PolyData, device: Device) -> np.ndarray
 def implant_mesh(
     cloud: np.ndarray, part: np.ndarray, mesh: pv.PolyData
 ) -> pv.PolyData | None:
-    """A closed surface where a cloud has bone and the skull has none, clear of it.
+    """The closed surface of an implant: bone of the cloud where the skull has none.
 
-    cloud  points (n, 3) of the whole skull, and
-    part   those (m, 3) of them that stand for what is missing, mm
+    Args:
+        cloud: points (n, 3) of the complete skull, mm.
+        part: those (m, 3) that stand for missing bone.
+        mesh: the skull; the implant stays clear of it.
 
-    The cloud, blurred by BLUR, counts as bone above the level at which there is as
-    much of it near the cloud's other points as there truly is: so the implant is as
-    thick as the bone around.  A network puts fewer points where it saw none: those
-    that lie sparsely count more, up to SPARSE times.  Gaps in it and to the bone are
-    closed.  The largest piece within REACH of the part; None where there is no bone
-    within AROUND to tell, or it leaves no room.
+    Returns:
+        The largest piece near the part; None where there is no bone around to set the
+        thickness, or no room.
     """
     low, high = part.min(axis=0) - AROUND, part.max(axis=0) + AROUND
-    width, depth, height = np.ceil((high - low) / STEP).astype(int) + 1
-    grid = Grid((int(depth), int(width), int(height)), STEP, tuple(map(float, low)))
+    x, y, z = (int(n) for n in np.ceil((high - low) / STEP) + 1)
+    grid = Grid((y, x, z), STEP, (float(low[0]), float(low[1]), float(low[2])))
     counts, bone = _counts(cloud, grid), voxelise(mesh, grid)
-    away, density = _away(_counts(part, grid)), _evenly(counts)
-    around = (away > REACH) & (away <= AROUND) & (_away(counts) <= BLUR)
+    distance = _distance(_counts(part, grid))
+
+    # The blurred cloud is a density without a natural threshold.  It is set where cloud
+    # and skull both show bone: as many voxels lie above it there as are bone, so the
+    # implant is as thick as the bone around it.
+    density = _density(counts)
+    around = (distance > REACH) & (distance <= AROUND) & (_distance(counts) <= BLUR)
     share = bone[around].mean() if around.any() else 0.0
     if share == 0:
         return None
     level = float(np.quantile(density[around], 1 - share))
-    solid = _closed(bone | ((density > level) & (away <= REACH)))
-    pieces, found = ndimage.label(solid & (away <= REACH) & ~bone)
+
+    # Closing the union of bone and filling joins the filling to the edge of the bone
+    # and closes its own gaps; without the bone it is the implant.
+    near = distance <= REACH
+    solid = isotropic_closing(bone | ((density > level) & near), REACH / STEP)
+    pieces, found = ndimage.label(solid & near & ~bone)
     if not found:
         return None
     largest = 1 + np.bincount(pieces.ravel())[1:].argmax()
+
+    # Smoothing removes the steps of the voxels, and may spread into bone: cut it off.
     smooth = ndimage.gaussian_filter((pieces == largest).astype(np.float32), 1.0)
     smooth[bone] = 0
     return surface(smooth, grid, 0.5) if smooth.max() > 0.5 else None
 
 
-def _away(counts: np.ndarray) -> np.ndarray:
-    """Distance (D, H, W) of each voxel from the nearest with a point, mm."""
-    return STEP * ndimage.distance_transform_edt(counts == 0)
-
-
-def _closed(solid: np.ndarray) -> np.ndarray:
-    """A mask (D, H, W), its gaps closed that a ball of radius REACH does not pass."""
-    reach = REACH / STEP
-    grown = ndimage.distance_transform_edt(~solid) <= reach
-    return ndimage.distance_transform_edt(grown) > reach
-
-
-def _evenly(counts: np.ndarray) -> np.ndarray:
-    """Points, as counts (D, H, W), blurred; each by how few others are near it."""
-    near = ndimage.gaussian_filter(counts, BLUR / STEP)
-    usual = np.median(near[counts > 0])
-    weight = counts * (usual / np.maximum(near, usual / SPARSE))
-    return ndimage.gaussian_filter(weight, BLUR / STEP)
-
-
-def _places(points: np.ndarray) -> list[np.ndarray]:
-    """Indices of points (n, 3) that hang together by gaps of at most LINK."""
+def _clusters(points: np.ndarray) -> list[np.ndarray]:
+    """Indices of the clusters of points (n, 3) linked by gaps of at most LINK."""
     if not len(points):
         return []
     tree = cKDTree(points)
@@ -161,14 +151,24 @@ def _places(points: np.ndarray) -> list[np.ndarray]:
     return [np.flatnonzero(label == i) for i in range(count)]
 
 
-def _gap(points: np.ndarray, place: np.ndarray) -> float:
-    return float(np.linalg.norm(points - place, axis=1).min())
-
-
 def _counts(points: np.ndarray, grid: Grid) -> np.ndarray:
-    """How many points (n, 3) lie in each voxel (D, H, W)."""
+    """How many points (n, 3) lie in each voxel (D, H, W), float32."""
     index = np.round(grid.to_index(points)).astype(int)
     index = index[((index >= 0) & (index < grid.shape)).all(axis=1)]
-    flat = np.ravel_multi_index(tuple(index.T), grid.shape)
-    size = int(np.prod(grid.shape))
-    return np.bincount(flat, minlength=size).reshape(grid.shape).astype(np.float32)
+    counts = np.zeros(grid.shape, np.float32)
+    np.add.at(counts, tuple(index.T), 1)
+    return counts
+
+
+def _distance(counts: np.ndarray) -> np.ndarray:
+    """Distance (D, H, W) of each voxel from the nearest one with a point, mm."""
+    return STEP * ndimage.distance_transform_edt(counts == 0)
+
+
+def _density(counts: np.ndarray) -> np.ndarray:
+    """Points per voxel (D, H, W), blurred; weighted by how few others are near."""
+    # A network generates fewer points where it saw no bone: weights even this out.
+    near = ndimage.gaussian_filter(counts, BLUR / STEP)
+    usual = np.median(near[counts > 0])
+    weights = counts * (usual / np.maximum(near, usual / SPARSE))
+    return ndimage.gaussian_filter(weights, BLUR / STEP)

@@ -1,4 +1,4 @@
-"""Implants tried where the truth is known, and held against a skull's other side."""
+"""Implants compared with the bone that was cut out, and with a skull's other side."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.point_clouds import distance_to_surface
 from skfm_lib.data.voxels import surface
 from skfm_lib.models import PointAttN
-from skfm_lib.tasks.completion import MARGIN, MIRROR, defective
+from skfm_lib.tasks.completion import MARGIN, MIRROR, defective, mean_surface_distance
 from skfm_lib.tasks.defects import Cuboid
 from skfm_lib.tasks.experiments.skull_pool import SkullPool
 from skfm_lib.tasks.implant import AROUND, complete_skull
@@ -24,16 +24,14 @@ COLUMNS = ["name", "quality", *COUNTED, "volume", "distance"]
 def implant_trial(
     model: PointAttN, pool: SkullPool, items: Sequence[int], seed: int
 ) -> pd.DataFrame:
-    """Test skulls with the defects of `completion_errors`, each given an implant.
+    """Make implants for test skulls with the defects of `completion_errors`.
 
-    items     which of the material's test skulls
-    found     most of the points that are said to be missing lie in the defect
-    clear     and the tool says that they clearly are missing (`Completion.clear`)
-    alarm     it says so of the same skull without a defect, too
-    volume    of the implant, as a share of the bone that was cut out
-    distance  mean distance of the implant's surface from that bone's, mm
-
-    A row a skull; what was not found has neither volume nor distance.
+    Returns:
+        A row for each skull.  ``found``: most points reported missing lie in the
+        defect; ``clear``: they are also clearly missing (`Completion.clear`);
+        ``alarm``: so is something in the same skull without a defect; ``volume`` of
+        the implant, as a share of that of the bone cut out; ``distance``, the mean one
+        of the implant's surface from that bone's, mm.
     """
     skulls, clouds, device = pool.held_out, pool.test, pick_device()
     _, _, defects = defective(clouds.part(items), model.settings, seed)
@@ -42,60 +40,68 @@ def implant_trial(
         bone = surface(skulls.occupancy(item), skulls.grid, 0.5)
         made = complete_skull(model, cut_mesh(bone, cuboid)[0], device)
         missing = made.cloud[made.missing]
-        found = len(missing) > 0 and cuboid.holds(missing, MARGIN).mean() > 0.5
-        row = {"name": clouds.names[item], "quality": clouds.qualities[item]}
-        row |= {"found": bool(found), "clear": bool(found and made.clear)}
-        rows.append(row | {"alarm": bool(complete_skull(model, bone, device).clear)})
+        inside = cuboid.contains(missing, MARGIN)
+        found = len(missing) > 0 and bool(inside.mean() > 0.5)
+        row = {
+            "name": clouds.names[item],
+            "quality": clouds.qualities[item],
+            "found": found,
+            "clear": found and made.clear,
+            "alarm": complete_skull(model, bone, device).clear,
+        }
         if found and made.implant is not None:
-            lost = _lost(skulls, item, cuboid)
-            rows[-1]["volume"] = made.implant.volume / lost.volume
-            gaps = distance_to_surface(np.asarray(made.implant.points, float), lost)
-            rows[-1]["distance"] = float(gaps.mean())
+            lost = _bone_inside(skulls, item, cuboid)
+            row["volume"] = made.implant.volume / lost.volume
+            row["distance"] = mean_surface_distance(made.implant.points, lost)
+        rows.append(row)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def summary(tried: pd.DataFrame) -> dict[str, dict[str, str]]:
-    """Of an `implant_trial`, by quality score and in all: how many, and medians."""
+def summary(tried: pd.DataFrame) -> dict[str, dict[str, str | float | None]]:
+    """Counts and medians of an `implant_trial`, by quality score and in total."""
     groups = {f"QS {q}": rows for q, rows in tried.groupby("quality")}
     return {
         name: {
             **{column: f"{rows[column].sum()} of {len(rows)}" for column in COUNTED},
-            "volume, median": f"{rows['volume'].median():.2f}",
-            "distance, median": f"{rows['distance'].median():.1f}",
+            "volume, median": _median(rows["volume"]),
+            "distance, median": _median(rows["distance"]),
         }
         for name, rows in {**groups, "all": tried}.items()
     }
 
 
-def beside_other_side(implant: pv.PolyData, bone: pv.PolyData) -> dict[str, float]:
-    """Mean distance from the skull's other side, mirrored at its midplane, mm.
+def mirror_distances(implant: pv.PolyData, bone: pv.PolyData) -> dict[str, float]:
+    """Mean distance of an implant from the skull mirrored at its midplane, mm.
 
-    Of the implant, and of the bone within AROUND of it: what a true piece of this
-    skull would have, its asymmetry and an error of its pose among it.
+    The same of the bone within AROUND of the implant states what a true piece of this
+    skull has, from its asymmetry and the error of its pose.
     """
     points = np.asarray(bone.points, float)
     near = points[distance_to_surface(points, implant) <= AROUND]
-    clouds = {"implant": np.asarray(implant.points, float), "bone around": near}
-    return {
-        name: float(distance_to_surface(cloud * MIRROR, bone).mean())
-        for name, cloud in clouds.items()
-    }
+    clouds = {"implant": implant.points, "bone around": near}
+    return {name: mean_surface_distance(c * MIRROR, bone) for name, c in clouds.items()}
 
 
 def cut_mesh(mesh: pv.PolyData, cuboid: Cuboid) -> tuple[pv.PolyData, pv.PolyData]:
     """The triangles outside a cuboid, and those that reach into it."""
     faces = mesh.regular_faces
-    inside = cuboid.holds(np.asarray(mesh.points, float))[faces].any(axis=1)
-    return tuple(
+    inside = cuboid.contains(np.asarray(mesh.points, float))[faces].any(axis=1)
+    left, lost = (
         pv.PolyData.from_regular_faces(mesh.points, faces[part])
         for part in (~inside, inside)
     )
+    return left, lost
 
 
-def _lost(skulls: SkullSet, item: int, cuboid: Cuboid) -> pv.PolyData:
+def _median(values: pd.Series) -> float | None:
+    """The median to two decimals; None without a value."""
+    return round(float(values.median()), 2) if values.notna().any() else None
+
+
+def _bone_inside(skulls: SkullSet, item: int, cuboid: Cuboid) -> pv.PolyData:
     """The closed surface of the bone inside a cuboid."""
-    bone = skulls.occupancy(item).copy()
-    places = np.argwhere(bone)
-    outside = places[~cuboid.holds(skulls.grid.to_mm(places))]
-    bone[tuple(outside.T)] = False
+    index = np.argwhere(skulls.occupancy(item))
+    inside = index[cuboid.contains(skulls.grid.to_mm(index))]
+    bone = np.zeros(skulls.shape, bool)
+    bone[tuple(inside.T)] = True
     return surface(bone, skulls.grid, 0.5)

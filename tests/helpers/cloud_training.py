@@ -1,22 +1,33 @@
 """Trainings of the networks on clouds: a stage to train in, and one broken off."""
 
+import functools
 import itertools
-from types import SimpleNamespace
 
 import pytest
 import torch
 
+from skfm_lib.presets import preset
+from skfm_lib.study import Stage, Study
+from skfm_lib.tasks import task
 from skfm_lib.training.trainer import Trainer
 
 
 def stage(folder, seed=0):
+    """A stage that keeps its files in `folder`."""
     folder.mkdir(exist_ok=True)
-    return SimpleNamespace(settings={"seed": seed}, folder=folder, fingerprint="abc")
+    study = Study("clouds", preset("tiny"), seed, folder.parent)
+    return Stage(study, folder.name, {"seed": seed}, {})
 
 
-def whole_and_resumed(train, clouds, settings, device, folder, monkeypatch):
+def save_every_step(monkeypatch):
+    """Let trainings save after every step."""
+    monkeypatch.setattr(task, "Trainer", functools.partial(Trainer, save_seconds=-1.0))
+
+
+def whole_and_resumed(task, clouds, settings, device, folder, monkeypatch):
     """(network, history) of a training, and of one killed in its fifth step."""
-    whole = train(stage(folder / "a"), clouds, settings, device)
+    save_every_step(monkeypatch)
+    whole = task.train(stage(folder / "a"), clouds, settings, device)
     calls, descend = itertools.count(), Trainer.descend
 
     def killed(self, loss, **record):
@@ -26,6 +37,6 @@ def whole_and_resumed(train, clouds, settings, device, folder, monkeypatch):
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Trainer, "descend", killed)
-        train(stage(folder / "b"), clouds, settings, device)
-    torch.manual_seed(99)  # nothing hangs on the global state
-    return whole, train(stage(folder / "b"), clouds, settings, device)
+        task.train(stage(folder / "b"), clouds, settings, device)
+    torch.manual_seed(99)  # the global state has no influence
+    return whole, task.train(stage(folder / "b"), clouds, settings, device)

@@ -20,14 +20,14 @@ from skfm_lib.training.checkpoints import save_weights
 
 
 def chapter(study, name, group, network):
-    """A finished chapter with an untrained network in its cell."""
+    """A finished chapter with an untrained network in its experiment."""
     settings = getattr(study.settings, group)
     chosen = {"set": "100% real", "seed": 0, group: settings.as_dict()}
-    cell = study.experiment(f"{name[:2]}_cells", "100-real-0", chosen, ())
-    save_weights(network(settings), cell.folder / f"{group}.safetensors", {})
-    cell.finish(skulls=40)
-    errors = {apply_to_scan.TEST: {"mean": 9.0, "95 % below": 14.0}}
-    study.stage(name, {}).finish(**{apply_to_scan.CELL: cell.name}, **errors)
+    made = study.experiment(f"{name[:2]}_experiments", "100-real-0", chosen, ())
+    save_weights(network(settings), made.folder / f"{group}.safetensors", {})
+    made.finish(skulls=40)
+    errors = {apply_to_scan.ERROR: {"mean": 9.0, "95 % below": 14.0}}
+    study.stage(name, {}).finish(**{apply_to_scan.EXPERIMENT: made.name}, **errors)
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_what_is_wrong_is_said_in_one_line(study, scan, tmp_path, capsys):
         (tmp_path / "two" / name).write_bytes(scan.read_bytes())
     line = said(capsys, "complete", tmp_path / "two", "--out", out, "--run", "ward")
     assert "2 scans; expected one scan" in line
-    open_study("young", "tiny")
+    open_study("young", "tiny").stage("01_preprocess", {}).finish()
     line = said(capsys, "complete", scan, "--out", out, "--run", "young")
     assert "no finished 09_completion" in line and "skfm run 09 --run young" in line
     assert not out.exists()

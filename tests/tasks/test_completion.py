@@ -1,6 +1,4 @@
-"""Completion: the training learns and resumes, fillings are judged in the defect."""
-
-import functools
+"""Completion: the training learns and resumes, only the defect is evaluated."""
 
 import numpy as np
 import pytest
@@ -14,17 +12,15 @@ from skfm_lib.models import PointAttN
 from skfm_lib.presets import preset
 from skfm_lib.tasks import completion
 from skfm_lib.tasks.completion import (
+    COMPLETION,
     complete,
     completion_errors,
     cut,
     filling_errors,
-    load_completer,
     mirrored,
     thinned,
-    train_completer,
 )
 from skfm_lib.tasks.defects import Cuboid, draw_defect
-from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils.device import Device
 
 SETTINGS = preset("tiny").completer.but(steps=6, batch=2)
@@ -37,28 +33,21 @@ def clouds(phantoms, tmp_path_factory):
     return load_clouds(phantoms, tmp_path_factory.mktemp("clouds"))
 
 
-@pytest.fixture(autouse=True)
-def save_often(monkeypatch):
-    monkeypatch.setattr(
-        completion, "Trainer", functools.partial(Trainer, save_seconds=-1.0)
-    )
-
-
 def test_a_killed_training_resumes_bit_for_bit(clouds, tmp_path, monkeypatch):
     (whole, history), (resumed, again) = whole_and_resumed(
-        train_completer, clouds, SETTINGS, CPU, tmp_path, monkeypatch
+        COMPLETION, clouds, SETTINGS, CPU, tmp_path, monkeypatch
     )
     assert history == again and len(history["chamfer"]) == 6
     state = resumed.state_dict()
     assert all(torch.equal(w, state[n]) for n, w in whole.state_dict().items())
-    loaded = load_completer(stage(tmp_path / "b"), SETTINGS, CPU)
+    loaded = COMPLETION.load(stage(tmp_path / "b"), SETTINGS, CPU)
     points = clouds.first(SETTINGS.points)
     assert torch.equal(complete(loaded, points, CPU), complete(whole, points, CPU))
 
 
 def test_it_learns(clouds, tmp_path):
     settings = SETTINGS.but(steps=40)
-    _, history = train_completer(stage(tmp_path), clouds, settings, CPU)
+    _, history = COMPLETION.train(stage(tmp_path), clouds, settings, CPU)
     losses = history["loss"]
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
 
@@ -66,7 +55,7 @@ def test_it_learns(clouds, tmp_path):
 def test_what_is_cut_and_what_is_left_are_all(clouds):
     points = clouds.points[0].float()
     cuboid = draw_defect(points.numpy(), 0)
-    inside = cuboid.holds(points.double().numpy())
+    inside = cuboid.contains(points.double().numpy())
     left = cut(points, cuboid, int((~inside).sum()))
     assert torch.equal(left, points[~torch.from_numpy(inside)])
     few = cut(points, cuboid, len(left) + 5)  # filled up from the start
@@ -74,7 +63,8 @@ def test_what_is_cut_and_what_is_left_are_all(clouds):
 
 
 def test_training_pairs_are_two_samples_of_a_skull(clouds):
-    partial, whole = completion._training_pair(clouds, [3, 3], SETTINGS, 0, 7)
+    points = clouds.draw([3, 3], KEPT, torch.Generator().manual_seed(0))
+    partial, whole = completion._training_pair(points, SETTINGS, 0, 7)
     assert partial.shape == (2, 256, 3) and whole.shape == (2, 512, 3)
     known = set(map(tuple, clouds.points[3].float().tolist()))
     seen, target = (set(map(tuple, c[0].tolist())) for c in (partial, whole))
@@ -101,7 +91,7 @@ def test_only_the_defect_counts():
     plane = pv.Plane(center=(0, 0, 200), i_size=9e3, j_size=9e3).triangulate()
     guess = truth + torch.from_numpy(rng.normal(0, 2, (3000, 3)))
     errors = filling_errors(guess, truth, BOX, plane)
-    inside = BOX.holds(truth.numpy())
+    inside = BOX.contains(truth.numpy())
     around = (np.abs(guess.numpy() - BOX.centre) <= 25).all(axis=1)
     expected = chamfer(guess[around], truth[inside])
     assert errors["cd"] == pytest.approx(float(expected.cd))

@@ -17,8 +17,8 @@ def test_a_cuboid_holds_what_lies_between_its_sides():
     turn = np.array([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]])  # its x axis is the room's y
     cuboid = Cuboid(np.array([10.0, 0, 0]), np.array([5.0, 2, 1]), turn)
     points = np.array([[10.0, 4.9, 0], [10, 5.1, 0], [12.1, 0, 0], [11.9, 0, 0.9]])
-    assert cuboid.holds(points).tolist() == [True, False, False, True]
-    assert cuboid.holds(points, margin=0.2).all()
+    assert cuboid.contains(points).tolist() == [True, False, False, True]
+    assert cuboid.contains(points, margin=0.2).all()
 
 
 def test_defects_are_of_the_paper_s_size_and_centred_on_bone(shell):
@@ -29,7 +29,7 @@ def test_defects_are_of_the_paper_s_size_and_centred_on_bone(shell):
     for cuboid in drawn:
         assert np.allclose(cuboid.axes @ cuboid.axes.T, np.eye(3))
         assert (shell == cuboid.centre).all(axis=1).any()
-        assert SHARES[0] <= cuboid.holds(shell).mean() <= SHARES[1]
+        assert SHARES[0] <= cuboid.contains(shell).mean() <= SHARES[1]
     assert len({tuple(cuboid.centre) for cuboid in drawn}) > 90
 
 

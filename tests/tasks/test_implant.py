@@ -7,6 +7,7 @@ import torch
 import trimesh
 
 from skfm_lib.data.point_clouds import distance_to_surface
+from skfm_lib.models import PointAttN
 from skfm_lib.presets import preset
 from skfm_lib.tasks import implant
 from skfm_lib.tasks.implant import complete_skull, implant_mesh
@@ -14,7 +15,7 @@ from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
 
 CPU = Device(torch.device("cpu"), torch.float32)
-MODEL = type("Model", (), {"settings": preset("tiny").completer})
+MODEL = PointAttN(preset("tiny").completer)
 AWAY = pv.Sphere(radius=5, center=(0, 0, 300))  # bone that is nowhere near
 COUNT = 60_000
 
@@ -64,7 +65,7 @@ def test_what_lacks_bone_is_found_and_filled_as_thick_as_the_bone(knowing):
     cut = without(("x", 50, True))
     found = complete_skull(MODEL, cut, CPU)
     missing, whole = found.cloud[found.missing], found.cloud
-    assert (missing[:, 0] > 50).all() and found.rival == 0 and found.clear
+    assert (missing[:, 0] > 50).all() and found.runner_up == 0 and found.clear
     assert len(missing) > 0.9 * (whole[:, 0] > 57).sum()
     assert solid(found.implant).is_watertight
     cap = np.pi * ((75**3 - 70**3) * 2 / 3 - 50 * (75**2 - 70**2))  # mm³
@@ -98,7 +99,7 @@ def test_gaps_of_the_cloud_are_closed(monkeypatch):
     pierced = cloud[np.linalg.norm(cloud - middle, axis=1) > 4]
     given = pierced, pierced[pierced[:, 0] > 56], without(("x", 50, True))
     assert distance_to_surface(middle, implant_mesh(*given)) < 1.5
-    monkeypatch.setattr(implant, "_closed", lambda solid: solid)
+    monkeypatch.setattr(implant, "isotropic_closing", lambda solid, radius: solid)
     assert distance_to_surface(middle, implant_mesh(*given)) > 2.5
 
 
@@ -139,7 +140,7 @@ def test_of_two_places_the_larger_is_taken_or_the_one_that_is_named(knowing):
     cut = upper.append_polydata(lower).triangulate()
     far = complete_skull(MODEL, cut, CPU)
     assert (far.cloud[far.missing][:, 0] > 45).all()
-    assert 0 < far.rival < far.missing.sum() < implant.CLEAR * far.rival
+    assert 0 < far.runner_up < far.missing.sum() < implant.CLEAR * far.runner_up
     assert not far.clear
     near = complete_skull(MODEL, cut, CPU, np.array([-75.0, 0, -10.0]))
     assert (near.cloud[near.missing][:, 0] < -50).all()

@@ -1,7 +1,5 @@
 """Implants tried against the bone that was cut out, and the skull's other side."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,24 +8,26 @@ import torch
 
 from skfm_lib.data.point_clouds import load_clouds, sample_surface
 from skfm_lib.data.voxels import surface
+from skfm_lib.models import PointAttN
 from skfm_lib.presets import preset
 from skfm_lib.tasks import implant
 from skfm_lib.tasks.defects import Cuboid
+from skfm_lib.tasks.experiments import SkullPool
 from skfm_lib.tasks.implant_evaluation import (
     COLUMNS,
-    beside_other_side,
     cut_mesh,
     implant_trial,
+    mirror_distances,
     summary,
 )
 
-MODEL = SimpleNamespace(settings=preset("tiny").completer)
+MODEL = PointAttN(preset("tiny").completer)
 
 
 @pytest.fixture
 def pool(phantoms, tmp_path):
     clouds = load_clouds(phantoms, tmp_path)
-    return SimpleNamespace(held_out=phantoms, test=clouds)
+    return SkullPool([], {}, clouds, clouds, phantoms)
 
 
 def test_a_completer_that_knows_the_skull_finds_its_defect(pool, phantoms, monkeypatch):
@@ -63,16 +63,17 @@ def test_the_summary_counts_by_score_and_in_all():
         "found": "2 of 2",
         "clear": "1 of 2",
         "alarm": "1 of 2",
-        "volume, median": "1.00",
-        "distance, median": "3.0",
+        "volume, median": 1.0,
+        "distance, median": 3.0,
     }
+    assert told["QS 5"]["volume, median"] is None
     assert told["QS 5"]["found"] == "0 of 1" and told["all"]["found"] == "2 of 3"
 
 
 def test_the_other_side_of_a_symmetric_skull_is_as_far_as_it_was_moved():
     bone = pv.Sphere(radius=70, theta_resolution=80, phi_resolution=80)
     cap = bone.clip("x", origin=(50, 0, 0), invert=False).triangulate()
-    told = beside_other_side(cap.translate((3, 0, 0)), bone)
+    told = mirror_distances(cap.translate((3, 0, 0)), bone)
     assert told["bone around"] < 0.2
     assert told["implant"] == pytest.approx(2.5, abs=0.5)
 
@@ -82,6 +83,6 @@ def test_a_cut_takes_every_triangle_that_reaches_in():
     box = Cuboid(np.array([70.0, 0, 0]), np.array([20.0, 20, 20]), np.eye(3))
     left, lost = cut_mesh(mesh, box)
     assert left.n_cells + lost.n_cells == mesh.n_cells
-    assert not box.holds(left.points[np.unique(left.regular_faces)]).any()
+    assert not box.contains(left.points[np.unique(left.regular_faces)]).any()
     faces = lost.points[lost.regular_faces]
-    assert box.holds(faces.reshape(-1, 3)).reshape(-1, 3).any(axis=1).all()
+    assert box.contains(faces.reshape(-1, 3)).reshape(-1, 3).any(axis=1).all()

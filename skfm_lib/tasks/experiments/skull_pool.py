@@ -1,28 +1,16 @@
-"""The clouds of the experiments: real skulls, and synthetic ones made on demand."""
+"""The skulls of the experiments: real ones, and synthetic ones generated on demand."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from skfm_lib import generation
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.manifest import Skull, read_manifest
 from skfm_lib.data.point_clouds import CloudSet, joined, load_clouds
-from skfm_lib.generation import (
-    SAMPLERS,
-    STAGES,
-    Sampler,
-    SkullGenerator,
-    generate_skulls,
-    load_generator,
-)
 from skfm_lib.study import Study, stage_names
-from skfm_lib.study.data_stage import counts, skulls
-from skfm_lib.tasks.experiments.training_sets import (
-    Counts,
-    models_of,
-    needed,
-    training_set,
-)
+from skfm_lib.study.data_stage import skulls
+from skfm_lib.tasks.experiments import training_sets
+from skfm_lib.tasks.experiments.training_sets import Counts, counts
 from skfm_lib.utils.seeding import seed_of
 
 FOLDER, CLOUDS = "08_skulls", "clouds"
@@ -31,11 +19,14 @@ SMALLEST = 120.0  # mm; a generated skull of less extent is a fragment: left out
 
 @dataclass(frozen=True)
 class SkullPool:
-    """What training sets are drawn from, and the skulls that test.
+    """The skulls that training sets are composed of, and the test skulls.
 
-    real, synthetic  the manifests that `training_set` takes
-    train            the clouds of all of them, but for fragments
-    test             those of the test skulls; `held_out` has their volumes
+    Attributes:
+        real: manifest of the real training skulls.
+        synthetic: model → manifest of its skulls.
+        train: clouds of all of these except fragments.
+        test: clouds of the test skulls.
+        held_out: volumes of the test skulls.
     """
 
     real: list[Skull]
@@ -45,82 +36,62 @@ class SkullPool:
     held_out: SkullSet
 
     def training(self, name: str, seed: int) -> CloudSet:
-        """The clouds of a training set; generated fragments are left out."""
-        chosen = training_set(name, self.real, self.synthetic, seed)
-        places = {name: place for place, name in enumerate(self.train.names)}
-        return self.train.part([places[s.name] for s in chosen if s.name in places])
+        """The clouds of a `training_set`; generated fragments are left out."""
+        chosen = training_sets.training_set(name, self.real, self.synthetic, seed)
+        index = {name: i for i, name in enumerate(self.train.names)}
+        return self.train.part([index[s.name] for s in chosen if s.name in index])
 
 
 def composition(pool: SkullPool, names: Sequence[str], seed: int) -> dict[str, Counts]:
     """Skulls of each score in the clouds of each named set."""
-    return {name: _scores(pool.training(name, seed)) for name in names}
+    return {name: counts(pool.training(name, seed).qualities) for name in names}
 
 
-def stages_of(names: Sequence[str]) -> tuple[str, ...]:
+def stages_of(names: Iterable[str]) -> tuple[str, ...]:
     """The stages that the named sets are made from."""
-    return stage_names.DATA, *(STAGES[model] for model in models_of(names))
+    models = {training_sets.mix_of(name).model for name in names} - {""}
+    return stage_names.DATA, *(generation.STAGES[model] for model in sorted(models))
+
+
+def sampler_of(study: Study, model: str) -> generation.Sampler:
+    """The paper's sampler for a model, with the preset's number of steps."""
+    method, steps = generation.SAMPLERS[model][0], study.settings.sampling.steps
+    return generation.Sampler(method, steps)
 
 
 def gather(study: Study, names: Sequence[str]) -> SkullPool:
-    """All that the training sets called `names` are made of.
+    """All skulls of the named training sets; missing ones and their clouds are made.
 
-    Synthetic skulls and clouds that are missing are made.  Raises SkfmError for an
-    unknown name, and where a model that is needed was not trained.
+    Raises SkfmError for an unknown name, and where a model was not trained.
     """
     train, test = skulls(study, "train"), skulls(study, "test")
     folder = study.folder / CLOUDS / study.finished(stage_names.DATA).fingerprint
-    sets, synthetic = [load_clouds(train, folder)], {}
-    for model, wanted in needed(names, counts(train)).items():
-        made = synthetic_skulls(study, model, wanted)
+    clouds, synthetic = [load_clouds(train, folder)], {}
+    wanted = training_sets.needed(names, counts(train.qualities))
+    for model, numbers in wanted.items():
+        made = synthetic_skulls(study, model, numbers)
         synthetic[model] = [skull for one in made for skull in one.skulls]
-        sets += [load_clouds(one, one.folder / CLOUDS, SMALLEST) for one in made]
+        clouds += [load_clouds(one, one.folder / CLOUDS, SMALLEST) for one in made]
     test_clouds = load_clouds(test, folder)
-    return SkullPool(train.skulls, synthetic, joined(sets), test_clouds, test)
+    return SkullPool(train.skulls, synthetic, joined(clouds), test_clouds, test)
 
 
-def synthetic_skulls(
-    study: Study, model: str, wanted: Mapping[int, int]
-) -> list[SkullSet]:
-    """A model's skulls, a set for each score, of at least the numbers `wanted`.
+def synthetic_skulls(study: Study, model: str, wanted: Counts) -> list[SkullSet]:
+    """A model's skulls: a set for each quality score, with at least `wanted` skulls.
 
-    A set is kept with the run and only ever grows, so that its first skulls stay the
-    same.  Drawn by the paper's sampler in the preset's steps.
+    The sets belong to the run and only grow, so that their first skulls stay the same.
     """
-    sampler, found = sampler_of(study, model), []
-    place = study.folder / FOLDER / study.finished(STAGES[model]).fingerprint
-    place = place / f"{model}-{sampler.steps}"
-    lacking = {q: n for q, n in wanted.items() if _made(place / f"qs{q}") < n}
-    if lacking:
-        _draw(load_generator(study, model), place, lacking, study, sampler)
-    for quality in (q for q, n in wanted.items() if n):
-        found.append(SkullSet(place / f"qs{quality}", "train"))
-    return found
-
-
-def sampler_of(study: Study, model: str) -> Sampler:
-    """The paper's sampler for a model, in the preset's steps."""
-    return Sampler(SAMPLERS[model][0], study.settings.sampling.steps)
-
-
-def _draw(
-    generator: SkullGenerator,
-    place: Path,
-    wanted: Counts,
-    study: Study,
-    sampler: Sampler,
-) -> None:
-    batch = study.settings.sampling.batch
-    for quality, n in wanted.items():
-        folder, seed = place / f"qs{quality}", seed_of(study.seed, "tasks", quality)
-        generate_skulls(generator, folder, [quality] * n, seed, sampler, batch)
-
-
-def _scores(clouds: CloudSet) -> Counts:
-    scores = sorted(clouds.qualities)
-    return {quality: scores.count(quality) for quality in dict.fromkeys(scores)}
-
-
-def _made(folder: Path) -> int:
-    """How many skulls there are; none where the set was never finished."""
-    there = (folder / "manifest.csv").is_file()
-    return len(read_manifest(folder)) if there else 0
+    sampler, batch = sampler_of(study, model), study.settings.sampling.batch
+    folder = (
+        study.folder / FOLDER / study.finished(generation.STAGES[model]).fingerprint
+    )
+    folders = {q: folder / f"{model}-{sampler.steps}" / f"qs{q}" for q in wanted}
+    made = {q: f for q, f in folders.items() if (f / "manifest.csv").is_file()}
+    count = {q: len(read_manifest(folder)) for q, folder in made.items()}
+    missing = [q for q, n in wanted.items() if count.get(q, 0) < n]
+    if missing:
+        generator = generation.load_generator(study, model)
+    for q in missing:
+        given = folders[q], [q] * wanted[q], seed_of(study.seed, "tasks", q)
+        generation.generate_skulls(generator, *given, sampler, batch)
+    return [SkullSet(folders[q], "train") for q, n in wanted.items() if n]

@@ -1,45 +1,55 @@
-"""The training sets of the paper's experiments on synthetic skulls (§4.3)."""
+"""The training sets of the paper's experiments with synthetic skulls (§4.3)."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from skfm_lib.data.manifest import Skull, proportional
+from skfm_lib.presets import paper_tables
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.seeding import seed_of
 
 Counts = dict[int, int]  # quality score → skulls
 
 
+def counts(qualities: Iterable[int | None]) -> Counts:
+    """Number of skulls of each quality score, in ascending order; unscored left out."""
+    return dict(sorted(Counter(q for q in qualities if q).items()))
+
+
 @dataclass(frozen=True)
 class Mix:
-    """What a training set is made of; "real" skulls are those of the study itself.
+    """The composition of a training set; "real" skulls are those of the study itself.
 
-    real   share of the real training skulls
-    model  whose synthetic skulls are added ("" for none)
-    added  how many: a share of the number of all real ones, in their mix of scores;
-           or as many as make every score as frequent as the most frequent one
-           ("balanced"); or as many as these, in the real mix ("stratified")
+    Attributes:
+        real: share of the real training skulls.
+        model: the model whose synthetic skulls are added, or "".
+        added: their share of the number of all real skulls, in the real mix of scores;
+            or "balanced", so many that all scores are equally frequent; or
+            "stratified", the same number in the real mix.
+
+    >>> Mix(1.0, "otfm", "balanced").synthetic_counts({2: 5, 3: 9})
+    {2: 4, 3: 0}
     """
 
     real: float = 1.0
     model: str = ""
     added: float | str = 0.0
 
-    def real_counts(self, available: Mapping[int, int]) -> Counts:
-        """Real skulls of each score, of those that are available."""
-        total = round(self.real * sum(available.values()))
-        return proportional(dict(available), total)
+    def real_counts(self, available: Counts) -> Counts:
+        """Real skulls of each score, of those available."""
+        return proportional(available, round(self.real * sum(available.values())))
 
-    def synthetic_counts(self, available: Mapping[int, int]) -> Counts:
-        """Synthetic skulls of each score, beside the real ones that are available."""
-        most, total = max(available.values()), sum(available.values())
+    def synthetic_counts(self, available: Counts) -> Counts:
+        """Synthetic skulls of each score, given the real ones available."""
+        if not isinstance(self.added, str):
+            return proportional(available, round(self.added * sum(available.values())))
+        balanced = {q: max(available.values()) - n for q, n in available.items()}
         if self.added == "balanced":
-            return {quality: most - n for quality, n in available.items()}
-        if self.added == "stratified":
-            return proportional(dict(available), most * len(available) - total)
-        return proportional(dict(available), round(self.added * total))
+            return balanced
+        return proportional(available, sum(balanced.values()))
 
 
 # The sets by the paper's names; "synth" is the skulls of one of its two models.
@@ -57,23 +67,29 @@ MIXES = {
 }
 
 
-def mix_called(name: str) -> Mix:
+def mix_of(name: str) -> Mix:
     """The mix of that name in `MIXES`; SkfmError for others, listing them."""
     if name not in MIXES:
         raise SkfmError(f"no training set {name!r}", f"one of {', '.join(MIXES)}")
     return MIXES[name]
 
 
-def models_of(names: Sequence[str]) -> list[str]:
-    """The models whose skulls the named sets hold."""
-    models = (mix_called(name).model for name in names)
-    return sorted({model for model in models if model})
+def seeds_of(
+    sets: Sequence[str], seeds: Sequence[int], more: Sequence[int] = ()
+) -> dict[str, list[int]]:
+    """Training set → the seeds of its trainings, with `more` for the sets of Table 4.
+
+    ``["all"]`` stands for all of `MIXES`.
+    """
+    names = list(MIXES) if list(sets) == ["all"] else sets
+    further = dict.fromkeys(paper_tables.TABLE_4, more)
+    return {name: [*seeds, *further.get(name, ())] for name in names}
 
 
-def needed(names: Sequence[str], available: Mapping[int, int]) -> dict[str, Counts]:
-    """How many synthetic skulls of each model and score the named sets ask for."""
+def needed(names: Iterable[str], available: Counts) -> dict[str, Counts]:
+    """Model → the synthetic skulls of each score that suffice for all named sets."""
     most: dict[str, Counts] = {}
-    for mix in map(mix_called, names):
+    for mix in map(mix_of, names):
         if mix.model:
             so_far = most.setdefault(mix.model, dict.fromkeys(available, 0))
             for quality, n in mix.synthetic_counts(available).items():
@@ -87,57 +103,41 @@ def training_set(
     synthetic: Mapping[str, Sequence[Skull]],
     seed: int,
 ) -> list[Skull]:
-    """The skulls of a training set, from the manifests of all that there are.
+    """The skulls of a training set, from the manifests of all available skulls.
 
-    real       the real skulls of split "train", of which a share is drawn from `seed`,
-               the same one for every set with that share
-    synthetic  model → its skulls; the first ones of each score are taken, so that a
-               smaller set is part of a larger one
+    Args:
+        real: the real skulls of split "train".  A share is sampled from `seed`, the
+            same one for every set with that share.
+        synthetic: model → its skulls.  The first ones of each score are taken, so that
+            a smaller set is part of a larger one.
 
-    Raises SkfmError for an unknown name, for too few synthetic skulls, and for any
-    skull that is not for training: what tests never enters.
+    Raises:
+        SkfmError: for an unknown name, for too few synthetic skulls, for an empty set
+            and for any skull that is not of split "train".
     """
-    mix, available = mix_called(name), _counts(real)
-    half = _drawn(real, mix.real_counts(available), seed_of(seed, "real"))
-    if not mix.model:
-        return _checked(half)
-    source, wanted = synthetic.get(mix.model, ()), mix.synthetic_counts(available)
-    made = [
-        skull
-        for quality, n in wanted.items()
-        for skull in [s for s in source if s.quality == quality][:n]
-    ]
-    if short := sum(wanted.values()) - len(made):
-        raise SkfmError(
-            f"{name!r} lacks {short} of {sum(wanted.values())} skulls of {mix.model}",
-            f"{wanted} by quality score",
-            "draw more synthetic skulls",
-        )
-    return _checked([*half, *made])
-
-
-def _drawn(real: Sequence[Skull], counts: Counts, seed: int) -> list[Skull]:
-    """`counts` skulls of each score, in the order of the manifest."""
-    rng, chosen = np.random.default_rng(seed), []
-    for quality, n in counts.items():
+    mix, available = mix_of(name), counts(skull.quality for skull in real)
+    rng, rows = np.random.default_rng(seed_of(seed, "real")), []
+    for quality, n in mix.real_counts(available).items():
         items = [i for i, skull in enumerate(real) if skull.quality == quality]
-        chosen += rng.permutation(items)[:n].tolist()
-    return [real[i] for i in sorted(chosen)]
-
-
-def _counts(skulls: Sequence[Skull]) -> Counts:
-    scores = [skull.quality for skull in skulls if skull.quality]
-    return {quality: scores.count(quality) for quality in sorted(set(scores))}
-
-
-def _checked(skulls: list[Skull]) -> list[Skull]:
-    wrong = [skull.name for skull in skulls if skull.split != "train"]
-    if wrong or not skulls:
+        rows += rng.permutation(items)[:n].tolist()
+    chosen = [real[i] for i in sorted(rows)]
+    if mix.model:
+        wanted, source = mix.synthetic_counts(available), synthetic.get(mix.model, ())
+        for quality, n in wanted.items():
+            chosen += [skull for skull in source if skull.quality == quality][:n]
+        if short := len(rows) + sum(wanted.values()) - len(chosen):
+            raise SkfmError(
+                f"{name!r}: {short} of {sum(wanted.values())} skulls of {mix.model} "
+                "are missing",
+                f"{wanted} by quality score",
+                "generate more synthetic skulls",
+            )
+    wrong = [skull.name for skull in chosen if skull.split != "train"]
+    if wrong or not chosen:
+        found = f"{len(wrong)} skulls that are not for training, such as {wrong[:1]}"
         raise SkfmError(
-            f"{len(wrong)} skulls that are not for training, such as {wrong[:1]}"
-            if wrong
-            else "a training set without skulls",
+            found if wrong else "a training set without skulls",
             'skulls of split "train" only',
-            "look at the data set's manifest",
+            "check the data set's manifest",
         )
-    return skulls
+    return chosen

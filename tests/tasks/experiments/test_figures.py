@@ -2,16 +2,15 @@
 
 import numpy as np
 import pytest
-import torch
 
 from skfm_lib.metrics import Interval
 from skfm_lib.tasks.defects import Cuboid
-from skfm_lib.tasks.experiments import CLAIMS, Answer
 from skfm_lib.tasks.experiments.figures import claim_plot, filling_rows, pose_rows
+from skfm_lib.tasks.experiments.statistics import CLAIMS
 from skfm_lib.view.meshes import VIEWS, scene, skull_surface
 
-STILL = torch.eye(3), torch.zeros(3)
-UP = torch.eye(3), torch.tensor([0.0, 0.0, 60.0])
+STILL, UP = np.eye(4), np.eye(4)
+UP[2, 3] = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +33,9 @@ def orange(image):
 
 def test_a_skull_away_from_its_place_leaves_the_place_to_be_seen(skulls, phantoms):
     figure = pose_rows(
-        skulls, {"before": [UP, UP], "after": [STILL, STILL]}, phantoms.grid
+        skulls,
+        {"before": np.stack([UP, UP]), "after": np.stack([STILL, STILL])},
+        phantoms.grid,
     )
     before, after = images(figure)[:2], images(figure)[2:]
     assert all(blue(image) > 0.01 for image in before)
@@ -61,8 +62,9 @@ def test_a_scene_shows_the_skull_as_ever(phantoms):
 
 
 def test_claims_are_weighed_against_zero():
-    answers = [Answer(claim, Interval(0.5, 0.1, 0.9), 3) for claim in CLAIMS]
-    axis = claim_plot(answers).axes[0]
+    rows = {c.text: {"better by, mm": Interval(0.5, 0.1, 0.9)} for c in CLAIMS}
+    rows["not tried"] = {"better by, mm": None}
+    axis = claim_plot(rows).axes[0]
     labels = [label.get_text() for label in axis.get_yticklabels()]
     assert labels == [claim.text for claim in CLAIMS]
-    assert not claim_plot([]).axes[0].get_yticklabels()
+    assert not claim_plot({}).axes[0].get_yticklabels()

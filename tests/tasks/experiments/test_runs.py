@@ -1,26 +1,26 @@
-"""The grid: cells are kept, resumed and told apart; synthetic skulls grow."""
+"""The grid: experiments are kept, resumed, kept apart; synthetic skulls grow."""
 
-import functools
 import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from cloud_training import save_every_step
 
+from skfm_lib import generation
 from skfm_lib.data.io.volumes import read_volume, write_volume
 from skfm_lib.data.manifest import Skull, write_manifest
 from skfm_lib.study import open_study
-from skfm_lib.tasks import alignment
 from skfm_lib.tasks.experiments import (
     ALIGNMENT,
     COMPLETION,
     Experiments,
     gather,
     runs,
-    skull_pool,
+    training_sets,
 )
-from skfm_lib.tasks.experiments.runs import thinned
+from skfm_lib.tasks.experiments.runs import averaged
 from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
@@ -59,8 +59,8 @@ def generator(monkeypatch, phantoms):
                 write_volume(folder / file, bone & (i % 3 < 2), grid_of)
         write_manifest(folder, rows)
 
-    monkeypatch.setattr(skull_pool, "load_generator", lambda study, model: None)
-    monkeypatch.setattr(skull_pool, "generate_skulls", generate)
+    monkeypatch.setattr(generation, "load_generator", lambda study, model: None)
+    monkeypatch.setattr(generation, "generate_skulls", generate)
     return drawn
 
 
@@ -69,7 +69,7 @@ def aligner(study, **changes):
     return Experiments(study, ALIGNMENT, settings, CPU)
 
 
-def test_cells_are_trained_once_and_tried_on_one_test(study, monkeypatch):
+def test_experiments_are_trained_once_and_tried_on_one_test(study, monkeypatch):
     found = gather(study, [REAL])
     assert found.synthetic == {} and len(found.train) == 4 and len(found.test) == 2
     experiments = aligner(study)
@@ -77,9 +77,9 @@ def test_cells_are_trained_once_and_tried_on_one_test(study, monkeypatch):
     assert len(table) == 8 and set(table["set"]) == {REAL, "50% real"}
     assert table.groupby("name")["unaligned"].nunique().eq(1).all()  # the same poses
     assert table["raw"].nunique() == 8
-    cell = experiments.cell(REAL, 1)
-    assert cell.folder.parent.name == "08_cells" and cell.results["skulls"] == 4
-    assert not (cell.folder / "checkpoint.pt").exists()
+    stage = experiments.stage(REAL, 1)
+    assert stage.folder.parent.name == "08_experiments" and stage.results["skulls"] == 4
+    assert not (stage.folder / "checkpoint.pt").exists()
     assert len(experiments.history(REAL, 1)["loss"]) == 3
     monkeypatch.setattr(Trainer, "descend", None)  # nothing is trained again
     again = aligner(study).run(found, {"50% real": [1], REAL: [1]})
@@ -100,22 +100,22 @@ def test_sets_may_have_seeds_of_their_own(study):
     assert list(map(tuple, pairs)) == [(REAL, 0), (REAL, 1), (half, 1), (REAL, 2)]
 
 
-def test_cells_of_other_settings_lie_beside_each_other(study):
+def test_experiments_of_other_settings_lie_beside_each_other(study):
     folders = {
-        aligner(study, **changes).cell(name, seed).folder
+        aligner(study, **changes).stage(name, seed).folder
         for changes in ({}, {"steps": 4})
         for name in (REAL, MIXED)
         for seed in (0, 1)
     }
     assert len(folders) == 8 and all((f / "stage.json").is_file() for f in folders)
     with pytest.raises(SkfmError, match="no training set '75% real'"):
-        aligner(study).cell("75% real", 0)
+        aligner(study).stage("75% real", 0)
 
 
-def test_a_stopped_cell_goes_on(study, monkeypatch):
+def test_a_stopped_experiment_goes_on(study, monkeypatch):
     found, descend = gather(study, [REAL]), Trainer.descend
     whole = aligner(study).run(found, {REAL: [0]})
-    shutil.rmtree(study.folder / "08_cells")
+    shutil.rmtree(study.folder / "08_experiments")
 
     def stopped(self, loss, **record):
         if self.step == 2:
@@ -124,10 +124,9 @@ def test_a_stopped_cell_goes_on(study, monkeypatch):
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Trainer, "descend", stopped)
-        saving = functools.partial(Trainer, save_seconds=-1.0)
-        patch.setattr(alignment, "Trainer", saving)
+        save_every_step(patch)
         aligner(study).run(found, {REAL: [0]})
-    assert (aligner(study).cell(REAL, 0).folder / "checkpoint.pt").is_file()
+    assert (aligner(study).stage(REAL, 0).folder / "checkpoint.pt").is_file()
     assert aligner(study).run(found, {REAL: [0]}).equals(whole)
 
 
@@ -146,7 +145,7 @@ def test_synthetic_skulls_are_made_on_demand_and_fragments_left_out(study, gener
 
 
 def test_an_empty_skull_is_left_out_of_the_clouds(study, generator, monkeypatch):
-    monkeypatch.setattr(skull_pool, "needed", lambda names, counts: {"otfm": {2: 6}})
+    monkeypatch.setattr(training_sets, "needed", lambda names, counts: {"otfm": {2: 6}})
     found = gather(study, [MIXED])
     assert len(found.synthetic["otfm"]) == 6
     made = [name for name in found.train.names if name.startswith("otfm")]
@@ -168,11 +167,13 @@ def test_completers_are_tried_on_the_same_defects(study):
     }  # fmt: skip
     fixed = table[table["way"] != "completer"]
     assert fixed.groupby(["name", "way"])["cd"].nunique().eq(1).all()
-    assert (study.folder / "09_cells").is_dir()
+    assert (study.folder / "09_experiments").is_dir()
 
 
 def test_a_thinned_history_keeps_its_means():
     values = np.random.default_rng(0).random(1000).tolist()
-    short = thinned(values)
-    assert len(short) == runs.DRAWN and np.mean(short) == pytest.approx(np.mean(values))
-    assert thinned(values[:7]) == values[:7]
+    short = averaged(values)
+    assert len(short) == runs.RECORDED and np.mean(short) == pytest.approx(
+        np.mean(values)
+    )
+    assert averaged(values[:7]) == values[:7]

@@ -8,7 +8,7 @@ from skfm_lib.data.manifest import Skull, stratified_split
 from skfm_lib.data.phantom_set import PAPER_TRAIN
 from skfm_lib.tasks.experiments.training_sets import (
     MIXES,
-    mix_called,
+    mix_of,
     needed,
     training_set,
 )
@@ -105,9 +105,9 @@ def test_test_skulls_never_enter():
 
 def test_what_is_missing_is_said():
     with pytest.raises(SkfmError, match="75% real.*one of 100% real"):
-        mix_called("75% real")
-    with pytest.raises(SkfmError, match="lacks 182 of 182 skulls of otfm"):
+        mix_of("75% real")
+    with pytest.raises(SkfmError, match="182 of 182 skulls of otfm are missing"):
         training_set("50% real + 25% OTFM", REAL, {}, 0)
     few = {"otfm": MADE["otfm"][:-10]}
-    with pytest.raises(SkfmError, match="lacks 10 of 334"):
+    with pytest.raises(SkfmError, match="10 of 334"):
         training_set("OTFM-b", REAL, few, 0)

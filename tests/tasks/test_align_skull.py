@@ -7,28 +7,28 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from skfm_lib.data.registration.rigid_icp import apply
+from skfm_lib.models import Aligner
 from skfm_lib.models.pointcloud import apply_pose
 from skfm_lib.presets import preset
-from skfm_lib.tasks.align_scan import align_skull
+from skfm_lib.tasks.alignment import align_skull
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
 
 CPU = Device(torch.device("cpu"), torch.float32)
-SETTINGS = preset("tiny")
+SETTINGS = preset("tiny").aligner.but(points=6000)
 
 
-class Knowing:
+class Knowing(Aligner):
     """An aligner that knows the shape: half an ellipsoid, and the pose it is to have.
 
     It fits by moments, with the errors (degrees) it is given, one a try.
     """
 
-    settings = SETTINGS.aligner.but(points=6000)
-
     def __init__(self, errors=(0.0,)):
+        super().__init__(SETTINGS)
         self.errors = errors
 
-    def __call__(self, points):
+    def forward(self, points):
         turns, shifts = [], []
         for i, cloud in enumerate(points.double().numpy()):
             middle = cloud.mean(0)
