@@ -156,7 +156,7 @@ def test_a_second_run_skips_training_and_gives_the_same(study):
 @pytest.mark.skipif("11" not in SOURCES, reason="there is no notebook 11")
 @pytest.mark.skipif(not CT.is_file(), reason=f"needs the head CT {CT.name}")
 def test_the_real_scan_is_prepared_and_reconstructed(study):
-    given = ["--preset", "tiny", "-p", "scans", str(CT.parent)]
+    given = ["--preset", "tiny", "-p", "scans", str(CT)]
     assert main(["run", "11", *given]) == 0
     notebook = record(study, "11")
     assert "error" not in {output.output_type for output in outputs(notebook)}
@@ -237,7 +237,7 @@ def test_the_tools_are_put_to_a_real_scan(study):
     for number in ("08", "09"):
         words = ["--preset", "tiny", "-p", "steps", "2"]
         assert main(["run", number, *words]) == 0
-    given = ["-p", "scans", str(CT.parent), "-p", "trials", "1"]
+    given = ["-p", "scans", str(CT), "-p", "trials", "1"]
     assert main(["run", "15", "--preset", "tiny", *given]) == 0
     notebook = record(study, "15")
     assert "error" not in {output.output_type for output in outputs(notebook)}

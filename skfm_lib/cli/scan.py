@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from skfm_lib.study import existing_study
+
 Add = Callable[..., argparse.ArgumentParser]
 
 
@@ -15,7 +17,7 @@ def align(options: argparse.Namespace) -> None:
     """
     from skfm_lib.tasks import apply_to_scan
 
-    study = apply_to_scan.named_run(options.run)
+    study = existing_study(options.run)
     scan = apply_to_scan.read_one(options.scan, options.threshold)
     print(apply_to_scan.align_scan(scan, options.out, study))
 
@@ -29,7 +31,7 @@ def complete(options: argparse.Namespace) -> None:
     """
     from skfm_lib.tasks import apply_to_scan
 
-    study = apply_to_scan.named_run(options.run)
+    study = existing_study(options.run)
     scan = apply_to_scan.read_one(options.scan, options.threshold)
     given = scan, options.out, study, options.aligned, options.near
     print(apply_to_scan.complete_scan(*given))

@@ -34,10 +34,13 @@ def study(options: argparse.Namespace) -> int:
 
     made = open_study(options.run, options.preset, options.seed)
     needed = {number for group in MODELS for number in group}
-    heads, status = real_heads(), 0
-    if not heads:
-        print("chapters 11 and 15 are skipped: there is no head CT; next: skfm sample")
-    for group in _groups(options.all, bool(heads)):
+    real, status = True, 0
+    try:
+        real_heads()
+    except SkfmError as error:
+        real = False
+        print(f"chapters 11 and 15 are skipped: {error}")
+    for group in _groups(options.all, real):
         if options.all and group == TASKS:
             _sample_for_both(made)
         parameters = {number: _parameters(options, number) for number in group}

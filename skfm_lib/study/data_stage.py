@@ -6,10 +6,12 @@ from pathlib import Path
 
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.io.sample_scan import CACHE, NAME
+from skfm_lib.data.io.volumes import VOLUME_SUFFIXES
 from skfm_lib.data.manifest import proportional, read_manifest
 from skfm_lib.data.phantom_set import PAPER_TEST, PAPER_TRAIN, phantom_skulls
 from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.files import suffix
 from skfm_lib.utils.paths import project_root
 
 
@@ -44,27 +46,34 @@ def skulls(study: Study, split: str) -> SkullSet:
     return SkullSet(stage.folder / stage.results["folder"], split)
 
 
-def real_heads(given: str | None = None) -> Path | None:
-    """The head CTs of chapters 11 and 15: a scan or a folder of scans.
+def real_heads(given: str | None = None) -> Path:
+    """The head CTs of chapters 11 and 15: a scan, or a folder of scans.
 
     Args:
-        given: by the user, relative to the project's folder; otherwise the folder that
-            the environment variable ``SKFM_HEADS`` names; otherwise the sample that
+        given: by the user, relative to the project's folder; otherwise what the
+            environment variable ``SKFM_HEADS`` names; otherwise the sample that
             ``skfm sample`` has fetched.
 
-    Returns:
-        None where there is none: the project ships no patient's scan.
-
     Raises:
-        SkfmError: for a path that does not exist.
+        SkfmError: where there is none; the project ships no patient's scan.
     """
     named = given or os.environ.get("SKFM_HEADS")
-    if named is None:
-        return CACHE / NAME if (CACHE / NAME).is_file() else None
-    path = (project_root() / Path(named).expanduser()).resolve()
+    path = CACHE / NAME
+    if named:
+        path = (project_root() / Path(named).expanduser()).resolve()
     if not path.exists():
-        raise SkfmError(f"{path} does not exist", "head CTs", "skfm sample")
+        raise SkfmError(f"{path} does not exist", "a head CT", "skfm sample")
     return path
+
+
+def real_head(given: str | None = None) -> Path:
+    """One of `real_heads`: of a folder, the sample Cranium or else the first scan."""
+    path = real_heads(given)
+    if path.is_file():
+        return path
+    scans = sorted(p for p in path.iterdir() if suffix(p) in VOLUME_SUFFIXES)
+    cranium = [scan for scan in scans if "cranium" in scan.name.lower()]
+    return next(iter(cranium or scans), path)
 
 
 def counts(skulls: SkullSet) -> dict[int, int]:

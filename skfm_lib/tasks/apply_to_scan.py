@@ -20,7 +20,7 @@ from skfm_lib.data.voxels import skull_grid
 from skfm_lib.prepare.bone_segmentation import bone_voxels
 from skfm_lib.prepare.discovery import find_sources
 from skfm_lib.prepare.extraction import DOUBT, SCAN, TRANSFORM, read_surface
-from skfm_lib.study import Study, open_study, stage_names
+from skfm_lib.study import Study, stage_names
 from skfm_lib.tasks.alignment import ALIGNMENT, align_skull, mean_distance
 from skfm_lib.tasks.completion import COMPLETION
 from skfm_lib.tasks.experiments.runs import Experiments
@@ -28,8 +28,7 @@ from skfm_lib.tasks.implant import Completion, complete_skull
 from skfm_lib.tasks.task import Network, Task
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.errors import SkfmError
-from skfm_lib.utils.files import read_json, replacing
-from skfm_lib.utils.paths import project_root
+from skfm_lib.utils.files import replacing
 
 # Keys of a chapter's results.
 EXPERIMENT, ERROR = "experiment of the tools", "error of the tools"
@@ -81,20 +80,6 @@ def trained(
     )
     model = task.load(experiment, settings, pick_device())
     return model, results[ERROR], {"trained on": origin, "warning": WARNING}
-
-
-def named_run(name: str) -> Study:
-    """The run of that name; SkfmError where there is none, listing those there are."""
-    folder = project_root() / "runs"
-    if not (folder / name / "run.json").is_file():
-        runs = sorted(path.parent.name for path in folder.glob("*/run.json"))
-        raise SkfmError(
-            f"there is no run {name!r}",
-            " or ".join(runs) or "a finished study",
-            "skfm study, then skfm run 08 and 09",
-        )
-    about = read_json(folder / name / "run.json")
-    return open_study(name, about["preset"], about["seed"])
 
 
 def read_one(path: Path, threshold: float) -> Scan:
