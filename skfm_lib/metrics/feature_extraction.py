@@ -65,11 +65,11 @@ def extract(
     folder = Path(cache) / _fingerprint(network.description, network.state_dict())
     paths = [folder / f"{_fingerprint('volume', {'v': v})}.npy" for v in volumes]
     missing = {path: item for item, path in enumerate(paths) if not path.exists()}
-    files = iter(missing)
-    for rows in _batches(network, volumes, list(missing.values()), batch):
-        for row, path in zip(rows.numpy(), files):
-            with replacing(path) as temporary:
-                np.save(temporary, row)
+    batches = _batches(network, volumes, list(missing.values()), batch)
+    rows = (row for features in batches for row in features.numpy())
+    for row, path in zip(rows, missing):
+        with replacing(path) as temporary:
+            np.save(temporary, row)
     return torch.stack([_load(path) for path in paths])
 
 

@@ -3,12 +3,7 @@
 import numpy as np
 
 from skfm_lib.data.phantom.distance_field import BoneField
-from skfm_lib.data.phantom.primitives import (
-    Point,
-    SphereMesh,
-    Superellipsoid,
-    spheres,
-)
+from skfm_lib.data.phantom.primitives import SphereMesh, Superellipsoid, spheres
 
 ATLAS = SphereMesh(
     spheres("""
@@ -29,26 +24,15 @@ AXIS = SphereMesh(
     ),
 )
 PITCH = 17.0  # mm from one vertebra to the next
-
-
-def _vertebra(level: float, y: float) -> SphereMesh:
-    """The arch and processes of a vertebra whose body is at `level` (z) and y."""
-    points: dict[str, Point] = {
-        "body_side": (9.0, y, level, 5.0),
-        "process": (24.0, y - 4.0, level - 1.0, 3.0),
-        "mass_up": (19.0, y - 13.0, level + 6.5, 4.6),
-        "mass": (19.5, y - 15.0, level - 6.5, 4.6),
-        "arch": (12.0, y - 25.0, level - 3.0, 3.0),
-        "back": (0.0, y - 31.0, level - 5.0, 3.4),
-        "spine": (2.5, y - 41.0, level - 9.0, 2.8),
-    }
-    return SphereMesh(
-        points,
-        struts=(
-            "body_side process mass mass_up process, body_side mass, "
-            "mass arch back spine, mass_up arch"
-        ),
-    )
+# Arch and processes of a lower vertebra, relative to the middle of its body.
+ARCH = spheres("""
+    body_side 9 0 0 5, process 24 -4 -1 3, mass_up 19 -13 6.5 4.6,
+    mass 19.5 -15 -6.5 4.6, arch 12 -25 -3 3, back 0 -31 -5 3.4, spine 2.5 -41 -9 2.8
+""")
+ARCH_STRUTS = """
+    body_side process mass mass_up process, body_side mass, mass arch back spine,
+    mass_up arch
+"""
 
 
 def add_spine(field: BoneField, seed: int) -> None:
@@ -60,4 +44,5 @@ def add_spine(field: BoneField, seed: int) -> None:
         level, y = -52.0 - PITCH * n, 3.0 - 0.5 * n + bend * n * (4 - n) / 4
         body = Superellipsoid((0, y, level), (11.0, 8.5, 7.0), power=4)
         field.add(body, 2, midline=True)
-        field.add(_vertebra(level, y), 2)
+        arch = {k: (x, y + dy, level + dz, r) for k, (x, dy, dz, r) in ARCH.items()}
+        field.add(SphereMesh(arch, struts=ARCH_STRUTS), 2)
