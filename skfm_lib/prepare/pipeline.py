@@ -130,7 +130,7 @@ def patient_split(
 
     >>> owners = {"scan 1": "Ann", "scan 2": "Ann", "scan 3": "Ben"}
     >>> patient_split(owners, {"scan 1": 5, "scan 2": 4, "scan 3": 5}, 0.5, seed=0)
-    {'scan 1': 'train', 'scan 2': 'train', 'scan 3': 'test'}
+    {'scan 1': 'test', 'scan 2': 'test', 'scan 3': 'train'}
     """
     labelled = {name: quality for name, quality in qualities.items() if quality}
     first = {owners[name]: quality for name, quality in reversed(labelled.items())}

@@ -10,9 +10,16 @@ from skfm_lib.data.manifest import Skull
 from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.registration.shape_model import MODES
 from skfm_lib.data.voxels import skull_grid
-from skfm_lib.prepare import deformation
-from skfm_lib.prepare.augmentation import augment, crop, shown_scores
-from skfm_lib.prepare.deformation import MAX_CHANGE, STEP, integrate, random_warp
+from skfm_lib.prepare import augmentation
+from skfm_lib.prepare.augmentation import (
+    MAX_CHANGE,
+    STEP,
+    augment,
+    crop,
+    integrate,
+    random_warp,
+    shown_scores,
+)
 from skfm_lib.prepare.extraction import REASON, SHAPE
 from skfm_lib.prepare.score_proposal import landmarks
 from skfm_lib.presets.grid_sizes import scaled_shape
@@ -37,14 +44,14 @@ def test_a_random_map_does_not_fold(seed):
 
 
 def test_a_flow_and_its_reverse_undo_each_other():
-    flow = deformation._velocity(np.random.default_rng(1))
+    flow = augmentation._velocity(np.random.default_rng(1))
     back = integrate(-flow)(integrate(flow)(POINTS))
     assert np.linalg.norm(back - POINTS, axis=1).mean() < 0.1
 
 
 def test_a_stretch_is_exact():
     """The flow s·x has the map x·exp(s), whose determinant is its volume's growth."""
-    flow = 0.05 * deformation._lattice() * np.array([1, 0, -1]).reshape(3, 1, 1, 1)
+    flow = 0.05 * augmentation._lattice() * np.array([1, 0, -1]).reshape(3, 1, 1, 1)
     warp = integrate(flow)
     factors = np.exp([0.05, 0, -0.05])
     np.testing.assert_allclose(warp(POINTS), POINTS * factors, atol=0.05)
@@ -52,12 +59,12 @@ def test_a_stretch_is_exact():
 
 
 def test_a_flow_that_would_fold_is_calmed(monkeypatch):
-    monkeypatch.setattr(deformation, "FLOW", 25.0)
-    wild = integrate(deformation._velocity(np.random.default_rng(2)))
+    monkeypatch.setattr(augmentation, "FLOW", 25.0)
+    wild = integrate(augmentation._velocity(np.random.default_rng(2)))
     assert wild.jacobian[1] > MAX_CHANGE
     calm = random_warp(np.random.default_rng(2))
     assert 1 / MAX_CHANGE <= calm.jacobian[0] <= calm.jacobian[1] <= MAX_CHANGE
-    assert STEP < deformation.SMOOTHING / 2  # the lattice resolves the flow
+    assert STEP < augmentation.SMOOTHING / 2  # the lattice resolves the flow
 
 
 def test_crops_are_those_of_phantoms():
