@@ -109,6 +109,6 @@ class StudyDistance(nn.Module):
 
 
 def apart(a: Tensor, b: Tensor, head: Tensor | float = 1.0) -> Tensor:
-    """Mean over positions of Σ_c head_c (a_c/|a| − b_c/|b|)², of maps (n, c, …)."""
+    """Mean over positions of ``Σ_c head_c (a_c/|a| − b_c/|b|)²``, of maps (n, c, …)."""
     a, b = (x.float() / (x.float().norm(dim=1, keepdim=True) + 1e-10) for x in (a, b))
     return (head * (a - b).square()).sum(dim=1).mean()

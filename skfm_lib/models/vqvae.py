@@ -35,8 +35,7 @@ class Encoder(nn.Module):
         super().__init__()
         full, half, quarter = channels
         self.start = nn.Sequential(
-            Conv3d(1, full, 3, padding=1),
-            Conv3d(full, half, 4, stride=2, padding=1),
+            Conv3d(1, full, 3, padding=1), Conv3d(full, half, 4, stride=2, padding=1)
         )
         self.features = nn.Sequential(
             ResidualBlock(half, groups),
@@ -146,7 +145,7 @@ class VQVAE(nn.Module):
         return VQVAELoss(reconstruction, commitment, z, indices, v_hat)
 
     def _distance(self, v_hat: Tensor, target: Tensor) -> Tensor:
-        """Mean |v̂ − v|; `forgive_overshoot` forgives values beyond ±1 where v is ±1.
+        """Mean ``|v̂ − v|``; `forgive_overshoot` forgives values beyond v = ±1.
 
         Between coarse voxels, the trilinear head can form a sharp surface only by such
         values; plain L1 (the paper's) therefore prefers a blurred or missing wall.  On

@@ -39,19 +39,12 @@ def test_nearest_code_equals_brute_force(path, n, codes, k):
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("copies", [2, 3])
+@pytest.mark.parametrize("copies", [2, 12])
 def test_of_equal_codes_the_first_is_taken(path, copies):
     distinct = random_rows(20, 8, seed=1)
     codebook = distinct.repeat(copies, 1)
     found = path(random_rows(200, 8), codebook)
     assert found.max() < 20
-    assert np.array_equal(found.numpy(), brute_force(random_rows(200, 8), codebook))
-
-
-@pytest.mark.parametrize("path", PATHS)
-def test_of_many_equal_codes_the_first_is_taken(path):
-    codebook = random_rows(20, 8, seed=1).repeat(12, 1)
-    found = path(random_rows(200, 8), codebook)
     assert np.array_equal(found.numpy(), brute_force(random_rows(200, 8), codebook))
 
 
