@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from skfm_lib.data.dataset import SkullSet
-from skfm_lib.losses.adversarial import VERDICT
+from skfm_lib.losses.adversarial import ADVERSARIAL
 from skfm_lib.losses.perceptual import LPIPS, StudyDistance
 from skfm_lib.metrics import bootstrap
 from skfm_lib.presets.paper_tables import TABLE_8
@@ -42,7 +42,7 @@ def variants(lpips_weights: str | None = None) -> list[Variant]:
     """
     looks = {"perceptual": 1.0, "lpips_weights": lpips_weights}
     name = (LPIPS if lpips_weights else StudyDistance).short
-    gan = {"adversarial": VERDICT}
+    gan = {"adversarial": ADVERSARIAL}
     return [
         Variant("VQ-VAE, s=0.82, up", "vqvae", {}, TABLE_8["VQ-VAE"]),
         Variant("VQ-VAE, other seed", "vqvae-again", {}, None, seed=1),

@@ -1,4 +1,4 @@
-"""The objectives: each gives a path from data to noise and what to predict."""
+"""Training objectives: a path from data to noise, and the target to predict on it."""
 
 from skfm_lib.losses import ddpm, otfm, shortcut
 

@@ -1,7 +1,7 @@
 """Denoising diffusion: the cosine schedule and the noise as target.
 
 Ho et al. 2020 with the schedule of Nichol & Dhariwal 2021, as in the code the paper
-grew from (Khader et al. 2023); T = 300 steps, time t = τ/T with τ = 0 … T.
+builds on (Khader et al. 2023); T = 300 steps, time t = τ/T with τ = 0 … T.
 """
 
 import math
@@ -15,7 +15,7 @@ OFFSET = 0.008  # s of the cosine schedule
 MAX_BETA = 0.9999
 
 
-def alpha_bar(timesteps: int = TIMESTEPS) -> Float[Tensor, " T+1"]:
+def alpha_bar(timesteps: int = TIMESTEPS) -> Float[Tensor, " {timesteps}+1"]:
     """ᾱ_0 … ᾱ_T: share of the data's variance left; ᾱ_0 = 1, float64."""
     tau = torch.arange(timesteps + 1, dtype=torch.float64) / timesteps
     cosine = torch.cos((tau + OFFSET) / (1 + OFFSET) * math.pi / 2) ** 2

@@ -1,86 +1,90 @@
-"""How different a reconstruction looks to a trained network (paper C.1).
+"""Perceptual distances of reconstructions, by trained networks (paper C.1).
 
-LPIPS (Zhang et al. 2018) looks at slices, and its weights need a download; offline
-the study's own feature network looks at the volumes.  Neither is trained here.
+LPIPS (Zhang et al. 2018) compares slices, and its weights have to be downloaded;
+offline, the study's own feature network compares volumes.  Neither is trained here.
 """
 
-from collections.abc import Iterator
+import re
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from skfm_lib.losses.adversarial import some_slices
 from skfm_lib.models.feature_net import StudyFeatures
-from skfm_lib.models.pretrained import read_released
-from skfm_lib.utils.errors import SkfmError
+from skfm_lib.models.pretrained import load_released, read_released
 
-VGG, HEADS = "vgg16-397923af.pth", "vgg.pth"  # the files' names where they are shared
+VGG, HEADS = "vgg16-397923af.pth", "vgg.pth"  # the names of the published files
+CONTENT = "LPIPS's weights"
 SOURCE = (
     f"put {VGG} (download.pytorch.org/models) and {HEADS} (version 0.1, of "
     "github.com/richzhang/PerceptualSimilarity) into one folder"
 )
 LEVELS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))  # VGG-16: layers, channels
-# ImageNet's colours in [−1, 1], as LPIPS has them.
+# ImageNet's colours in [−1, 1], as in LPIPS.
 MEAN, SPREAD = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 
 
 class LPIPS(nn.Module):
     """The perceptual distance of Zhang et al. (2018), version 0.1 with VGG-16.
 
-    Between slices (b, 1, 1, H, W) in [−1, 1]; as volumes of depth 1, like all maps
-    here.  Its weights come by `load`.
+    Of slices (b, 1, 1, H, W) in [−1, 1], as volumes of depth 1.  The weights are
+    loaded by `load`; `features` has the layers and names of torchvision's VGG-16.
     """
 
     short, description = "LPIPS", "LPIPS (VGG-16) of random slices"
 
     def __init__(self) -> None:
         super().__init__()
-        widths = [channels for layers, channels in LEVELS for _ in range(layers)]
-        kernel, pad = (1, 3, 3), (0, 1, 1)
-        self.layers = nn.ModuleList(
-            [nn.Conv3d(i, o, kernel, padding=pad) for i, o in zip([3, *widths], widths)]
-        )
+        self.features, inputs = nn.Sequential(), 3
+        for count, channels in LEVELS:
+            if self.features:  # between levels
+                self.features.append(nn.MaxPool3d((1, 2, 2)))
+            for _ in range(count):
+                conv = nn.Conv3d(inputs, channels, (1, 3, 3), padding=(0, 1, 1))
+                self.features.extend([conv, nn.ReLU()])
+                inputs = channels
         self.heads = nn.ParameterList([torch.ones(1, c, 1, 1, 1) for _, c in LEVELS])
-        for name, colours in (("mean", MEAN), ("spread", SPREAD)):
-            self.register_buffer(name, torch.tensor(colours).view(1, 3, 1, 1, 1))
+        colours = torch.tensor((MEAN, SPREAD)).view(2, 1, 3, 1, 1, 1)
+        self.colours = nn.Buffer(colours, persistent=False)
         self.requires_grad_(False)
 
     def maps(self, slices: Float[Tensor, "b 1 1 H W"]) -> list[Tensor]:
         """The last map of each of VGG-16's five levels."""
-        x, layers, found = (slices - self.mean) / self.spread, iter(self.layers), []
-        for level, (count, _) in enumerate(LEVELS):
-            x = F.max_pool3d(x, (1, 2, 2)) if level else x
-            for _ in range(count):
-                x = F.relu(next(layers)(x))
-            found.append(x)
-        return found
+        mean, spread = self.colours
+        x, found = (slices - mean) / spread, []
+        for layer in self.features:
+            if isinstance(layer, nn.MaxPool3d):
+                found.append(x)
+            x = layer(x)
+        return [*found, x]
 
     def forward(self, v: Tensor, v_hat: Tensor, items: Tensor) -> Tensor:
         """Mean distance of slices `items` (b,) along D of (b, 1, D, H, W)."""
         pair = [self.maps(some_slices(volumes, items)) for volumes in (v, v_hat)]
-        distances = [apart(*maps, head) for *maps, head in zip(*pair, self.heads)]
+        distances = [apart(a, b, head) for a, b, head in zip(*pair, self.heads)]
         return torch.stack(distances).sum()
 
     @classmethod
     def load(cls, folder: str | Path) -> "LPIPS":
-        """The distance with published weights, from the two files in `folder`.
+        """The distance with the published weights, from two files in `folder`.
 
-        ``vgg16-397923af.pth``, torchvision's VGG-16, and ``vgg.pth``, the heads.
-        Raises SkfmError for a missing, damaged or other file.
+        ``vgg16-397923af.pth`` is torchvision's VGG-16, ``vgg.pth`` holds the heads.
+
+        Raises:
+            SkfmError: if a file is missing or damaged, or holds other weights.
         """
-        vgg, heads = (
-            read_released(Path(folder) / name, "LPIPS's weights", SOURCE)
-            for name in (VGG, HEADS)
-        )
-        distance = cls()
-        for place, layer in zip(_places(), distance.layers):
-            for name, weight in layer.named_parameters():
-                _fill(weight, vgg, f"features.{place}.{name}", VGG)
-        for number, head in enumerate(distance.heads):
-            _fill(head, heads, f"lin{number}.model.1.weight", HEADS)
+        distance, state = cls(), {}
+        found: dict[str, Any] = {}
+        for file in (VGG, HEADS):
+            found |= read_released(Path(folder) / file, CONTENT, SOURCE)
+        for name in distance.state_dict():
+            weight = found.get(re.sub(r"heads.(.*)", r"lin\1.model.1.weight", name))
+            if isinstance(weight, Tensor):  # kernels of images get an axis of depth
+                state[name] = weight.unsqueeze(2) if weight.dim() == 4 else weight
+        load_released(distance, state, Path(folder), CONTENT, SOURCE)
         return distance.eval()
 
 
@@ -88,8 +92,7 @@ class StudyDistance(nn.Module):
     """Distance of volumes in the maps of the study's own feature network.
 
     The mean over layers and positions of 1 − cos(a, b), half the squared distance of
-    unit feature vectors: LPIPS without its learnt heads, and from 0 to about 1 as it
-    is.  The network is one of volumes, so whole ones it is.
+    unit feature vectors: LPIPS without its learned heads, from 0 to about 1.
     """
 
     short = "study features"
@@ -106,26 +109,6 @@ class StudyDistance(nn.Module):
 
 
 def apart(a: Tensor, b: Tensor, head: Tensor | float = 1.0) -> Tensor:
-    """Mean over positions of Σ_c head_c (a_c/|a| − b_c/|b|)², of maps (n, c, …)."""
+    """Mean over positions of ``Σ_c head_c (a_c/|a| − b_c/|b|)²``, of maps (n, c, …)."""
     a, b = (x.float() / (x.float().norm(dim=1, keepdim=True) + 1e-10) for x in (a, b))
     return (head * (a - b).square()).sum(dim=1).mean()
-
-
-def _places() -> Iterator[int]:
-    """The layers' numbers in torchvision's VGG-16, which counts ReLUs and poolings."""
-    place = 0
-    for layers, _ in LEVELS:
-        yield from range(place, place + 2 * layers, 2)
-        place += 2 * layers + 1
-
-
-def _fill(weight: Tensor, content: dict, name: str, file: str) -> None:
-    """Copy `name` of a file into `weight`, which has an axis of depth more."""
-    found = content.get(name)
-    flat = tuple(weight.squeeze(2).shape) if weight.dim() == 5 else tuple(weight.shape)
-    shape = tuple(found.shape) if isinstance(found, Tensor) else None
-    if shape != flat:
-        raise SkfmError(
-            f"{file}: {name} is {shape or 'missing'}", f"shape {flat}", SOURCE
-        )
-    weight.copy_(found.view_as(weight))

@@ -1,9 +1,9 @@
-"""Shortcut models: a velocity for leaps of any size (Frans et al. 2024).
+"""Shortcut models: velocities for steps of any size (Frans et al. 2024).
 
-The network v(z, t, d) is asked for the velocity that carries z from time t straight
-to t − d.  At the smallest step, d = 1/128, that is the flow's own velocity (`otfm`);
-for larger ones, the mean of the two half-steps that the network itself would take.
-d is a power of two, and t a multiple of it.
+The network v(z, t, d) predicts the velocity that moves z from time t straight to
+t − d.  At the smallest step, d = 1/128, its target is the flow's velocity (`otfm`);
+for larger steps, the mean velocity of two of the network's own steps of d/2.  d is a
+power of two, and t a multiple of it.
 """
 
 from collections.abc import Callable
@@ -12,20 +12,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-SMALLEST = 1 / 128  # the step at which the flow itself is learnt, as in that paper
-HALVINGS = 7  # of the whole way, down to the smallest step
-SHARE = 4  # one sample in so many learns to leap, as in that paper
+SMALLEST = 1 / 128  # the step at which the flow itself is learned, as in that paper
+HALVINGS = 7  # of the step d = 1, down to the smallest
+SHARE = 4  # one sample in so many learns a larger step, as in that paper
 
 Leap = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def times_and_steps(
     count: int, rng: torch.Generator
-) -> tuple[Float[Tensor, " count"], Float[Tensor, " count"]]:
-    """t and d of a batch: the smallest step, but larger ones for a quarter of it.
+) -> tuple[Float[Tensor, " {count}"], Float[Tensor, " {count}"]]:
+    """t and d of a batch: the smallest step, and larger ones for a quarter of it.
 
-    What does not divide by four is made up at random: a batch of one leaps in one
-    case of four.  Larger steps are equally likely, t is uniform on {d, 2d, …, 1}.
+    The remainder of a batch that is not divisible by four is random: a batch of one
+    has a larger step with probability 1/4.  Larger steps are equally likely, and t is
+    uniform on {d, 2d, …, 1}.
     """
     leaping = (torch.rand((), generator=rng) + count / SHARE).floor()
     halvings = torch.randint(HALVINGS, (count,), generator=rng)
@@ -40,9 +41,10 @@ def target(
     t: Float[Tensor, " b"],
     d: Float[Tensor, " b"],
 ) -> Float[Tensor, " b *shape"]:
-    """(v + v')/2: v at (z_t, t) and v' where d/2 along v has led, both for d/2.
+    """(v + v')/2, without gradient: a step of d then ends where two of d/2 do.
 
-    The one step of size d then ends where the two of d/2 do.  No gradient flows.
+    v is the velocity at (z_t, t), and v' that after a step of d/2 along v, both
+    predicted for steps of d/2.
     """
     half = d.to(z_t.device).view(-1, *[1] * (z_t.dim() - 1)) / 2
     with torch.no_grad():

@@ -1,30 +1,29 @@
 """Factorised attention of the 3D U-Net (paper B.2): over H×W, then along D.
 
-Both read and return (b, c, D, H, W) and add their result to their input.  In
-``channels_last_3d`` the channels are the last axis in memory, so that moving them
-there is free.  Slices know nothing of each other, nor do columns; so both work on
-parts that fit a CPU's cache, and for large maps compute them again in the backward
-pass: at the paper's size, queries, keys and values alone would take 1.3 GB a layer.
+Slices, and columns, are independent: both layers work on parts that fit a CPU's
+cache and, for large maps, recompute them in the backward pass.  At the paper's size,
+queries, keys and values alone would take 1.3 GB a layer.  Moving the channels to the
+end is free in ``channels_last_3d``.
 """
 
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skfm_lib.models.ops.mixed_precision import precision
+from skfm_lib.models.ops.conv3d import precision
 from skfm_lib.models.ops.recompute import in_parts, large
 
 HEAD_DIM = 32
 BUCKETS, MAX_DISTANCE = 32, 32  # of the relative position bias (T5)
-HIGHEST = 80.0  # score: e^80 is still a number, so that no maximum has to be sought
+HIGHEST = 80.0  # score: e^80 does not overflow, so that no maximum is subtracted
 PART = 10_000  # voxels attended to at a time; with 8 heads, 15 MB of bf16 queries …
 
 
 class Attention(nn.Module):
-    """Normalisation, queries, keys and values, and the way back to the channels."""
+    """Normalisation, queries, keys and values, and a projection to the channels."""
 
     axis: int  # of (b, D, H, W, c), along which parts are independent
 
@@ -36,27 +35,26 @@ class Attention(nn.Module):
         self.to_out = nn.Linear(heads * HEAD_DIM, channels)
 
     def forward(self, x: Float[Tensor, "b c D H W"]) -> Float[Tensor, "b c D H W"]:
-        kind = precision(x, 1)
+        dtype = precision(x, 1)
         with torch.autocast(x.device.type, enabled=False):
-            return x + self.core(x.to(kind).movedim(1, -1)).movedim(-1, 1)
+            return x + self.core(x.to(dtype).movedim(1, -1)).movedim(-1, 1)
 
     def core(self, x: Float[Tensor, "b D H W c"]) -> Float[Tensor, "b D H W c"]:
-        """What attention adds to x."""
+        """The update that attention adds to x."""
         length = max(1, PART * x.shape[self.axis] // x[..., 0].numel())
-        keep = not large(x, times=len(self.to_qkv.weight) / x.shape[-1])
-        if keep and torch.is_grad_enabled():
+        save = not large(x, times=len(self.to_qkv.weight) / x.shape[-1])
+        if save and torch.is_grad_enabled():
             parts = x.split(length, self.axis)
             return torch.cat([self.attend(part) for part in parts], self.axis)
         return in_parts(self.attend, self.parameters(), x, length, self.axis)
 
     def attend(self, x: Float[Tensor, "b D H W c"]) -> Float[Tensor, "b D H W c"]:
-        """The same for a part."""
-        shape, kind = x.shape, x.dtype
-        normal = F.layer_norm(x, shape[-1:], self.norm.weight.to(kind))
-        weights = self.to_qkv.weight.to(kind).chunk(3)
+        """The update of a part."""
+        normal = F.layer_norm(x, x.shape[-1:], self.norm.weight.to(x.dtype))
+        weights = self.to_qkv.weight.to(x.dtype).chunk(3)
         out = self.mix(normal.flatten(2, 3), *weights)
-        back = F.linear(out, self.to_out.weight.to(kind), self.to_out.bias.to(kind))
-        return back.view(shape)
+        to_out = self.to_out.weight.to(x.dtype), self.to_out.bias.to(x.dtype)
+        return F.linear(out, *to_out).view(x.shape)
 
     def mix(self, x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor) -> Tensor:
         """(b, D, H·W, c) → (b, D, H·W, heads · 32)."""
@@ -70,16 +68,14 @@ class SpatialLinearAttention(Attention):
 
     def mix(self, x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor) -> Tensor:
         b, depth, *_ = x.shape
-        turned = x.flatten(0, 1).transpose(1, 2)  # (slices, c, H·W)
-        q, k, v = (self._project(w, turned) for w in (w_q, w_k, w_v))
+        slices = x.flatten(0, 1).transpose(1, 2)  # (b · D, c, H·W)
+        weights = (w.expand(len(slices), -1, -1) for w in (w_q, w_k, w_v))
+        maps = (torch.bmm(weight, slices) for weight in weights)
+        # (b · D · heads, 32, H·W): the layout of the products that follow
+        q, k, v = (m.view(-1, HEAD_DIM, slices.shape[2]) for m in maps)
         context = k.softmax(2) @ v.transpose(1, 2) * HEAD_DIM**-0.5
-        out = context.transpose(1, 2) @ q.softmax(1)  # (slices · heads, 32, H·W)
+        out = context.transpose(1, 2) @ q.softmax(1)
         return out.view(b, depth, self.heads * HEAD_DIM, -1).transpose(2, 3)
-
-    def _project(self, weight: Tensor, x: Tensor) -> Tensor:
-        """(slices · heads, 32, H·W), as the products that follow want it."""
-        rows = torch.bmm(weight.expand(len(x), -1, -1), x)
-        return rows.view(len(x) * self.heads, HEAD_DIM, -1)
 
 
 class DepthAttention(Attention):
@@ -93,9 +89,9 @@ class DepthAttention(Attention):
 
     def mix(self, x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor) -> Tensor:
         b, depth, columns, _ = x.shape
-        turn = _rotation(depth, x.device)
-        q = self._rows(x, self._turned(w_q * HEAD_DIM**-0.5, *turn))
-        k = self._rows(x, self._turned(w_k, *turn))
+        rotation = _rotation(depth, x.device)
+        q = self._rows(x, self._rotated(w_q * HEAD_DIM**-0.5, *rotation))
+        k = self._rows(x, self._rotated(w_k, *rotation))
         v = self._rows(x, w_v.t())
         bias = self.bias(_buckets(depth, x.device)).movedim(-1, 0)
         bias = bias.to(x.dtype).contiguous()
@@ -105,11 +101,11 @@ class DepthAttention(Attention):
         out = out.view(b, columns, self.heads, depth, HEAD_DIM)
         return out.permute(0, 3, 1, 2, 4).flatten(3)
 
-    def _turned(self, weight: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        """The projection of every position: turning it saves turning all voxels."""
+    def _rotated(self, weight: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """(D, c, heads · 32): projections rotated by position, in place of voxels."""
         rows = weight.unflatten(0, (self.heads, HEAD_DIM)).transpose(1, 2)
-        turned = _rotate(rows, cos[:, None, None], sin[:, None, None])
-        return turned.transpose(1, 2).flatten(2)  # (D, c, heads · 32)
+        rotated = _rotate(rows, cos[:, None, None], sin[:, None, None])
+        return rotated.transpose(1, 2).flatten(2)
 
     def _rows(self, x: Tensor, weight: Tensor) -> Tensor:
         """(b · columns · heads, D, 32), contiguous for the products that follow."""
@@ -126,14 +122,14 @@ def _rotation(length: int, device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn each pair of features (i, i + 16) by its angle."""
+    """Rotate each pair of features (i, i + 16) by its angle."""
     half = HEAD_DIM // 2
-    turned = torch.cat([-x[..., half:], x[..., :half]], dim=-1)
-    return x * cos.to(x.dtype) + turned * sin.to(x.dtype)
+    quarter_turn = torch.cat([-x[..., half:], x[..., :half]], dim=-1)
+    return x * cos.to(x.dtype) + quarter_turn * sin.to(x.dtype)
 
 
-def _buckets(length: int, device: torch.device) -> Tensor:
-    """(length, length) bucket of each offset: exact when near, logarithmic when far."""
+def _buckets(length: int, device: torch.device) -> Int[Tensor, "{length} {length}"]:
+    """Bucket of each offset: exact for near ones, logarithmic for distant ones."""
     position = torch.arange(length, device=device)
     offset = position[None] - position[:, None]
     half, exact = BUCKETS // 2, BUCKETS // 4

@@ -4,41 +4,29 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skfm_lib.models.ops.mixed_precision import Conv3d
+from skfm_lib.models.ops.conv3d import Conv3d
 from skfm_lib.presets.grid_sizes import Shape
 
 KERNEL, PADDING, SLOPE = 4, 2, 0.2  # of Isola et al. 2017, padded as by Khader et al.
-MOST = 512  # channels
-PATCH, GRID = 70, 456  # voxels that a verdict sees, of those of the paper's grid
-HALVINGS = 3  # at that grid
-
-
-def patch(halvings: int) -> int:
-    """Voxels along an axis that one verdict of a discriminator looks at.
-
-    Two convolutions at the coarsest resolution, `halvings` with stride 2 before:
-    16, 34 and 70 voxels for 1, 2 and 3 halvings.
-    """
-    seen = 1
-    for stride in (1, 1, *[2] * halvings):
-        seen = stride * (seen - 1) + KERNEL
-    return seen
+MAX_CHANNELS = 512
+PATCHES = {1: 16, 2: 34, 3: 70}  # receptive field in voxels, by number of halvings
+PAPER_DEPTH = 456  # voxels along D of the paper's grid, for 3 halvings
 
 
 def halvings(shape: Shape) -> int:
-    """As many as let a patch be the same share of the grid as at the paper's size.
+    """The number for which a patch covers the share of the grid as at the paper's size.
 
     That is 70 of 456 voxels, 36 mm; 1 to 3.
     """
-    wanted = PATCH / GRID * shape[0]
-    return max(n for n in range(1, HALVINGS + 1) if n == 1 or patch(n) <= wanted)
+    wanted = PATCHES[3] / PAPER_DEPTH * shape[0]
+    return max((n for n, patch in PATCHES.items() if patch <= wanted), default=1)
 
 
 class Block(nn.Module):
-    """A convolution, normalised or not, and a leaky ReLU.
+    """A convolution, an optional normalisation and a leaky ReLU.
 
-    Khader et al. normalise by the batch; for their batch of one, that is the group
-    normalisation here, which does not couple skulls in larger ones.
+    The batch normalisation of Khader et al., for their batch of one, is the group
+    normalisation here, which does not couple the skulls of a larger batch.
     """
 
     def __init__(self, conv: Conv3d, norm: bool) -> None:
@@ -53,46 +41,39 @@ class Block(nn.Module):
 
 
 class PatchDiscriminator(nn.Module):
-    """A verdict on every patch: skull (high) or reconstruction (low).
+    """Scores of overlapping patches: high for skulls, low for reconstructions.
 
-    (b, 1, D, H, W) → the maps of all layers, the verdicts (b, 1, d, h, w) last
-    (Isola et al. 2017; in 3D as Khader et al. 2023).  With `flat` kernels of depth 1
-    it judges slices: D is then one slice or several that know nothing of each other.
+    After Isola et al. (2017), in 3D as by Khader et al. (2023): `halvings` convolutions
+    of stride 2, the first of `width` channels, then two of stride 1.  With `flat`
+    kernels of depth 1, slices along D are scored independently.
     """
 
     def __init__(self, halvings: int, width: int, flat: bool = False) -> None:
         super().__init__()
-        depth, self.flat = 1 if flat else KERNEL, flat
-        widths = [1, *(min(width << n, MOST) for n in range(halvings + 1)), 1]
-        strides = [2] * halvings + [1, 1]
-        convolutions = [
-            Conv3d(
-                inputs,
-                outputs,
-                (depth, KERNEL, KERNEL),
-                (1 if flat else stride, stride, stride),
-                (0 if flat else PADDING, PADDING, PADDING),
-            )
+        kernel = (1 if flat else KERNEL, KERNEL, KERNEL)
+        padding = (0 if flat else PADDING, PADDING, PADDING)
+        widths = [1, *(min(width << n, MAX_CHANNELS) for n in range(halvings + 1)), 1]
+        strides = [(1 if flat else n, n, n) for n in [2] * halvings + [1, 1]]
+        *inner, self.score = (
+            Conv3d(inputs, outputs, kernel, stride, padding)
             for inputs, outputs, stride in zip(widths, widths[1:], strides)
-        ]
-        *inner, self.verdict = convolutions
+        )
         self.blocks = nn.ModuleList(
-            [Block(conv, norm=n > 0) for n, conv in enumerate(inner)]
+            Block(conv, norm=n > 0) for n, conv in enumerate(inner)
         )
 
     def forward(self, v: Float[Tensor, "b 1 D H W"]) -> list[Tensor]:
-        """The maps of every layer; the last are the verdicts."""
+        """The feature maps of all layers, and last the scores (b, 1, d, h, w)."""
         maps = [v]
         for block in self.blocks:
             maps.append(block(maps[-1]))
-        return [*maps[1:], self.verdict(maps[-1]).float()]
+        return [*maps[1:], self.score(maps[-1]).float()]
 
 
 class Discriminators(nn.Module):
-    """One of volumes and one of slices, as Khader et al. (2023) have them.
+    """A discriminator of volumes and one of slices, as used by Khader et al. (2023).
 
-    shape  of the volumes; sets how many halvings (`halvings`)
-    width  channels of the first layer; 64 as published
+    `shape` of the volumes sets the `halvings`; the published `width` is 64.
     """
 
     def __init__(self, shape: Shape, width: int) -> None:

@@ -1,13 +1,10 @@
-"""The offline feature network: a small CNN for the study's own real skulls.
-
-MedicalNet's weights need a download; this network is trained within a study
-(`training.feature_net`) and needs none.
-"""
+"""The offline feature network: a small CNN, trained on the study's own real skulls."""
 
 from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from skfm_lib.presets import QUALITY_SCORES
@@ -34,10 +31,10 @@ class Residual(nn.Module):
 
 
 class StudyFeatures(nn.Module):
-    """Volume (n, 1, D, H, W) in [−1, 1] → 224 features → what the study looks at.
+    """Volumes (n, 1, D, H, W) in [−1, 1] → 224 features, and predictions from them.
 
-    The features are the averages of all three stages, since texture lives in the
-    early ones; they are measured in standard deviations of the training skulls.
+    The features are the averages of the maps of all three stages, since early stages
+    respond to texture, in units of their standard deviation over the training skulls.
     """
 
     description, dimensions = "study features", WIDTH
@@ -53,24 +50,24 @@ class StudyFeatures(nn.Module):
         self.quality = nn.Linear(WIDTH, len(QUALITY_SCORES))
         self.anatomy = nn.Linear(WIDTH, 2 * BLOCKS[0] * BLOCKS[1] * BLOCKS[2])
         self.damage = nn.Linear(WIDTH, corruptions)
-        self.register_buffer("mean", torch.zeros(WIDTH))
-        self.register_buffer("spread", torch.ones(WIDTH))
+        self.mean = nn.Buffer(torch.zeros(WIDTH))
+        self.spread = nn.Buffer(torch.ones(WIDTH))
 
-    def maps(self, v: Tensor) -> Iterator[Tensor]:
-        """(n, 1, D, H, W) → the maps of the three stages, at 1/4 and twice at 1/8."""
+    def maps(self, v: Float[Tensor, "n 1 D H W"]) -> Iterator[Tensor]:
+        """The maps of the three stages, at 1/4, 1/8 and 1/8 of the resolution."""
         x = F.silu(self.stem(v))
         for stage in self.stages:
             x = stage(x)
             yield x
 
-    def pooled(self, v: Tensor) -> Tensor:
-        """(n, 1, D, H, W) → (n, 224): global averages, not yet standardised."""
+    def pooled(self, v: Float[Tensor, "n 1 D H W"]) -> Float[Tensor, "n 224"]:
+        """Global averages of the maps, not standardised."""
         return torch.cat([x.float().mean(dim=(2, 3, 4)) for x in self.maps(v)], dim=1)
 
-    def features(self, v: Tensor) -> Tensor:
-        """(n, 1, D, H, W) → (n, 224), standardised on the training skulls."""
+    def features(self, v: Float[Tensor, "n 1 D H W"]) -> Float[Tensor, "n 224"]:
+        """Features standardised on the training skulls."""
         return (self.pooled(v) - self.mean) / self.spread
 
-    def forward(self, v: Tensor) -> Tensor:
-        """Logits (n, 5) of the quality scores 2 to 6."""
+    def forward(self, v: Float[Tensor, "n 1 D H W"]) -> Float[Tensor, "n 5"]:
+        """Logits of the quality scores 2 to 6."""
         return self.quality(self.pooled(v))

@@ -6,11 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skfm_lib.models.pretrained import read_released
+from skfm_lib.models.pretrained import load_released, read_released
 from skfm_lib.presets.grid_sizes import Shape
 from skfm_lib.utils.errors import SkfmError
 
-INPUT_SHAPE = (192, 148, 216)  # 0.422 of the grid, in the code the paper grew from
+INPUT_SHAPE = (192, 148, 216)  # 0.422 of the grid, in the code the paper builds on
+CONTENT = "MedicalNet's ResNet-50 weights"
 SOURCE = "download resnet_50.pth from huggingface.co/TencentMedicalNet"
 
 
@@ -34,7 +35,6 @@ class Bottleneck(nn.Module):
             self.downsample = nn.Sequential(projection, nn.BatchNorm3d(4 * width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, inputs, D, H, W) → (n, 4·width, ⌈D/stride⌉, …)."""
         shortcut = x if self.downsample is None else self.downsample(x)
         x = self.relu(self.bn1(self.conv1(x)))
         x = self.relu(self.bn2(self.conv2(x)))
@@ -44,13 +44,11 @@ class Bottleneck(nn.Module):
 class Med3D(nn.Module):
     """MedicalNet's ResNet-50 without its segmentation head (Chen et al. 2019).
 
-    Its last two stages are dilated by 2 and 4 instead of strided, so the output
-    stride is 8; a plain ResNet-50 takes the same weights and gives other features.
-    Parameters are named as in MedicalNet's own files.  No normalisation of the
-    input: volumes are bone +1 and background −1.
-
-    input_shape  voxels that `features` resamples volumes to
-    weights      name of the file that the weights are from
+    Its last two stages are dilated by 2 and 4 instead of strided, so the output stride
+    is 8; a plain ResNet-50 accepts the same weights but computes other features.
+    Parameters have the names of MedicalNet's own files.  The input is not normalised:
+    volumes are bone +1 and background −1.  `features` resamples them to `input_shape`;
+    `weights` is the name of the weights' file.
     """
 
     dimensions = 2048
@@ -59,7 +57,7 @@ class Med3D(nn.Module):
         self, input_shape: Shape = INPUT_SHAPE, weights: str = "random weights"
     ) -> None:
         super().__init__()
-        self.input_shape, self.weights = tuple(input_shape), weights
+        self.input_shape, self.weights = input_shape, weights
         self.conv1 = nn.Conv3d(1, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm3d(64)
         self.relu = nn.ReLU(inplace=True)
@@ -79,10 +77,9 @@ class Med3D(nn.Module):
         return self.maps(v).mean(dim=(2, 3, 4))
 
     def features(self, v: Tensor) -> Tensor:
-        """(n, 1, D, H, W) → (n, 2048) at the input of the paper's Table 1.
+        """(n, 1, D, H, W) → (n, 2048) at the input size of the paper's Table 1.
 
-        Volumes of another size are resampled trilinearly to `input_shape` and made
-        binary again at 0: bone +1, background −1.
+        Volumes are resampled trilinearly, if necessary, and binarised at 0.
         """
         if tuple(v.shape[2:]) != self.input_shape:
             v = F.interpolate(v, self.input_shape, mode="trilinear")
@@ -90,7 +87,7 @@ class Med3D(nn.Module):
 
     @property
     def description(self) -> str:
-        """What the features are, for captions."""
+        """The features' description in captions."""
         size = "×".join(map(str, self.input_shape))
         return f"Med3D features ({self.weights}, at {size})"
 
@@ -98,25 +95,20 @@ class Med3D(nn.Module):
     def load(cls, path: str | Path, input_shape: Shape = INPUT_SHAPE) -> "Med3D":
         """The network with MedicalNet's weights, in evaluation mode.
 
-        `path` is ``resnet_50.pth`` (8 data sets, the paper's predecessor's choice)
-        or ``resnet_50_23dataset.pth``.  Raises SkfmError for a missing, damaged
-        or other file.
+        `path` is ``resnet_50.pth`` (8 data sets, the paper's predecessor's choice) or
+        ``resnet_50_23dataset.pth``.
+
+        Raises:
+            SkfmError: if the file is missing or damaged, or holds other weights.
         """
-        network = cls(input_shape, Path(path).name)
-        state = {
-            name.removeprefix("module."): value
-            for name, value in _state_dict(Path(path)).items()
-            if not name.removeprefix("module.").startswith("conv_seg.")
-        }
-        try:
-            network.load_state_dict(state)
-        except RuntimeError as problem:
-            summary = " ".join(str(problem).split())[:200]
-            raise SkfmError(
-                f"{path} holds other weights ({summary} …)",
-                "MedicalNet's ResNet-50",
-                SOURCE,
-            ) from problem
+        path = Path(path)
+        found = read_released(path, CONTENT, SOURCE).get("state_dict")
+        if not isinstance(found, dict):
+            raise SkfmError(f"{path} holds no 'state_dict'", CONTENT, SOURCE)
+        state = {name.removeprefix("module."): value for name, value in found.items()}
+        state = {n: v for n, v in state.items() if not n.startswith("conv_seg.")}
+        network = cls(input_shape, path.name)
+        load_released(network, state, path, CONTENT, SOURCE)
         return network.eval()
 
 
@@ -126,10 +118,3 @@ def _stage(
     first = Bottleneck(inputs, width, stride, dilation)
     rest = [Bottleneck(4 * width, width, 1, dilation) for _ in range(blocks - 1)]
     return nn.Sequential(first, *rest)
-
-
-def _state_dict(path: Path) -> dict[str, Tensor]:
-    content = read_released(path, "MedicalNet's ResNet-50 weights", SOURCE)
-    if not isinstance(content.get("state_dict"), dict):
-        raise SkfmError(f"{path} holds no 'state_dict'", "MedicalNet's file", SOURCE)
-    return content["state_dict"]

@@ -1,8 +1,8 @@
-"""PointAttN (Wang et al. 2024): a whole cloud from a partial one, by attention alone.
+"""PointAttN (Wang et al. 2024): completion of a partial cloud by attention alone.
 
-Written from the published description.  The generator of seeds is published for 2048
-points; here there are as many seeds as keep the coarse output an eighth of any input:
-256 for the 4096 points of the paper's Table 10, and 512 coarse points.
+Written from the published description.  The published generator of seeds is for 2048
+points; here the number of seeds makes the coarse output an eighth of any input: 256
+seeds and 512 coarse points for the 4096 points of the paper's Table 10.
 """
 
 import torch
@@ -19,7 +19,7 @@ FEED = 16  # width of the feed-forward layers, in units of the first layer's
 
 
 class Attention(nn.Module):
-    """Points (b, n, c) that attend to themselves or to others: (b, n, width)."""
+    """Self- or cross-attention of points: (b, n, c) → (b, n, width)."""
 
     def __init__(self, channels: int, width: int, feed: int) -> None:
         super().__init__()
@@ -32,10 +32,10 @@ class Attention(nn.Module):
         )
 
     def forward(self, x: Tensor, others: Tensor | None = None) -> Tensor:
-        """others (b, m, c): what to attend to, instead of x itself."""
+        """Attention of x to `others` (b, m, c), or to x itself."""
         x = self.norm(self.project(x))
-        seen = x if others is None else self.norm(self.project(others))
-        q, k, v = self.to_q(x), *self.to_kv(seen).chunk(2, -1)
+        source = x if others is None else self.norm(self.project(others))
+        q, (k, v) = self.to_q(x), self.to_kv(source).chunk(2, -1)
         q, k, v = (h.unflatten(-1, (HEADS, -1)).transpose(1, 2) for h in (q, k, v))
         x = x + self.to_out(attend(q, k, v).transpose(1, 2).flatten(-2))
         x = self.second_norm(x)
@@ -45,9 +45,9 @@ class Attention(nn.Module):
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """softmax(q kᵀ / √d) v for q (b, h, n, d), k and v (b, h, m, d).
 
-    On a CPU in bf16 by plain products: PyTorch 2.13's fused kernel takes there 2.6
-    times as long, forward and backward (2048 points, d = 128).  Its tables of weights,
-    33 MB for each cloud, are no burden where a batch is 4.
+    On a CPU in bf16 by plain products: there, PyTorch 2.13's fused kernel takes 2.6
+    times as long, forward and backward (2048 points, d = 128).  The table of weights,
+    33 MB a cloud, is affordable at a batch of 4.
     """
     if q.is_cuda or q.dtype != torch.bfloat16:
         return F.scaled_dot_product_attention(q, k, v)
@@ -55,9 +55,10 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 class Down(nn.Module):
-    """Fewer points with twice the channels: they gather from all, then from each other.
+    """Fewer points, far apart, with twice the channels.
 
-    (b, n, 3), (b, n, c) → (b, count, 3), (b, count, 2c); the points left are far apart.
+    They attend to all points, then to each other: points (b, n, 3) and features
+    (b, n, c) → (b, count, 3) and (b, count, 2c).
     """
 
     def __init__(self, channels: int, feed: int) -> None:
@@ -66,7 +67,6 @@ class Down(nn.Module):
         self.among = Attention(2 * channels, 2 * channels, feed)
 
     def forward(self, points: Tensor, x: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """See the class."""
         index = farthest_points(points, count)
         kept = take(x, index)
         x = self.among(torch.cat([self.gather(kept, x), kept], -1))
@@ -79,7 +79,7 @@ class Seeds(nn.Module):
     def __init__(self, width: int, seeds: int, feed: int) -> None:
         super().__init__()
         self.adjust = nn.Linear(8 * width, 8 * width)
-        # A transposed convolution of a single place is a linear layer.
+        # The published transposed convolution of one point is a linear layer.
         self.spread = nn.Linear(8 * width, seeds * width)
         self.widen = nn.Linear(width, 8 * width)
         self.among = nn.Sequential(
@@ -88,21 +88,20 @@ class Seeds(nn.Module):
         self.to_points = Float32(*mlp(4 * width, width, 3))
         self.seeds = seeds
 
-    def forward(self, whole: Tensor) -> Tensor:
-        """See the class."""
-        x = self.spread(F.relu(self.adjust(whole))).unflatten(-1, (self.seeds, -1))
+    def forward(self, feature: Tensor) -> Tensor:
+        x = self.spread(F.relu(self.adjust(feature))).unflatten(-1, (self.seeds, -1))
         x = self.among(F.relu(self.widen(F.relu(x))))
         return self.to_points(x.unflatten(-1, (2, -1)).flatten(1, 2))
 
 
 class Refine(nn.Module):
-    """`ratio` points for each of (b, n, 3), moved by learned offsets, at first none."""
+    """`ratio` copies of each point (b, n, 3), moved by learned offsets."""
 
     def __init__(self, width: int, ratio: int, feed: int) -> None:
         super().__init__()
         self.ratio, many = ratio, 2 * width * ratio
-        self.places = Float32(*mlp(3, width, 2 * width))
-        self.whole = nn.Sequential(*mlp(8 * width, 4 * width, 2 * width))
+        self.coordinates = Float32(*mlp(3, width, 2 * width))
+        self.feature = nn.Sequential(*mlp(8 * width, 4 * width, 2 * width))
         self.among = nn.Sequential(
             Attention(4 * width, 8 * width, feed),
             Attention(8 * width, 8 * width, feed),
@@ -111,24 +110,25 @@ class Refine(nn.Module):
         self.expand = nn.Linear(many, many)
         self.join = nn.Linear(4 * width, 2 * width)
         self.offset = Float32(*mlp(2 * width, width, 3))
-        nn.init.zeros_(self.offset[-1].weight), nn.init.zeros_(self.offset[-1].bias)
+        for last in self.offset[-1].parameters():
+            nn.init.zeros_(last)  # refinement starts from copies
 
-    def forward(self, points: Tensor, whole: Tensor) -> Tensor:
-        """See the class; whole (b, 8 · width) is the global feature."""
-        x = self.places(points)
-        around = self.whole(whole)[:, None].expand_as(x)
+    def forward(self, points: Tensor, feature: Tensor) -> Tensor:
+        """The refined cloud; `feature` (b, 8 · width) is the global feature."""
+        x = self.coordinates(points)
+        around = self.feature(feature)[:, None].expand_as(x)
         split = self.expand(self.among(torch.cat([x, around.to(x.dtype)], -1)))
         split = split.unflatten(-1, (self.ratio, -1)).flatten(1, 2)
-        checkpoint_if = x.repeat_interleave(self.ratio, 1).to(split.dtype)
-        x = F.relu(self.join(torch.cat([split, checkpoint_if], -1)))
+        copies = x.repeat_interleave(self.ratio, 1).to(split.dtype)
+        x = F.relu(self.join(torch.cat([split, copies], -1)))
         return points.repeat_interleave(self.ratio, 1) + self.offset(x)
 
 
 class PointAttN(nn.Module):
-    """(points) → (coarse, fine1, fine2): partial cloud to whole clouds, in millimetres.
+    """(points) → (coarse, fine1, fine2): a partial cloud completed, in millimetres.
 
-    For n points in: n/8 coarse ones; these and the input, thinned to n/8, are refined
-    by the two ratios.
+    For n points, the coarse cloud has n/8; together with the input and thinned to n/8,
+    it is refined twice, by the two ratios.
     """
 
     def __init__(self, settings: presets.CompleterConfig) -> None:
@@ -143,8 +143,9 @@ class PointAttN(nn.Module):
     def forward(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(b, n, 3) → (b, n/8, 3), (b, n/8 · r_1, 3), (b, n/8 · r_1 · r_2, 3).
 
-        Raises SkfmError for clouds of another size than settings.points, that are not
-        finite, or whose points fall on fewer than n/4 places.
+        Raises:
+            SkfmError: for clouds of another size than `settings.points`, that are not
+                finite, or of fewer than n/4 different points.
         """
         count = self.settings.points
         if check_clouds(points, count).shape[1] > count:
@@ -154,12 +155,12 @@ class PointAttN(nn.Module):
         left, x = points, self.embed(points)
         for down, share in zip(self.down, (4, 8, 16)):
             left, x = down(left, x, count // share)
-        whole = x.max(1).values
-        coarse = self.seeds(whole)
+        feature = x.max(1).values
+        coarse = self.seeds(feature)
         both = torch.cat([points, coarse], 1)
         start = take(both, farthest_points(both, count // 8))
-        fine1 = self.refine[0](start, whole)
-        fine2 = self.refine[1](fine1, whole)
+        fine1 = self.refine[0](start, feature)
+        fine2 = self.refine[1](fine1, feature)
         return coarse * SCALE, fine1 * SCALE, fine2 * SCALE
 
 

@@ -1,10 +1,9 @@
-"""The PointNet++ encoder with multi-scale grouping (Qi et al. 2017), from cloud to
-vector, with the paper's skip from the first set abstraction (E.1).
+"""The PointNet++ encoder with multi-scale grouping (Qi et al. 2017).
 
-Two set abstractions look at balls of three sizes around points far apart, a third at
-everything.  Neighbourhoods depend on distances alone; so they are found once for a
-cloud and serve every rigid motion of it.  Channels come last: a layer is one matrix
-product over all neighbours.
+Two set abstractions pool over balls of three radii around points spread far apart, a
+third over all points; the paper adds a skip from the first (E.1).  Neighbourhoods
+depend only on distances: they are found once for all rigid motions of a cloud.
+Channels are last, so that a layer is one matrix product over all neighbours.
 """
 
 from collections.abc import Sequence
@@ -26,8 +25,8 @@ GLOBAL = (256, 512)  # widths of the last set abstraction, before the embedding
 
 
 class Neighbourhoods(NamedTuple):
-    """Of one set abstraction: indices of its centres (b, s) and of the points in the
-    balls around them, (b, s, k) for each radius."""
+    """Indices of a set abstraction's centres (b, s), and, for each radius, of the
+    points in the balls around them (b, s, k)."""
 
     centres: Tensor
     balls: list[Tensor]
@@ -38,57 +37,56 @@ def neighbourhoods(
 ) -> tuple[Neighbourhoods, ...]:
     """Those of both set abstractions, for points (b, n, 3) in units of the scale.
 
-    Raises SkfmError for clouds of fewer different points than there are centres.
+    Raises:
+        SkfmError: for clouds of fewer different points than there are centres.
     """
     levels = []
-    for count, radii, most in zip(settings.centres, RADII, settings.neighbours):
-        centres = farthest_points(points, count)
-        middle = take(points, centres)
-        levels.append(Neighbourhoods(centres, ball_query(points, middle, radii, most)))
-        points = middle
+    for count, radii, counts in zip(settings.centres, RADII, settings.neighbours):
+        index = farthest_points(points, count)
+        centres = take(points, index)
+        levels.append(Neighbourhoods(index, ball_query(points, centres, radii, counts)))
+        points = centres
     return tuple(levels)
 
 
 class SharedMLP(nn.Module):
-    """Linear, BatchNorm and ReLU, layer after layer, alike for every point.
+    """Linear, BatchNorm and ReLU layers, shared by all points, then the maximum.
 
-    The first layer takes places and features apart: W [x; f] = W_x x + W_f f.  So
-    W_f f is computed once a point, and not once for every ball that holds it.
+    The first layer is split into coordinates and features: W [x; f] = W_x x + W_f f.
+    W_f f is therefore computed once a point, not once for every ball that holds it.
     """
 
     def __init__(self, features: int, widths: Sequence[int]) -> None:
         super().__init__()
         first, *others = widths
-        self.places = nn.Linear(3, first, bias=False)
+        self.coordinates = nn.Linear(3, first, bias=False)
         self.lift = nn.Linear(features, first, bias=False) if features else None
-        layers: list[nn.Module] = []
-        for width, after in zip(widths, (*others, None)):
-            layers.append(nn.BatchNorm1d(width))
-            if after:
-                layers.append(nn.ReLU(inplace=True))
-                layers.append(nn.Linear(width, after, bias=False))
+        layers: list[nn.Module] = [nn.BatchNorm1d(first)]
+        for width, after in zip(widths, others):
+            layers += [nn.ReLU(inplace=True), nn.Linear(width, after, bias=False)]
+            layers.append(nn.BatchNorm1d(after))
         self.layers = nn.Sequential(*layers)
 
     def forward(
-        self, places: Tensor, features: Tensor | None, ball: Tensor | None = None
+        self, coordinates: Tensor, features: Tensor | None, ball: Tensor | None = None
     ) -> Tensor:
-        """The largest response (b, …, c) within each ball.
+        """The maximum (b, …, c) over the points in each ball.
 
-        places    (b, …, k, 3) of the members; features (b, n, f) of the points
-        ball      (b, …, k), which points are members; by default all, in order
+        These have `coordinates` (b, …, k, 3) and indices `ball` (b, …, k), by default
+        all; `features` (b, n, f) are those of all points.
         """
-        x = self.places(places)
+        x = self.coordinates(coordinates)
         if self.lift is not None:
             lifted = self.lift(features)
             x = x + (lifted if ball is None else take(lifted, ball))
-        # The largest first: ReLU keeps order, and so sees one response a ball.
+        # ReLU preserves order: after the maximum it is applied once a ball.
         return F.relu(largest(self.layers(x.flatten(0, -2)).view(*x.shape[:-1], -1)))
 
 
 def largest(x: Tensor) -> Tensor:
     """The maximum over the last axis but one: (b, …, k, c) → (b, …, c).
 
-    By pooling in channels last, which PyTorch 2.13 does on a CPU eight times as fast
+    By pooling in channels last, which in PyTorch 2.13 is eight times as fast on a CPU
     as ``max``; the gradient goes to one of equal values.
     """
     rows = x.flatten(0, -3).unsqueeze(2).permute(0, 3, 1, 2)
@@ -96,7 +94,7 @@ def largest(x: Tensor) -> Tensor:
 
 
 class SetAbstraction(nn.Module):
-    """What surrounds each centre, at several radii: (b, n, f) → (b, s, Σ widths)."""
+    """Features around each centre, at several radii: (b, n, f) → (b, s, Σ widths)."""
 
     def __init__(self, features: int, widths: Sequence[Sequence[int]]) -> None:
         super().__init__()
@@ -106,20 +104,20 @@ class SetAbstraction(nn.Module):
     def forward(
         self, points: Tensor, features: Tensor | None, hood: Neighbourhoods
     ) -> tuple[Tensor, Tensor]:
-        """The centres (b, s, 3) and their features; places are relative to them."""
+        """The centres (b, s, 3) and the features of the coordinates around them."""
         centres = take(points, hood.centres)
-        seen = [
+        pooled = [
             scale(take(points, ball) - centres[:, :, None], features, ball)
             for scale, ball in zip(self.scales, hood.balls)
         ]
-        return centres, torch.cat(seen, -1)
+        return centres, torch.cat(pooled, -1)
 
 
 class PointNet2(nn.Module):
     """A cloud (b, n, 3) in units of the scale → its embedding (b, width).
 
-    skip  "add": the first set abstraction, pooled over its centres and projected, is
-          added to the embedding; "concat": it is appended as it is
+    With `settings.skip` "add", the first set abstraction, pooled over its centres and
+    projected, is added to the embedding; with "concat", it is appended as it is.
     """
 
     def __init__(self, settings: presets.AlignerConfig) -> None:
@@ -139,7 +137,7 @@ class PointNet2(nn.Module):
             self.width += self.near.width
 
     def forward(self, points: Tensor, hoods: tuple[Neighbourhoods, ...]) -> Tensor:
-        """hoods: the cloud's `neighbourhoods`."""
+        """The embedding; `hoods` are the cloud's `neighbourhoods`."""
         points, first = self.near(points, None, hoods[0])
         points, second = self.far(points, first, hoods[1])
         embedding, pooled = self.everything(points, second), first.max(1).values

@@ -20,19 +20,22 @@ def nearest_code(
 
     Equal to ``argmin`` over the full matrix of Euclidean distances in float64, the
     first of equal codes; that matrix (47 GB at the paper's size) is never formed.
+
+    >>> nearest_code(torch.tensor([[0.9], [2.2]]), torch.tensor([[0.0], [1.0], [2.0]]))
+    tensor([1, 2])
     """
     return torch.ops.skfm.nearest_code(z, codebook)
 
 
 def _nearest_by_tree(z: Tensor, codebook: Tensor) -> Tensor:
-    """A k-d tree over the codes: on a CPU faster than any table of distances.
+    """By a k-d tree over the different codes; where two are equally near, by the table.
 
-    Equal codes, as revived ones can be, are one point of the tree; where two
-    different codes are equally near, the table decides.
+    On a CPU faster than any table of distances.
     """
     codes, first = np.unique(codebook.double().numpy(), axis=0, return_index=True)
-    nearby = [1, 2] if len(codes) > 1 else [1]  # two, to see ties
-    distance, found = cKDTree(codes).query(z.double().numpy(), k=nearby, workers=-1)
+    nearby = [1, 2] if len(codes) > 1 else [1]  # two, to detect ties
+    search = cKDTree(codes).query(z.double().numpy(), k=nearby, workers=-1)
+    distance, found = map(np.asarray, search)
     nearest = torch.from_numpy(first[found[:, 0]])
     tied = torch.from_numpy(distance[:, 0] == distance[:, -1])
     if tied.any() and len(nearby) == 2:
@@ -41,19 +44,17 @@ def _nearest_by_tree(z: Tensor, codebook: Tensor) -> Tensor:
 
 
 def _nearest_by_table(z: Tensor, codebook: Tensor) -> Tensor:
-    """argmin of the float64 distances, of so many rows at a time as `CHUNK` allows.
+    """argmin of the float64 distances, for as many rows at a time as `CHUNK` allows.
 
-    Differences are squared one by one: ‖e‖² − 2 z·e would lose digits where codes
-    lie close together and far from zero.
+    Not by ‖e‖² − 2 z·e: it loses digits where codes are close and far from zero.
     """
     codes, rows = codebook.double(), max(1, CHUNK // len(codebook))
     exact = "donot_use_mm_for_euclid_dist"
     parts = (torch.cdist(p.double(), codes, compute_mode=exact) for p in z.split(rows))
-    found = [distances.argmin(1) for distances in parts]
-    return torch.cat(found)
+    return torch.cat([distances.argmin(1) for distances in parts])
 
 
-# An operation of PyTorch's, so that a plan can be made on tensors without data.
+# Registered with PyTorch, so that the networks also run on tensors without data.
 LIBRARY = torch.library.Library("skfm", "DEF")
 LIBRARY.define("nearest_code(Tensor z, Tensor codebook) -> Tensor")
 LIBRARY.impl("nearest_code", _nearest_by_tree, "CPU")
@@ -65,25 +66,23 @@ class Codebook(nn.Module):
     """`codes` vectors that follow the latents assigned to them.
 
     Each code is an exponential moving average of its latents (van den Oord et al.
-    2017, A.1).  A code that is hardly used is given a random current latent, and
-    its averages with it, so that the next update does not pull it back.  Processes
-    that train together have one codebook: it follows the latents of all of them.
+    2017, A.1).  A code that is hardly used is reset to a random current latent, with
+    its averages, which would otherwise pull it back at the next update.  Processes
+    that train together share one codebook: it follows the latents of all.
     """
 
     def __init__(self, codes: int, dim: int, decay: float) -> None:
         super().__init__()
         self.decay = decay
-        self.register_buffer("vectors", torch.randn(codes, dim))
-        self.register_buffer("usage", torch.ones(codes))
-        self.register_buffer("sums", torch.zeros(codes, dim))
-        self.register_buffer("updates", torch.zeros((), dtype=torch.long))
-        self.register_buffer("seeded", torch.zeros((), dtype=torch.bool))
+        self.vectors = nn.Buffer(torch.randn(codes, dim))
+        self.usage = nn.Buffer(torch.ones(codes))
+        self.sums = nn.Buffer(torch.zeros(codes, dim))
+        self.updates = nn.Buffer(torch.zeros((), dtype=torch.long))
+        self.seeded = nn.Buffer(torch.zeros((), dtype=torch.bool))
 
     def forward(self, z: Float[Tensor, "b k D H W"]) -> tuple[Tensor, Tensor]:
         """(q, indices): q (b, k, D, H, W) nearest codes, indices (b, D, H, W)."""
-        flat = z.detach().float().movedim(1, -1)
-        indices = nearest_code(flat.reshape(-1, flat.shape[-1]), self.vectors)
-        indices = indices.view(flat.shape[:-1])
+        indices = nearest_code(_rows(z), self.vectors).view(len(z), *z.shape[2:])
         return self.look_up(indices), indices
 
     def look_up(self, indices: Int[Tensor, "b D H W"]) -> Float[Tensor, "b k D H W"]:
@@ -92,9 +91,9 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def seed(self, z: Float[Tensor, "b k D H W"], rng: torch.Generator) -> None:
-        """Start the codes at random latents of a first batch, once."""
+        """Initialise the codes with random latents of a first batch, once."""
         if not self.seeded:
-            self.vectors.copy_(_draw(_flat(z), len(self.vectors), rng))
+            self.vectors.copy_(_random_rows(_rows(z), len(self.vectors), rng))
             self.sums.copy_(self.vectors)
             self.seeded.fill_(True)
 
@@ -102,15 +101,15 @@ class Codebook(nn.Module):
     def update(self, z: Tensor, indices: Tensor, rng: torch.Generator) -> None:
         """Move every code towards the latents assigned to it; revive dead codes.
 
-        The averages are short at first, n + 10 updates long after n, so that the
-        codes keep up with an encoder that still changes fast.
+        After n updates the averages are n + 10 updates long, up to that of `decay`:
+        short at first, so that the codes follow an encoder that still changes fast.
         """
-        z, indices = _flat(z), indices.flatten()
+        rows, indices = _rows(z), indices.flatten()
         counts = torch.bincount(indices, minlength=len(self.usage)).float()
-        sums = torch.zeros_like(self.sums).index_add_(0, indices, z)
+        sums = torch.zeros_like(self.sums).index_add_(0, indices, rows)
         distributed.add(counts)
         distributed.add(sums)
-        self.updates += 1
+        self.updates.add_(1)
         share = max(1 - self.decay, 9 / (9 + self.updates.item()))
         self.usage.lerp_(counts, share)
         self.sums.lerp_(sums, share)
@@ -119,7 +118,7 @@ class Codebook(nn.Module):
         self.vectors.copy_(self.sums / smooth[:, None])
         dead = self.usage < DEAD * mean
         if dead.any():
-            fresh = _draw(z, int(dead.sum()), rng)
+            fresh = _random_rows(rows, int(dead.sum()), rng)
             self.vectors[dead], self.usage[dead] = fresh, mean
             self.sums[dead] = fresh * mean
 
@@ -129,25 +128,25 @@ class Codebook(nn.Module):
         return float(torch.exp(-torch.special.xlogy(p, p).sum()))
 
 
-def _flat(z: Tensor) -> Tensor:
-    """(b, k, D, H, W) latents as float32 rows (n, k)."""
+def _rows(z: Float[Tensor, "b k D H W"]) -> Float[Tensor, "n k"]:
+    """Latents as float32 rows."""
     return z.detach().float().movedim(1, -1).reshape(-1, z.shape[1])
 
 
-def _draw(z: Tensor, count: int, rng: torch.Generator) -> Tensor:
-    """`count` random rows of `z`, told apart by noise when there are too few.
+def _random_rows(z: Tensor, count: int, rng: torch.Generator) -> Tensor:
+    """`count` random rows of `z`, made distinct by noise when there are fewer.
 
-    With several processes, rows of all of them in order of rank: each fills in those
-    that it has, zeros elsewhere, and the sum is whole.
+    With several processes, rows of all of them in order of rank: each process fills in
+    its own rows, with zeros elsewhere, and the processes' results are added.
     """
     every = len(z) * distributed.devices()
     rows = torch.randint(every, (count,), generator=rng).to(z.device)
     own = rows - distributed.rank() * len(z)
     here = (own >= 0) & (own < len(z))
-    drawn = z.new_zeros(count, z.shape[1])
-    drawn[here] = z[own[here]]
-    distributed.add(drawn)
+    chosen = z.new_zeros(count, z.shape[1])
+    chosen[here] = z[own[here]]
+    distributed.add(chosen)
     if count <= every:
-        return drawn
+        return chosen
     noise = torch.randn(count, z.shape[1], generator=rng).to(z.device)
-    return drawn + 0.01 / z.shape[1] ** 0.5 * noise
+    return chosen + 0.01 / z.shape[1] ** 0.5 * noise

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from skfm_lib import presets
 from skfm_lib.models.attention import DepthAttention, SpatialLinearAttention
+from skfm_lib.models.ops.conv3d import Conv3d, pad_to_multiple
 from skfm_lib.models.ops.group_norm import NormSiLU
-from skfm_lib.models.ops.mixed_precision import Conv3d
 from skfm_lib.utils.errors import SkfmError
 
 NORM_GROUPS = 8
@@ -19,8 +19,7 @@ NORM_GROUPS = 8
 class Conditioning(nn.Module):
     """(t, quality) → condition (b, 8·width): embeddings of both, concatenated.
 
-    With `leaps`, an embedding of the step size d is added.  It is zero until it is
-    trained, so that a network that never saw d goes on where it was.
+    With `leaps`, a zero-initialised embedding of the step size d is added.
     """
 
     def __init__(self, width: int, timesteps: int, leaps: bool = False) -> None:
@@ -31,31 +30,31 @@ class Conditioning(nn.Module):
         )
         labels = 1 + len(presets.QUALITY_SCORES)  # the first stands for "no label"
         self.label = nn.Embedding(labels, 4 * width)
-        self.leap = _silent(width) if leaps else None
+        self.leap = _zero_embedding(width) if leaps else None
 
     def forward(
         self,
         t: Float[Tensor, " b"],
         quality: Int[Tensor, " b"],
         d: Float[Tensor, " b"] | None = None,
-    ) -> Tensor:
+    ) -> Float[Tensor, "b c"]:
         index = (quality - presets.QUALITY_SCORES[0] + 1).clamp(min=0)
         time = self.time(_waves(self.timesteps * t, self.width))
         condition = torch.cat([time, self.label(index)], dim=1)
-        if self.leap is None:
+        if self.leap is None or d is None:
             return condition
         return condition + self.leap(_waves(-torch.log2(d), self.width))
 
 
-def _waves(x: Float[Tensor, " b"], width: int) -> Float[Tensor, "b width"]:
+def _waves(x: Float[Tensor, " b"], width: int) -> Float[Tensor, "b {width}"]:
     """Sines and cosines of x at geometric frequencies (Vaswani et al. 2017)."""
     half = torch.arange(width // 2, device=x.device)
     angle = x[:, None] * torch.exp(-math.log(10_000) * half / (width // 2 - 1))
     return torch.cat([angle.sin(), angle.cos()], dim=1)
 
 
-def _silent(width: int) -> nn.Sequential:
-    """(b, width) → (b, 8·width), zero at first."""
+def _zero_embedding(width: int) -> nn.Sequential:
+    """(b, width) → (b, 8·width), zero-initialised."""
     last = nn.Linear(4 * width, 8 * width)
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
@@ -99,12 +98,8 @@ class Level(nn.Module):
 class UNet3D(nn.Module):
     """(z_t, t, quality) → velocity or noise, of the shape of z_t.
 
-    z_t      (b, k, D, H, W) noised latents; padded with zeros to a multiple of
-             2^(levels − 1) and cropped again
-    t        (b,) or a number in [0, 1]: 0 is data, 1 is noise
-    quality  (b,) or a number: QS 2–6, or 0 for "no label"
-    d        (b,) or a number: how far the step reaches that the velocity is for, in
-             a network with `leaps` (the shortcut model); None in any other
+    Latents are padded with zeros to a multiple of 2^(levels − 1) and cropped again.
+    With `leaps`, the network is conditioned on a step size d as well (shortcut models).
     """
 
     def __init__(self, settings: presets.DenoiserConfig, leaps: bool = False) -> None:
@@ -116,16 +111,12 @@ class UNet3D(nn.Module):
         self.first = Conv3d(settings.code_dim, width, 7, padding=3)
         pairs = list(zip([width, *widths], widths))
         self.down = nn.ModuleList(Level(a, b, condition, heads) for a, b in pairs)
-        self.downsample = nn.ModuleList(
-            Conv3d(b, b, 4, stride=2, padding=1) for b in widths[:-1]
-        )
+        self.downsample = nn.ModuleList(Conv3d(b, b, 4, 2, 1) for b in widths[:-1])
         self.middle = Level(widths[-1], widths[-1], condition, heads)
-        self.up = nn.ModuleList(
-            Level(2 * b, a, condition, heads) for a, b in reversed(pairs)
-        )
+        pairs.reverse()
+        self.up = nn.ModuleList(Level(2 * b, a, condition, heads) for a, b in pairs)
         self.upsample = nn.ModuleList(
-            nn.ConvTranspose3d(a, a, 4, stride=2, padding=1)
-            for a, _ in reversed(pairs[1:])
+            nn.ConvTranspose3d(a, a, 4, 2, 1) for a, _ in pairs[:-1]
         )
         self.last = Block(2 * width, width, condition)
         self.out = Conv3d(width, settings.code_dim, 1)
@@ -137,41 +128,40 @@ class UNet3D(nn.Module):
         quality: Int[Tensor, " b"] | int,
         d: Float[Tensor, " b"] | float | None = None,
     ) -> Float[Tensor, "b k D H W"]:
-        size = z_t.shape[-3:]
+        """The prediction, in float32.
+
+        Args:
+            z_t: noised latents.
+            t: time, 0 (data) to 1 (noise).
+            quality: quality scores (QS) 2–6, or 0 for "no label".
+            d: step size that the velocity is for; only with `leaps`.
+
+        Raises:
+            SkfmError: for other quality scores, for a missing or an unexpected d.
+        """
+        depth, height, width = z_t.shape[-3:]
+        asked = quality.unique().tolist() if torch.is_tensor(quality) else [quality]
+        if not {presets.NO_LABEL, *presets.QUALITY_SCORES}.issuperset(asked):
+            raise SkfmError(f"quality score {quality}", "2 to 6 (0: no label)")
         if (d is None) != (self.condition.leap is None):
             raise SkfmError(f"step size {d}", "one for a network with leaps, else none")
-        condition = self.condition(*_per_sample(z_t, t, quality, d))
-        x = first = self.first(_pad(z_t, 2 ** len(self.downsample)))
+        t, quality = _per_sample(t, z_t, torch.float32), _per_sample(quality, z_t)
+        d = d if d is None else _per_sample(d, z_t, torch.float32)
+        condition = self.condition(t, quality, d)
+        x = first = self.first(pad_to_multiple(z_t, 2 ** len(self.downsample)))
         skips = []
-        for i, level in enumerate(self.down):
-            x = level(x, condition)
-            skips.append(x)
-            if i < len(self.downsample):
-                x = self.downsample[i](x)
+        for level, downsample in zip(self.down, [*self.downsample, nn.Identity()]):
+            skips.append(level(x, condition))
+            x = downsample(skips[-1])
         x = self.middle(x, condition)
-        for i, level in enumerate(self.up):
-            x = level(torch.cat([x, skips.pop()], dim=1), condition)
-            if i < len(self.upsample):
-                x = self.upsample[i](x)
+        for level, upsample in zip(self.up, [*self.upsample, nn.Identity()]):
+            x = upsample(level(torch.cat([x, skips.pop()], dim=1), condition))
         x = self.out(self.last(torch.cat([x, first], dim=1), condition))
-        return x[..., : size[0], : size[1], : size[2]].float()
+        return x[..., :depth, :height, :width].float()
 
 
 def _per_sample(
-    z_t: Tensor, t: Tensor | float, quality: Tensor | int, d: Tensor | float | None
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """t, quality and d as (b,) tensors on z_t's device; QS outside 0, 2–6 raise."""
-    t = torch.as_tensor(t, dtype=torch.float32, device=z_t.device)
-    asked = quality.unique().tolist() if torch.is_tensor(quality) else [quality]
-    if not {presets.NO_LABEL, *presets.QUALITY_SCORES}.issuperset(asked):
-        raise SkfmError(f"quality score {quality}", "2 to 6 (0: no label)")
-    quality = torch.as_tensor(quality, device=z_t.device)
-    if d is not None:
-        d = torch.as_tensor(d, dtype=torch.float32, device=z_t.device).expand(len(z_t))
-    return t.expand(len(z_t)), quality.expand(len(z_t)), d
-
-
-def _pad(z: Tensor, multiple: int) -> Tensor:
-    """Zeros behind the far faces, up to a multiple in D, H and W."""
-    pad = [side for n in reversed(z.shape[-3:]) for side in (0, -n % multiple)]
-    return F.pad(z, pad)
+    value: Tensor | float, z: Tensor, dtype: torch.dtype | None = None
+) -> Float[Tensor, " b"] | Int[Tensor, " b"]:
+    """A number or a tensor as one value for each sample of z, on its device."""
+    return torch.as_tensor(value, dtype=dtype, device=z.device).expand(len(z))

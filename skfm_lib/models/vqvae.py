@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skfm_lib import presets
+from skfm_lib.models.ops.conv3d import Conv3d, Readout, pad_to_multiple
 from skfm_lib.models.ops.group_norm import NormSiLU
-from skfm_lib.models.ops.mixed_precision import Conv3d, Readout
 from skfm_lib.models.ops.recompute import checkpoint_if, large, recomputed
 from skfm_lib.models.ops.residual import ResidualBlock
 from skfm_lib.models.quantizer import Codebook
@@ -19,7 +19,7 @@ BACKGROUND = -1.0
 
 
 class VQVAELoss(NamedTuple):
-    """What `VQVAE.loss` gives: L_recon and L_commit, and what they were taken of."""
+    """L_recon and L_commit of `VQVAE.loss`, and the tensors they were computed from."""
 
     reconstruction: Tensor
     commitment: Tensor
@@ -35,8 +35,7 @@ class Encoder(nn.Module):
         super().__init__()
         full, half, quarter = channels
         self.start = nn.Sequential(
-            Conv3d(1, full, 3, padding=1),
-            Conv3d(full, half, 4, stride=2, padding=1),
+            Conv3d(1, full, 3, padding=1), Conv3d(full, half, 4, stride=2, padding=1)
         )
         self.features = nn.Sequential(
             ResidualBlock(half, groups),
@@ -52,7 +51,7 @@ class Encoder(nn.Module):
             return self.project(features.float())
 
 
-class Stage(nn.Module):
+class DecoderStage(nn.Module):
     """Double the resolution, then two residual blocks."""
 
     def __init__(self, inputs: int, outputs: int, groups: int) -> None:
@@ -65,7 +64,7 @@ class Stage(nn.Module):
         doubled = self.enlarge(x)
         with recomputed(doubled, self.enlarge, x):
             h = self.block1(doubled)
-        del doubled  # one large map less while the second block works
+        del doubled  # one large map less while the second block runs
         return self.block2(h)
 
 
@@ -77,22 +76,28 @@ class Decoder(nn.Sequential):
         super().__init__(
             Conv3d(dim, quarter, 1),
             NormSiLU(groups, quarter, eps=1e-6),
-            Stage(quarter, quarter, groups),
-            Stage(quarter, half, groups),
-            Readout(half),
+            DecoderStage(quarter, quarter, groups),
+            DecoderStage(quarter, half, groups),
+            readout := Readout(half),
         )
-        nn.init.constant_(self[-1].bias, BACKGROUND)  # start from an empty volume
+        nn.init.constant_(readout.bias, BACKGROUND)  # start from an empty volume
 
 
 class VQVAE(nn.Module):
     """Skull volumes (b, 1, D, H, W) in [−1, 1] ↔ latents (b, k, ⌈sD/4⌉, …).
 
-    The volume is resampled to the input size, padded with background to a multiple
-    of 4 and encoded; the decoder's output is cropped to the input size *before* the
-    trilinear head brings it to the output size, so that input and output lie on the
-    same millimetres.  The input keeps its partial-volume values: re-binarising it,
-    as the code of Khader et al.'s successors does, would throw away where between
-    two voxels the surface lies.
+    The volume is resampled to the input size, padded with background to a multiple of
+    4 and encoded.  The decoder's output is cropped to the input size *before* the
+    trilinear head resamples it to the output size, so that both cover the same
+    millimetres.  The input is not binarised again (as in the code of Khader et al.'s
+    successors): its partial-volume values locate the surface between two voxels.
+
+    >>> from skfm_lib.presets import preset
+    >>> model = VQVAE(preset("tiny").vqvae)
+    >>> z = model.encode(torch.zeros(1, 1, 29, 22, 32))
+    >>> q, indices = model.quantize(z)
+    >>> z.shape[1:], indices.shape, model.decode(q).shape[2:]
+    (torch.Size([8, 6, 5, 7]), torch.Size([1, 6, 5, 7]), torch.Size([29, 22, 32]))
     """
 
     def __init__(self, settings: presets.VQVAEConfig) -> None:
@@ -104,8 +109,7 @@ class VQVAE(nn.Module):
 
     def encode(self, v: Float[Tensor, "b 1 D H W"]) -> Float[Tensor, "b k d h w"]:
         """Continuous latents z of volumes at output size (or already at input size)."""
-        padded = _pad_to_latent(self.to_input(v), self.settings.latent_shape)
-        return self.encoder(padded)
+        return self.encoder(pad_to_multiple(self.to_input(v), 4, BACKGROUND))
 
     def quantize(self, z: Float[Tensor, "b k d h w"]) -> tuple[Tensor, Tensor]:
         """(q, indices): the nearest code of every latent vector."""
@@ -116,16 +120,15 @@ class VQVAE(nn.Module):
         return self._head(q).clamp(-1, 1)
 
     def _head(self, q: Tensor) -> Tensor:
-        """Decoded and brought to the output size (trilinear), not yet clamped."""
-        v = self.decode_input_size(q)
-        return _resample(v, self.settings.output_shape)
+        """Volumes at output size, not yet clamped."""
+        return _resample(self.decode_input_size(q), self.settings.output_shape)
 
     def decode_input_size(self, q: Tensor) -> Tensor:
         """Volumes before the trilinear head, cropped to the input size."""
         d, h, w = self.settings.input_shape
         return self.decoder(q)[..., :d, :h, :w].float()
 
-    def forward(self, v: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, v: Float[Tensor, "b 1 D H W"]) -> tuple[Tensor, ...]:
         """(v_hat, z, q, indices); the gradient passes straight through q to z."""
         z = self.encode(v)
         q, indices = self.quantize(z)
@@ -133,11 +136,8 @@ class VQVAE(nn.Module):
         decode = self._head if self.settings.upsample else self.decode_input_size
         return decode(straight), z, q, indices
 
-    def loss(self, v: Tensor) -> VQVAELoss:
-        """The losses of B.1, L_recon at full resolution.
-
-        With ``upsample`` off (Table 8) L_recon is taken at the input resolution.
-        """
+    def loss(self, v: Float[Tensor, "b 1 D H W"]) -> VQVAELoss:
+        """The losses of B.1; without `upsample`, L_recon is at the input resolution."""
         v_hat, z, q, indices = self(v)
         target = v if self.settings.upsample else self.to_input(v)
         reconstruction = self._distance(v_hat, target)
@@ -145,12 +145,11 @@ class VQVAE(nn.Module):
         return VQVAELoss(reconstruction, commitment, z, indices, v_hat)
 
     def _distance(self, v_hat: Tensor, target: Tensor) -> Tensor:
-        """Mean |v̂ − v|; beyond the data's range only where that is wrong.
+        """Mean ``|v̂ − v|``; `forgive_overshoot` forgives values beyond v = ±1.
 
-        Between coarse voxels the trilinear head can place a sharp surface only by
-        values beyond ±1.  Plain L1 (the paper's) calls them errors and so prefers a
-        blurred or missing wall; with ``forgive_overshoot`` they count as ±1 on the
-        right side of the surface, and keep their gradient on the wrong one.
+        Between coarse voxels, the trilinear head can form a sharp surface only by such
+        values; plain L1 (the paper's) therefore prefers a blurred or missing wall.  On
+        the wrong side of the surface they keep error and gradient.
         """
         error = (v_hat - target).abs()
         if self.settings.forgive_overshoot:
@@ -171,12 +170,5 @@ class VQVAE(nn.Module):
 
 
 def _resample(v: Tensor, shape: presets.Shape) -> Tensor:
-    """Trilinear, edge to edge, so that millimetres stay in place."""
+    """Trilinear, aligned at the edges of the grid, so that millimetres are kept."""
     return F.interpolate(v, shape, mode="trilinear", align_corners=False)
-
-
-def _pad_to_latent(v: Tensor, latent: presets.Shape) -> Tensor:
-    """Background behind the far faces, up to four times the latent's size."""
-    missing = [4 * n - have for n, have in zip(latent, v.shape[-3:])]
-    pad = [side for n in reversed(missing) for side in (0, n)]
-    return F.pad(v, pad, value=BACKGROUND)

@@ -1,4 +1,4 @@
-"""From noise to data, for either objective."""
+"""Samplers of the objectives, from noise to data."""
 
 from skfm_lib.samplers.diffusion import ancestral, ddim
 from skfm_lib.samplers.flow import euler, heun, midpoint, shortcut

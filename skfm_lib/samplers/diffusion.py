@@ -1,7 +1,7 @@
 """Samplers of the diffusion model: ancestral (Ho et al. 2020) and DDIM (Song 2021).
 
-`noise(z, t)` predicts ε at state z and time t = τ/T.  With fewer steps than T the
-samplers visit τ = T, T − T/S, … evenly and jump between them exactly.
+``noise(z, t)`` predicts ε at state z and time t = τ/T.  With fewer steps than T, the
+samplers visit τ = T, T − T/S, … evenly and step between them exactly.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,18 +21,18 @@ def ancestral(
     z: Tensor,
     steps: int = TIMESTEPS,
     clip: Bounds = None,
-    draw: Callable[[int], Tensor] | None = None,
+    fresh: Callable[[int], Tensor] | None = None,
 ) -> Tensor:
-    """Draw from the posterior q(z_τ' | z_τ, x̂_0) step by step, with its own variance.
+    """Sample the posterior q(z_τ' | z_τ, x̂_0) step by step, with its own variance.
 
-    clip  bounds that the predicted x̂_0 is clamped to, if given
-    draw  fresh noise of z's shape for step i; by default from the global state
+    The predicted x̂_0 is clamped to the bounds `clip`.  ``fresh(i)`` is noise of z's
+    shape for step i, by default from the global generator.
     """
-    draw = draw or (lambda i: torch.randn_like(z))
     for i, (t, kept, kept_next) in enumerate(_schedule(steps)):
         x_0, _ = _predict(noise, z, t, kept, clip)
-        mean, variance = posterior(x_0, z, kept, kept_next)
-        z = mean if i == steps - 1 else mean + variance**0.5 * draw(i)
+        z, variance = posterior(x_0, z, kept, kept_next)
+        if i < steps - 1:
+            z = z + variance**0.5 * (fresh(i) if fresh else torch.randn_like(z))
     return z
 
 
@@ -70,7 +70,7 @@ def _schedule(steps: int) -> Iterator[tuple[float, float, float]]:
 def _predict(
     noise: Predictor, z: Tensor, t: float, kept: float, clip: Bounds
 ) -> tuple[Tensor, Tensor]:
-    """(x̂_0, ε̂) at z; ε̂ follows x̂_0 where that was clamped."""
+    """(x̂_0, ε̂) at z; ε̂ is recomputed from x̂_0 where that was clamped."""
     eps = noise(z, t)
     x_0 = (z - (1 - kept) ** 0.5 * eps) / kept**0.5
     if clip is not None:

@@ -1,9 +1,9 @@
 """Solvers of dz/dt = v(z, t) from noise (t = 1) to data (t = 0) (paper §3.1).
 
-`velocity(z, t)` gives the field at state z and time t (a float).  Euler costs one
-evaluation a step, midpoint and Heun two.  Steps are uniform in t, or moved towards
-the noise by `shift` s > 1 and towards the data by s < 1:
-t' = s t / (1 + (s − 1) t) (Esser et al. 2024).
+``velocity(z, t)`` is the field at state z and time t (a float).  Euler evaluates it
+once a step, midpoint and Heun twice.  Steps are uniform in t, or concentrated near the
+noise by ``shift`` s > 1 and near the data by s < 1: t' = s t / (1 + (s − 1) t) (Esser
+et al. 2024).
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,13 @@ Leap = Callable[[Tensor, float, float], Tensor]
 
 
 def euler(velocity: Field, z: Tensor, steps: int, *, shift: float = 1.0) -> Tensor:
-    """z ← z − h v(z, t), S times: the paper's sampler with h = 1/S; first order."""
+    """z ← z − h v(z, t), S times: the paper's sampler with h = 1/S; first order.
+
+    >>> import torch
+    >>> data, noise = torch.zeros(3), torch.ones(3)
+    >>> euler(lambda z, t: noise - data, noise, steps=4)
+    tensor([0., 0., 0.])
+    """
     for t, after in _steps(steps, shift):
         z = z - (t - after) * velocity(z, t)
     return z
@@ -42,13 +48,8 @@ def heun(velocity: Field, z: Tensor, steps: int, *, shift: float = 1.0) -> Tenso
 
 
 def shortcut(velocity: Leap, z: Tensor, steps: int) -> Tensor:
-    """Euler steps of a field `velocity(z, t, d)` that is told its step d = 1/S."""
+    """Euler steps of a field ``velocity(z, t, d)`` with the step size d = 1/S."""
     return euler(lambda z, t: velocity(z, t, 1 / steps), z, steps)
-
-
-def shifted(t: float, shift: float) -> float:
-    """t' = s t / (1 + (s − 1) t): keeps 0 and 1, and 1/2 goes to s / (s + 1)."""
-    return shift * t / (1 + (shift - 1) * t)
 
 
 def _steps(steps: int, shift: float) -> Iterator[tuple[float, float]]:
@@ -57,4 +58,5 @@ def _steps(steps: int, shift: float) -> Iterator[tuple[float, float]]:
         raise SkfmError(f"{steps} sampling steps", "at least 1")
     if not 0 < shift < float("inf"):
         raise SkfmError(f"time shift {shift}", "a positive number; 1 is uniform")
-    return pairwise(shifted(1 - i / steps, shift) for i in range(steps + 1))
+    uniform = (1 - i / steps for i in range(steps + 1))
+    return pairwise(shift * t / (1 + (shift - 1) * t) for t in uniform)

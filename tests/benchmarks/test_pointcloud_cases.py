@@ -32,7 +32,7 @@ def give_all(source, target):
 
 def give_mlp(ours, theirs):
     """A shared MLP to convolutions and batch norms."""
-    first = [m.weight for m in (ours.places, ours.lift) if m is not None]
+    first = [m.weight for m in (ours.coordinates, ours.lift) if m is not None]
     with torch.no_grad():
         theirs[0].weight.copy_(torch.cat(first, 1)[..., None, None])
     for a, b in zip(ours.layers, theirs[1:-1], strict=True):  # but the last ReLU
@@ -84,8 +84,8 @@ def completers():
         give_attention(a, b)
     for a, b in zip(ours.refine, theirs.refine):
         nn.init.normal_(a.offset[-1].weight, std=0.1)
-        for name in ("places", "whole", "offset"):
-            give_all(getattr(a, name), getattr(b, name))
+        give_all(a.coordinates, b.places), give_all(a.feature, b.whole)
+        give_all(a.offset, b.offset)
         for attention in zip(a.among, b.among):
             give_attention(*attention)
         give(a.expand, b.expand), give(a.join, b.join)

@@ -8,14 +8,14 @@ import torch
 from skfm_lib.losses import adversarial
 
 
-def test_hinge_of_constant_verdicts():
+def test_hinge_of_constant_scores():
     # ½ (max(0, 1 − r) + max(0, 1 + f)), whatever the shapes.
     for real, fake, wanted in [(0, 0, 1), (1, -1, 0), (3, -2, 0), (-1, 2, 2.5)]:
         given = torch.full((2, 1, 3), float(real)), torch.full((5,), float(fake))
         assert adversarial.hinge(*given).item() == pytest.approx(wanted)
 
 
-def test_hinge_of_normal_verdicts():
+def test_hinge_of_normal_scores():
     # E max(0, 1 − x) for x ~ N(m, 1) is (1 − m) Φ(1 − m) + φ(1 − m).
     rng = torch.Generator().manual_seed(0)
     real = torch.randn(200_000, generator=rng) + 0.5
@@ -36,14 +36,14 @@ def test_hinge_teaches_only_within_the_margin():
     assert real.grad.tolist() == [-0.25, 0.0] and fake.grad.tolist() == [0.25, 0.0]
 
 
-def test_persuasion_rises_with_every_verdict():
+def test_the_generator_loss_falls_with_every_score():
     fake = torch.tensor([5.0, -3.0], requires_grad=True)
     loss = adversarial.generator_loss(fake)
     loss.backward()
     assert loss.item() == -1 and fake.grad.tolist() == [-0.5, -0.5]
 
 
-def test_matching_is_a_sum_of_means_without_the_verdicts():
+def test_matching_is_a_sum_of_means_without_the_scores():
     real = [torch.ones(1, 2, 3), torch.zeros(4), torch.zeros(1, requires_grad=True)]
     fake = [torch.full((1, 2, 3), 1.5), torch.full((4,), -2.0), torch.full((1,), 100.0)]
     real[0].requires_grad_(), fake[0].requires_grad_()

@@ -112,12 +112,6 @@ def test_rotated_scores_depend_on_the_offset_only():
     assert (scores[0] - scores[0, 0]).abs().max() > 0.1
 
 
-def test_rotation_keeps_lengths():
-    x = torch.randn(40, HEAD_DIM, generator=torch.Generator().manual_seed(0))
-    lengths = _rotate(x, *_rotation(40, CPU)).norm(dim=1)
-    assert torch.allclose(lengths, x.norm(dim=1))
-
-
 def test_buckets_are_symmetric_and_grow_with_distance():
     length = 60
     buckets = _buckets(length, CPU)

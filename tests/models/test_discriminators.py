@@ -1,25 +1,25 @@
-"""The discriminators: what a verdict sees, and how large everything is."""
+"""The discriminators: their receptive field, shapes and independence."""
 
 import pytest
 import torch
 from torch import nn
 
 from skfm_lib.models.discriminators import (
+    PATCHES,
     Discriminators,
     PatchDiscriminator,
     halvings,
-    patch,
 )
 from skfm_lib.presets import preset
 
 
-def seen_by_one_verdict(network, shape):
-    """Sides of the box of voxels that the middle verdict depends on, by gradient."""
+def receptive_field(network, shape):
+    """Sides of the box of voxels that the middle score depends on, by gradient."""
     for block in network.blocks:
-        block.norm = nn.Identity()  # its averages reach over the whole volume
+        block.norm = nn.Identity()  # its averages reach over the complete volume
     v = torch.randn(1, 1, *shape, requires_grad=True)
-    verdicts = network(v)[-1][0, 0]
-    verdicts[tuple(n // 2 for n in verdicts.shape)].backward()
+    scores = network(v)[-1][0, 0]
+    scores[tuple(n // 2 for n in scores.shape)].backward()
     box = v.grad[0, 0].abs().nonzero()
     return tuple((box.amax(0) - box.amin(0) + 1).tolist())
 
@@ -27,20 +27,16 @@ def seen_by_one_verdict(network, shape):
 @pytest.mark.parametrize("count", [1, 2])
 def test_receptive_field_of_volumes(count):
     torch.manual_seed(0)
-    network, side = PatchDiscriminator(count, width=2), patch(count)
-    assert seen_by_one_verdict(network, [side + 20] * 3) == (side, side, side)
+    network, side = PatchDiscriminator(count, width=2), PATCHES[count]
+    assert receptive_field(network, [side + 20] * 3) == (side, side, side)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_receptive_field_of_slices(count):
     torch.manual_seed(0)
-    network, side = PatchDiscriminator(count, width=2, flat=True), patch(count)
+    network, side = PatchDiscriminator(count, width=2, flat=True), PATCHES[count]
     shape = (3, side + 30, side + 30)
-    assert seen_by_one_verdict(network, shape) == (1, side, side)
-
-
-def test_patches_are_those_published():
-    assert [patch(n) for n in (1, 2, 3)] == [16, 34, 70]  # Isola et al. 2017
+    assert receptive_field(network, shape) == (1, side, side)
 
 
 def test_patches_keep_their_millimetres_where_they_can():
@@ -68,12 +64,12 @@ def test_slices_of_a_batch_do_not_know_each_other():
     torch.manual_seed(0)
     network = Discriminators((20, 16, 24), width=4)
     v, slices = torch.randn(2, 1, 20, 16, 24), torch.randn(2, 1, 1, 16, 24)
-    whole = network(v, slices)
-    for one, both in zip(network(v[1:], slices[1:]), whole):
+    together = network(v, slices)
+    for one, both in zip(network(v[1:], slices[1:]), together):
         assert all(torch.allclose(a, b[1:], atol=1e-5) for a, b in zip(one, both))
 
 
-def test_a_slice_is_judged_as_by_convolutions_of_images():
+def test_a_slice_is_scored_as_by_convolutions_of_images():
     torch.manual_seed(0)
     network = PatchDiscriminator(2, width=4, flat=True)
     image = torch.randn(1, 1, 30, 40)
@@ -83,6 +79,6 @@ def test_a_slice_is_judged_as_by_convolutions_of_images():
         x = nn.functional.conv2d(x, weight, block.conv.bias, stride, 2)
         x = nn.functional.instance_norm(x) if number else x
         x = nn.functional.leaky_relu(x, 0.2)
-    last = network.verdict
+    last = network.score
     x = nn.functional.conv2d(x, last.weight.squeeze(2), last.bias, 1, 2)
     assert torch.allclose(network(image[:, :, None])[-1][:, :, 0], x, atol=1e-5)

@@ -118,38 +118,6 @@ def as_medicalnet(network):
     }
 
 
-def test_parameter_count(network):
-    """ResNet-50's 3-4-6-3 bottlenecks with 3-D kernels, counted by hand."""
-    count, inputs = 64 * 343 + 2 * 64, 64
-    for blocks, width in [(3, 64), (4, 128), (6, 256), (3, 512)]:
-        for _ in range(blocks):
-            count += inputs * width + 27 * width**2 + 4 * width**2 + 2 * 6 * width
-            inputs = 4 * width
-        before = 64 if width == 64 else 2 * width
-        count += 4 * width * before + 2 * 4 * width
-    assert sum(p.numel() for p in network.parameters()) == count
-
-
-def test_output_stride_is_8_and_pooling_averages(network):
-    v = torch.rand(2, 1, 24, 17, 32) * 2 - 1
-    with torch.no_grad():
-        maps, features = network.maps(v), network(v)
-    assert maps.shape == (2, 2048, 3, 3, 4)
-    assert features.shape == (2, 2048)
-    assert torch.allclose(features, maps.mean(dim=(2, 3, 4)))
-
-
-def test_the_last_stages_are_dilated_not_strided(network):
-    steps = [
-        [(b.conv2.stride[0], b.conv2.dilation[0], b.conv2.padding[0]) for b in stage]
-        for stage in (network.layer1, network.layer2, network.layer3, network.layer4)
-    ]
-    assert steps[0] == [(1, 1, 1)] * 3
-    assert steps[1] == [(2, 1, 1)] + [(1, 1, 1)] * 3
-    assert steps[2] == [(1, 2, 2)] * 6
-    assert steps[3] == [(1, 4, 4)] * 3
-
-
 def test_reads_medicalnet_files(network, tmp_path):
     state = as_medicalnet(network)
     assert {"module.conv1.weight", "module.layer3.5.bn3.running_var"} < set(state)

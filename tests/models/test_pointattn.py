@@ -37,10 +37,6 @@ def test_refinements_have_the_published_size(ratio, published):
     assert weights(Refine(64, ratio, 1024)) == pytest.approx(published, abs=5e3)
 
 
-def test_paper_outputs():
-    assert PAPER.outputs == (512, 2048, 8192)
-
-
 def test_attention_is_pytorch_s():
     torch.manual_seed(0)
     layer, x, others = (

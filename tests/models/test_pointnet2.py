@@ -44,7 +44,7 @@ def test_paper_sizes_are_the_published_ones():
 
 @pytest.mark.parametrize("shape", [(3, 7, 5), (2, 4, 9, 6), (2, 4, 1, 3)])
 def test_the_largest_of_each_ball(shape):
-    # All numbers differ, so that the gradient has one place to go to.
+    # All numbers differ, so that the gradient goes to one element.
     x = torch.randperm(math.prod(shape)).float().view(shape).requires_grad_()
     found, weight = largest(x), torch.rand(*shape[:-2], shape[-1])
     assert torch.equal(found, x.max(-2).values)
@@ -66,7 +66,7 @@ def test_set_abstraction_is_its_definition():
     for scale, ball in zip(layer.scales, hood.balls):
         near = take(points, ball) - centres[:, :, None]
         x = torch.cat([near, take(features, ball)], -1)
-        first = torch.cat([scale.places.weight, scale.lift.weight], 1)
+        first = torch.cat([scale.coordinates.weight, scale.lift.weight], 1)
         second = scale.layers[2].weight
         for weight in (first, second):
             x = x @ weight.T

@@ -39,19 +39,12 @@ def test_nearest_code_equals_brute_force(path, n, codes, k):
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("copies", [2, 3])
+@pytest.mark.parametrize("copies", [2, 12])
 def test_of_equal_codes_the_first_is_taken(path, copies):
     distinct = random_rows(20, 8, seed=1)
     codebook = distinct.repeat(copies, 1)
     found = path(random_rows(200, 8), codebook)
     assert found.max() < 20
-    assert np.array_equal(found.numpy(), brute_force(random_rows(200, 8), codebook))
-
-
-@pytest.mark.parametrize("path", PATHS)
-def test_of_many_equal_codes_the_first_is_taken(path):
-    codebook = random_rows(20, 8, seed=1).repeat(12, 1)
-    found = path(random_rows(200, 8), codebook)
     assert np.array_equal(found.numpy(), brute_force(random_rows(200, 8), codebook))
 
 
@@ -154,7 +147,7 @@ def test_dead_codes_are_revived_where_they_stay():
     assert (rows == revived).all(1).any()
     assert book.usage[5] > DEAD * book.usage.mean()
     assert torch.allclose(book.sums[5] / book.usage[5], revived)
-    # An update without a latent for it leaves it in its place.
+    # An update without a latent for it leaves it where it is.
     book.update(z, torch.where(indices == 5, 0, indices), rng)
     assert torch.allclose(book.vectors[5], revived, rtol=1e-4)
 
@@ -174,10 +167,10 @@ def test_codes_are_seeded_with_latents_once():
     before = book.vectors.clone()
     book.seed(z + 9, rng)
     assert torch.equal(book.vectors, before)
-    checkpoint_if = Codebook(40, 3, 0.99)
-    checkpoint_if.load_state_dict(book.state_dict())
-    checkpoint_if.seed(z + 9, rng)
-    assert torch.equal(checkpoint_if.vectors, before)
+    resumed = Codebook(40, 3, 0.99)
+    resumed.load_state_dict(book.state_dict())
+    resumed.seed(z + 9, rng)
+    assert torch.equal(resumed.vectors, before)
 
 
 def test_too_few_latents_seed_codes_that_differ():

@@ -35,8 +35,8 @@ def test_output_has_the_shape_of_the_input(network, size):
 def test_padding_is_the_networks_own_matter(network):
     z = latents(6, 5, 7)
     padded = torch.nn.functional.pad(z, (0, 1, 0, 3, 0, 2))
-    whole = network(padded, 0.5, 3)
-    assert torch.allclose(network(z, 0.5, 3), whole[..., :6, :5, :7], atol=1e-6)
+    complete = network(padded, 0.5, 3)
+    assert torch.allclose(network(z, 0.5, 3), complete[..., :6, :5, :7], atol=1e-6)
 
 
 @torch.no_grad()
@@ -71,7 +71,7 @@ def test_rows_of_a_batch_are_independent(network):
 
 
 @torch.no_grad()
-def test_numbers_stand_for_the_whole_batch(network):
+def test_numbers_stand_for_the_batch(network):
     z = latents(4, 4, 4, batch=2)
     rows = network(z, torch.full((2,), 0.3), torch.full((2,), 5))
     assert torch.equal(network(z, 0.3, 5), rows)
@@ -104,7 +104,7 @@ def test_the_paper_network_on_the_paper_latent():
 
 
 @torch.no_grad()
-def test_a_step_size_says_nothing_before_training(network):
+def test_a_step_size_changes_nothing_before_training(network):
     # Bit for bit, so that shortcut training starts from the very flow it is given.
     leaping = UNet3D(SETTINGS.but(width=8, multipliers=(1, 2, 4)), leaps=True).eval()
     leaping.load_state_dict({**leaping.state_dict(), **network.state_dict()})
@@ -115,7 +115,7 @@ def test_a_step_size_says_nothing_before_training(network):
 
 
 @torch.no_grad()
-def test_trained_step_sizes_are_told_apart():
+def test_trained_step_sizes_differ():
     condition = Conditioning(16, 300, leaps=True)
     torch.nn.init.normal_(condition.leap[-1].weight)
     d = 2.0 ** -torch.arange(8)

@@ -6,7 +6,8 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from skfm_lib.models import VQVAE
-from skfm_lib.models.vqvae import BACKGROUND, Encoder, _pad_to_latent, _resample
+from skfm_lib.models.ops.conv3d import pad_to_multiple
+from skfm_lib.models.vqvae import BACKGROUND, Encoder, _resample
 from skfm_lib.presets import preset
 from skfm_lib.utils.errors import SkfmError
 
@@ -56,7 +57,7 @@ def test_paper_sizes_all_the_way():
         v = torch.empty(1, 1, *PAPER.output_shape)
         into = _resample(v, PAPER.input_shape)
         assert into.shape[2:] == (374, 289, 420)
-        padded = _pad_to_latent(into, PAPER.latent_shape)
+        padded = pad_to_multiple(into, 4, BACKGROUND)
         assert padded.shape[2:] == (376, 292, 420)
         model = VQVAE(PAPER)
         z = model.encode(v)
@@ -67,7 +68,7 @@ def test_paper_sizes_all_the_way():
 
 def test_padding_is_background_behind_the_far_faces():
     v = torch.rand(1, 1, 5, 6, 8)
-    padded = _pad_to_latent(v, (2, 2, 2))
+    padded = pad_to_multiple(v, 4, BACKGROUND)
     assert padded.shape == (1, 1, 8, 8, 8)
     assert torch.equal(padded[..., :5, :6, :8], v)
     padded[..., :5, :6, :8] = BACKGROUND

@@ -62,7 +62,7 @@ def test_all_steps_are_the_textbook_loop():
         z = mean / (1 - beta).sqrt()
         if tau > 1:
             z = z + (beta * (1 - kept_next) / (1 - kept)).sqrt() * fresh[i]
-    got = ancestral(noise, start, TIMESTEPS, draw=lambda i: fresh[i])
+    got = ancestral(noise, start, TIMESTEPS, fresh=lambda i: fresh[i])
     assert torch.allclose(got, z, rtol=1e-6)
 
 
@@ -111,7 +111,7 @@ def test_clipped_data_stay_within_the_bounds(sampler):
 @pytest.mark.parametrize("sampler", [ancestral, ddim])
 def test_clipping_changes_nothing_within_the_bounds(sampler):
     fresh = normals(30 * 50).view(30, 50)
-    more = {"draw": lambda i: fresh[i]} if sampler is ancestral else {}
+    more = {"fresh": lambda i: fresh[i]} if sampler is ancestral else {}
     noise = noise_of_gaussian(0.0, 0.1)
     free, held = (
         sampler(noise, normals(50), 30, clip=clip, **more) for clip in (None, (-9, 9))

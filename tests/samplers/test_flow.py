@@ -115,7 +115,7 @@ def test_a_shift_must_be_a_positive_number(shift):
         euler(lambda z, t: z, EPS, 2, shift=shift)
 
 
-def test_a_shortcut_is_told_how_far_it_leaps():
+def test_a_shortcut_receives_its_step_size():
     seen = []
 
     def velocity(z, t, d):

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from skfm_lib.evaluation.screening.anatomy import FINE, downsample
 from skfm_lib.evaluation.screening.measures import Skulls
-from skfm_lib.models.ops.mixed_precision import Conv3d
+from skfm_lib.models.ops.conv3d import Conv3d
 from skfm_lib.presets import TrainingConfig
 from skfm_lib.study import Stage
 from skfm_lib.training.checkpoints import load_weights, save_weights

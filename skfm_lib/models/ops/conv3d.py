@@ -1,24 +1,42 @@
-"""3³ convolutions, by oneDNN's kernels also where PyTorch 2.13 passes them over.
+"""Convolutions that stay exact, small and fast, in float32 and mixed precision.
 
-For a single float32 sample of c·D·H ≤ 20,480 it takes kernels of its own on CPUs, 7
-to 28 times as slow (8 to 32 channels, AVX2).  It asks oneDNN for any batch of two;
-so such a sample goes as two halves along D.
+For a single float32 sample with c·D·H ≤ 20,480, PyTorch 2.13 uses its own CPU kernels,
+which are 7 to 28 times as slow as oneDNN's (8 to 32 channels, AVX2); for a batch of two
+it uses oneDNN.  Such a sample is therefore convolved as two halves along D.
 """
 
+from typing import Any
+
 import torch
-from torch import Tensor
+from jaxtyping import Float
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 FEW = 20_480  # c·D·H; ConvParams::use_mkldnn in PyTorch's Convolution.cpp
-ONCE = [1, 1, 1]  # stride and dilation
-HALO = 2  # planes along D that a 3³ kernel sees beyond those that it writes
+HALO = 2  # planes along D that a 3³ kernel reads beyond those that it writes
+PADDING, ONE = (1, 1, 1), [1, 1, 1]
+
+
+def precision(x: Tensor, kernel: int) -> torch.dtype:
+    """Autocast's dtype, but float32 where a side of x is no longer than the kernel.
+
+    On CPUs, PyTorch 2.13 computes wrong bf16 weight gradients there (3³ at depth 2,
+    7³ at depths below 7, …; right in float32).  Such maps are small, so that float32
+    costs next to nothing.
+    """
+    device = x.device.type
+    if not torch.is_autocast_enabled(device):
+        return x.dtype
+    trained = torch.is_grad_enabled()
+    safe = min(x.shape[-3:]) > kernel or kernel == 1 or not trained
+    return torch.get_autocast_dtype(device) if safe else torch.float32
 
 
 def convolve(
     x: Tensor, weight: Tensor, bias: Tensor | None, padding: tuple[int, int, int]
 ) -> Tensor:
     """`F.conv3d` with a 3³ kernel and stride 1."""
-    if not _passed_over(x):
+    if not _avoids_onednn(x):
         return F.conv3d(x, weight, bias, padding=padding)
     depth, *plane = padding
     x = F.pad(x, (0, 0, 0, 0, depth, depth))
@@ -29,41 +47,95 @@ def convolve(
 
 
 def kernel_gradient(block: Tensor, grad: Tensor, weight: Tensor) -> Tensor:
-    """What an output's gradient says about a 3³ kernel, in the weight's shape.
+    """Gradient of a 3³ kernel, from that of the output, (b, k, D, H, W).
 
-    block  (b, c, D + 2, H, W), which the kernel saw with padding (0, 1, 1)
-    grad   (b, k, D, H, W) of what came out
+    The output is that of `block` (b, c, D + 2, H, W) with padding (0, 1, 1).
     """
-    if _passed_over(block):
+    if _avoids_onednn(block):
         depth, block, grad = grad.shape[2], _halves(block, HALO), _halves(grad, 0)
-        grad[1, :, : depth % 2] = 0  # the plane that both halves have counts once
-    return torch.ops.aten.convolution_backward(
-        grad,
-        block,
-        weight,
-        None,
-        ONCE,
-        [0, 1, 1],
-        ONCE,
-        False,
-        [0, 0, 0],
-        1,
-        [False, True, False],
-    )[1]
+        grad[1, :, : depth % 2] = 0  # count the plane that both halves hold once
+    # Unlike torch.nn.grad.conv3d_weight, this considers the layout of the weight.
+    rest = (False, [0, 0, 0], 1, [False, True, False])  # the gradient of the weight
+    _, gradient, _ = torch.ops.aten.convolution_backward(
+        grad, block, weight, None, ONE, [0, 1, 1], ONE, *rest
+    )
+    return gradient
 
 
 def transposed(weight: Tensor) -> Tensor:
-    """The kernel with which the gradient goes back through a 3³ convolution."""
+    """The kernel by which a gradient passes back through a 3³ convolution."""
     kernel = weight.flip(2, 3, 4).transpose(0, 1)
     return kernel.contiguous(memory_format=torch.channels_last_3d)
 
 
-def _passed_over(x: Tensor) -> bool:
+def _avoids_onednn(x: Tensor) -> bool:
     single = x.device.type == "cpu" and x.dtype == torch.float32 and len(x) == 1
     return single and x.shape[1:4].numel() <= FEW
 
 
 def _halves(x: Tensor, halo: int) -> Tensor:
     """(1, c, D + halo, H, W) → (2, c, ⌈D/2⌉ + halo, H, W); they overlap."""
-    seen = -(-(x.shape[2] - halo) // 2) + halo
-    return torch.cat([x[:, :, :seen], x[:, :, -seen:]])
+    length = -(-(x.shape[2] - halo) // 2) + halo
+    return torch.cat([x[:, :, :length], x[:, :, -length:]])
+
+
+def pad_to_multiple(x: Tensor, multiple: int, value: float = 0.0) -> Tensor:
+    """Padding behind the far faces, up to a multiple in D, H and W."""
+    pad = [side for n in reversed(x.shape[-3:]) for side in (0, -n % multiple)]
+    return F.pad(x, pad, value=value)
+
+
+class Conv3d(nn.Conv3d):
+    """`nn.Conv3d` in a `precision` that is safe for its kernel.
+
+    Short sides are padded beforehand, which often makes them long enough.
+    """
+
+    padding: tuple[int, int, int]
+
+    def forward(self, x: Float[Tensor, "b c D H W"]) -> Float[Tensor, "b k d h w"]:
+        longest, pad = max(self.kernel_size), self.padding
+        if min(x.shape[-3:]) <= longest and torch.is_grad_enabled():
+            x = F.pad(x, [side for n in reversed(pad) for side in (n, n)])
+            pad = (0, 0, 0)
+        dtype = precision(x, longest)
+        with torch.autocast(x.device.type, enabled=dtype != torch.float32, dtype=dtype):
+            if self.kernel_size == (3, 3, 3) and self.stride == (1, 1, 1):
+                return convolve(x.to(dtype), self.weight, self.bias, pad)
+            return F.conv3d(x.to(dtype), self.weight, self.bias, self.stride, pad)
+
+
+class Readout(nn.Conv3d):
+    """3³ convolution to one channel.
+
+    Its gradients are those of a convolution *from* one channel, with map and gradient
+    exchanged: much faster than the libraries' kernels for a single output, and without
+    a second map of x's size.
+    """
+
+    bias: nn.Parameter
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, 1, 3, padding=1)
+
+    def forward(self, x: Float[Tensor, "b c D H W"]) -> Float[Tensor, "b 1 D H W"]:
+        dtype = precision(x, 3)
+        with torch.autocast(x.device.type, enabled=False):
+            learned = self.weight.to(dtype), self.bias.to(dtype)
+            return _Readout.apply(x.to(dtype), *learned)
+
+
+class _Readout(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return convolve(x, weight, bias, PADDING)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+        x, weight = ctx.saved_tensors
+        kernel = transposed(weight)
+        of_x = convolve(grad, kernel, None, PADDING)
+        padded = F.pad(grad, (0, 0, 0, 0, 1, 1))  # along D, as `kernel_gradient` needs
+        of_weight = transposed(kernel_gradient(padded, x, kernel))
+        return of_x, of_weight, grad.sum((0, 2, 3, 4))

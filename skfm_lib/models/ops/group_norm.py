@@ -1,29 +1,27 @@
-"""Group normalisation followed by SiLU, as one operation that keeps only its input.
+"""Group normalisation and SiLU as one operation that saves only its input.
 
-n = γ (x − μ) / σ + β with μ, σ of each sample and group of channels over the whole
-volume, and a = n · sigmoid(n).  In eager PyTorch this keeps three to four copies of
-a map, one of them in float32; here they are made again in the backward pass, slab
-by slab.  Statistics are in float32, whatever the precision of the maps.
+n = γ (x − μ) / σ + β with μ, σ of each sample and group of channels over the complete
+volume, and a = n · sigmoid(n).  Eager PyTorch saves three to four copies of a map,
+one of them in float32; here they are recomputed in the backward pass, slab by slab.
+Statistics are in float32, in any precision of the maps.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skfm_lib.models.ops.tiling import cuts
-
-BACKWARD = torch.ops.aten.native_batch_norm_backward
 
 
 @dataclass
 class Normalised:
     """One sample's normalisation, channel by channel: all vectors have length c.
 
-    PyTorch's batch norm in inference mode is used as what it is, one pass of
-    multiply and add per channel with float32 inside.
+    Computed by PyTorch's batch norm in inference mode: one multiply-add, in float32.
     """
 
     mean: Tensor
@@ -32,10 +30,6 @@ class Normalised:
     bias: Tensor
     groups: int
     eps: float
-
-    @cached_property
-    def _rstd(self) -> Tensor:
-        return (self.variance + self.eps).rsqrt()
 
     def normalise(self, x: Tensor) -> Tensor:
         """n, before the activation."""
@@ -46,113 +40,120 @@ class Normalised:
         """a = silu(n)."""
         return F.silu(self.normalise(x), inplace=True)
 
-    def back(self, grad: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        """∂n from ∂a, and what it adds to the sums (∂γ, ∂β), (2, c)."""
+    def backward(self, grad: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """∂n from ∂a, and the contribution of this slab to the sums (∂γ, ∂β)."""
         grad = torch.ops.aten.silu_backward(grad, self.normalise(x))
         vectors = (self.weight, self.mean, self.variance, None, None)
-        mask = [False, True, True]
-        _, *sums = BACKWARD(grad, x, *vectors, False, self.eps, mask)
+        rest = (False, self.eps, [False, True, True])
+        _, *sums = torch.ops.aten.native_batch_norm_backward(grad, x, *vectors, *rest)
         return grad, torch.stack(sums)
 
     def finish(self, grad: Tensor, x: Tensor, sums: Tensor, voxels: int) -> Tensor:
-        """∂x from ∂n, once the sums over the whole volume are known."""
-        share = self.weight * sums / voxels  # of the channel, then of its group
-        share = share.view(2, self.groups, -1).mean(-1, keepdim=True)
-        along, level = share.expand(2, self.groups, len(self.mean) // self.groups)
-        along, level = along.flatten(), level.flatten()
-        slope = -self._rstd.square() * along
-        start = -self._rstd * level - slope * self.mean
-        return _affine(grad, self.weight * self._rstd, start) + _affine(x, slope)
+        """∂x from ∂n, once the sums over the complete volume are known.
+
+        With x̂ = (x − μ)/σ and means E over a group,
+        ∂x = (γ ∂n − E[γ ∂n] − x̂ E[γ ∂n x̂]) / σ: affine in ∂n and in x.
+        """
+        rstd = (self.variance + self.eps).rsqrt()
+        means = (self.weight * sums / voxels).view(2, self.groups, -1).mean(-1)
+        with_x, alone = means.repeat_interleave(len(rstd) // self.groups, dim=1)
+        slope = -rstd.square() * with_x
+        start = -rstd * alone - slope * self.mean
+        return _affine(grad, self.weight * rstd, start) + _affine(x, slope)
+
+
+class Moments:
+    """Mean and variance of the groups of a sample like `x`, summed slab by slab."""
+
+    def __init__(self, x: Tensor, groups: int, eps: float) -> None:
+        self.groups, self.eps, self.count = groups, eps, 0
+        self.dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+        self.first = torch.zeros(groups, dtype=torch.float64, device=x.device)
+        self.second = torch.zeros_like(self.first)
+
+    def add(self, x: Tensor) -> None:
+        """Add a slab (1, c, d, H, W)."""
+        if x.stride(1) > 1:  # of a map that is not channels_last
+            x = x.contiguous()
+        channels, voxels = x.shape[1], x[0, 0].numel()
+        one = torch.ones(channels, dtype=self.dtype, device=x.device)
+        shape = (1, channels, voxels, self.groups, self.eps)
+        _, mean, rstd = torch.native_group_norm(x, one, torch.zeros_like(one), *shape)
+        mean, rstd = mean.double()[0], rstd.double()[0]
+        self.count += voxels
+        self.first += voxels * mean
+        self.second += voxels * (rstd**-2 - self.eps + mean**2)
+
+    def normalised(self, weight: Tensor, bias: Tensor) -> Normalised:
+        """The normalisation by these moments, with a learned scale and shift."""
+        mean = self.first / self.count
+        variance = (self.second / self.count - mean**2).clamp(min=0)
+        size, dtype = len(weight) // self.groups, self.dtype
+        spread = [v.repeat_interleave(size).to(dtype) for v in (mean, variance)]
+        mean, variance, weight, bias = *spread, weight.to(dtype), bias.to(dtype)
+        return Normalised(mean, variance, weight, bias, self.groups, self.eps)
 
 
 def measured(
     x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float
 ) -> Normalised:
     """The normalisation of one sample (1, c, D, H, W) by its own statistics."""
-    moments = Moments(groups, eps)
+    moments = Moments(x, groups, eps)
     for part in cuts(x):
         moments.add(x[:, :, part])
     return moments.normalised(weight, bias)
-
-
-class Moments:
-    """Mean and variance of the groups of a sample, gathered slab by slab."""
-
-    def __init__(self, groups: int, eps: float) -> None:
-        self.groups, self.eps = groups, eps
-        self.count, self.first, self.second = 0, 0.0, 0.0
-
-    def add(self, x: Tensor) -> None:
-        """Take in a slab (1, c, d, H, W)."""
-        channels, voxels = x.shape[1], x[0, 0].numel()
-        precision = torch.float64 if x.dtype == torch.float64 else torch.float32
-        one = torch.ones(channels, dtype=precision, device=x.device)
-        shape = (1, channels, voxels, self.groups, self.eps)
-        _, mean, rstd = torch.native_group_norm(x, one, torch.zeros_like(one), *shape)
-        mean, rstd = mean.double()[0], rstd.double()[0]
-        self.count += voxels
-        self.first = self.first + voxels * mean
-        self.second = self.second + voxels * (rstd**-2 - self.eps + mean**2)
-        self.size, self.precision = channels // self.groups, precision
-
-    def normalised(self, weight: Tensor, bias: Tensor) -> Normalised:
-        """What the moments say, with the learned scale and shift."""
-        mean = self.first / self.count
-        variance = (self.second / self.count - mean**2).clamp(min=0)
-        spread = (
-            v.repeat_interleave(self.size).to(self.precision) for v in (mean, variance)
-        )
-        learned = (v.to(self.precision) for v in (weight, bias))
-        return Normalised(*spread, *learned, self.groups, self.eps)
 
 
 class NormSiLU(nn.GroupNorm):
     """silu(GroupNorm(x)), optionally with n ← n (1 + scale) + shift per sample."""
 
     def forward(
-        self, x: Tensor, scale: Tensor | None = None, shift: Tensor | None = None
-    ) -> Tensor:
-        """x (b, c, D, H, W); scale, shift (b, c)."""
+        self,
+        x: Float[Tensor, "b c D H W"],
+        scale: Float[Tensor, "b c"] | None = None,
+        shift: Float[Tensor, "b c"] | None = None,
+    ) -> Float[Tensor, "b c D H W"]:
         weight, bias = self.weight.expand(len(x), -1), self.bias.expand(len(x), -1)
-        if scale is not None:
+        if scale is not None and shift is not None:
             weight, bias = weight * (1 + scale), bias * (1 + scale) + shift
         return _NormSiLU.apply(x, weight, bias, self.num_groups, self.eps)
 
 
 class _NormSiLU(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, weight, bias, groups, eps):
-        out, norms = torch.empty_like(x), []
-        for i, sample in enumerate(x.split(1)):
-            norm = measured(sample, groups, weight[i], bias[i], eps)
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float
+    ) -> Tensor:
+        out, ctx.norms = torch.empty_like(x), []
+        for sample, into, w, b in zip(x.split(1), out.split(1), weight, bias):
+            norm = measured(sample, groups, w, b, eps)
             for part in cuts(sample):
-                out[i : i + 1, :, part] = norm.activate(sample[:, :, part])
-            norms.append(norm)
+                into[:, :, part] = norm.activate(sample[:, :, part])
+            ctx.norms.append(norm)
         ctx.save_for_backward(x)
-        ctx.norms = norms
         return out
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         (x,) = ctx.saved_tensors
-        out, learned = torch.empty_like(x), []
-        for i, norm in enumerate(ctx.norms):
-            sample, sums = slice(i, i + 1), 0.0
-            parts = cuts(x[sample])
+        out, learned, voxels = torch.empty_like(x), [], x[0, 0].numel()
+        samples = zip(ctx.norms, *(t.split(1) for t in (grad, x, out)))
+        for norm, of_sample, sample, into in samples:
+            parts, sums = cuts(sample), norm.weight.new_zeros(2, x.shape[1])
             for part in parts:
-                piece = (sample, slice(None), part)
-                out[piece], found = norm.back(grad[piece], x[piece])
-                sums = sums + found
-            for part in parts:
-                piece = (sample, slice(None), part)
-                out[piece] = norm.finish(out[piece], x[piece], sums, x[0, 0].numel())
+                slabs = of_sample[:, :, part], sample[:, :, part]
+                into[:, :, part], found = norm.backward(*slabs)
+                sums += found
+            for part in parts:  # normalisation needs the sums over all slabs
+                slabs = into[:, :, part], sample[:, :, part]
+                into[:, :, part] = norm.finish(*slabs, sums, voxels)
             learned.append(sums)
         weight, bias = torch.stack(learned, 1)
         return out, weight, bias, None, None
 
 
 def _affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x · weight + bias per channel."""
+    """x · weight + bias per channel, in float32 inside."""
     bias = torch.zeros_like(weight) if bias is None else bias
     zero, one = torch.zeros_like(weight), torch.ones_like(weight)
     return F.batch_norm(x, zero, one, weight, bias, False, 0.0, 0.0)

@@ -1,46 +1,46 @@
-"""What is kept for the backward pass, and what is computed again."""
+"""What is saved for the backward pass, and what is recomputed."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint
 
 LARGE = 1 << 27  # bytes of a map that is worth a second computation
 
+Layer = Callable[[Tensor], Tensor]
+
 
 def large(x: Tensor, times: float = 1) -> bool:
-    """Whether `times` the map takes more than `LARGE`; never so without gradients."""
+    """Whether gradients are enabled and `times` the map takes more than `LARGE`."""
     return torch.is_grad_enabled() and times * x.numel() * x.element_size() > LARGE
 
 
-def checkpoint_if(layers: Callable[[Tensor], Tensor], x: Tensor, when: bool) -> Tensor:
-    """layers(x); `when` so, what lies between is not kept but computed again."""
+def checkpoint_if(layers: Layer, x: Tensor, when: bool) -> Tensor:
+    """layers(x); with `when`, intermediate maps are recomputed instead of saved."""
     return checkpoint(layers, x, use_reentrant=False) if when else layers(x)
 
 
 def in_parts(
-    layer: Callable[[Tensor], Tensor],
-    learned: Iterable[Tensor],
-    x: Tensor,
-    length: int,
-    axis: int,
+    layer: Layer, learned: Iterable[Tensor], x: Tensor, length: int, axis: int
 ) -> Tensor:
-    """layer(x) of the shape of x, `length` of `axis` at a time and nothing kept.
+    """layer(x) of the shape of x, by parts of a length along an axis; saves only x.
 
-    For a layer under which parts along `axis` are independent; `learned` are its
-    parameters.  Results go straight
-    to their place: kept aside, they would scatter the memory that the next part
-    takes its temporary maps from.
+    Parts must be independent under `layer`, whose parameters are `learned`.  Results
+    are written directly into the output: in a list, they would fragment the memory
+    from which the next part allocates its temporary maps.
     """
     return _InParts.apply(layer, length, axis, x, *learned)
 
 
 class _InParts(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, layer, length, axis, x, *learned):
+    def forward(
+        ctx: Any, layer: Layer, length: int, axis: int, x: Tensor, *learned: Tensor
+    ) -> Tensor:
         ctx.layer, ctx.how = layer, (length, axis)
         ctx.save_for_backward(x, *learned)
         out = torch.empty_like(x)
@@ -49,43 +49,42 @@ class _InParts(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, *learned = ctx.saved_tensors
         out = torch.empty_like(x)
         sums = [torch.zeros_like(p) for p in learned]
-        views = (t.split(*ctx.how) for t in (x, grad, out))
-        for part, of_part, into in zip(*views):
+        for part, of_part, into in zip(*(t.split(*ctx.how) for t in (x, grad, out))):
             part = part.detach().requires_grad_()
             with torch.enable_grad():
-                made = ctx.layer(part)
-            found = torch.autograd.grad(made, [part, *learned], of_part)
+                result = ctx.layer(part)
+            found = torch.autograd.grad(result, [part, *learned], of_part)
             into.copy_(found[0])
             torch._foreach_add_(sums, found[1:])
         return None, None, None, out, *sums
 
 
 @contextlib.contextmanager
-def recomputed(x: Tensor, layer: nn.Module, source: Tensor) -> Iterator[None]:
-    """While open, a large x = layer(source) is remade by who needs it, not kept.
+def recomputed(x: Tensor, layer: Layer, source: Tensor) -> Iterator[None]:
+    """Inside, a large x = layer(source) is not saved but recomputed where needed.
 
-    Unlike a checkpoint around all that follows, this repeats nothing but `layer`.
+    Unlike a checkpoint around the layers that follow, this repeats only `layer`.
     """
     if not large(x):
         yield
         return
     device, storage = x.device.type, x.untyped_storage()._cdata
     mixed = torch.is_autocast_enabled(device)
-    precision = torch.get_autocast_dtype(device)
+    dtype = torch.get_autocast_dtype(device)
 
-    def pack(kept: Tensor) -> Tensor | tuple:
-        if kept.untyped_storage()._cdata != storage:
-            return kept
-        return kept.shape, kept.stride(), kept.storage_offset()
+    def pack(saved: Tensor) -> Tensor | tuple:
+        if saved.untyped_storage()._cdata != storage:
+            return saved
+        return saved.shape, saved.stride(), saved.storage_offset()
 
     def unpack(packed: Tensor | tuple) -> Tensor:
         if isinstance(packed, Tensor):
             return packed
-        with torch.no_grad(), torch.autocast(device, precision, enabled=mixed):
+        with torch.no_grad(), torch.autocast(device, dtype, enabled=mixed):
             return layer(source).as_strided(*packed)
 
     with saved_tensors_hooks(pack, unpack):

@@ -1,17 +1,25 @@
 """The residual block of the VQ-VAE, for maps of any size (paper B.1).
 
-Beside its input and its gradient, a large block holds one map of the same size at
-any time, forward and backward: activations and normalised copies exist as slabs
-only, h = conv1(·) is computed again in the backward pass, and each result is
-written over what it was made from.  Small maps keep h, which saves a convolution.
+Beside its input and its gradient, a large block holds one map of their size at any
+time: activations and normalised copies exist as slabs only, h = conv1(·) is recomputed
+in the backward pass, and results overwrite what they were computed from.  For small
+maps, h is saved.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from skfm_lib.models.ops.conv3d import convolve, kernel_gradient, transposed
+from skfm_lib.models.ops.conv3d import (
+    convolve,
+    kernel_gradient,
+    precision,
+    transposed,
+)
 from skfm_lib.models.ops.group_norm import Moments, Normalised, measured
-from skfm_lib.models.ops.mixed_precision import precision
 from skfm_lib.models.ops.recompute import large
 from skfm_lib.models.ops.tiling import with_halo
 
@@ -29,53 +37,51 @@ class ResidualBlock(nn.Module):
         self.norm2 = nn.GroupNorm(groups, channels, EPS)
         self.conv2 = nn.Conv3d(channels, channels, 3, padding=1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x (b, c, D, H, W)."""
-        learned = list(self.parameters())
-        kind = precision(x, 3)
-        keep = torch.is_grad_enabled() and not large(x)
+    def forward(self, x: Float[Tensor, "b c D H W"]) -> Float[Tensor, "b c D H W"]:
+        learned, dtype = list(self.parameters()), precision(x, 3)
+        save = torch.is_grad_enabled() and not large(x)
+        rest = (self.norm1.num_groups, save, *learned)
         with torch.autocast(x.device.type, enabled=False):
-            parts = [
-                _Residual.apply(sample.to(kind), self.norm1.num_groups, keep, *learned)
-                for sample in x.split(1)
-            ]
+            parts = [_Residual.apply(sample.to(dtype), *rest) for sample in x.split(1)]
             return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 
 class _Residual(torch.autograd.Function):
-    """One sample, keeping h or not; learned = γ1, β1, w1, b1, γ2, β2, w2, b2."""
+    """One sample, with h saved or not; learned = γ1, β1, w1, b1, γ2, β2, w2, b2."""
 
     @staticmethod
-    def forward(ctx, x, groups, keep, *learned):
+    def forward(
+        ctx: Any, x: Tensor, groups: int, save: bool, *learned: Tensor
+    ) -> Tensor:
         _, _, w1, b1, *_, w2, b2 = _cast(learned, x)
-        norm1 = measured(x, groups, *learned[:2], EPS)
-        h, norm2 = _first(x, norm1, w1, b1, groups, learned)
-        out = torch.empty_like(h) if keep else h
+        norm1 = measured(x, groups, learned[0], learned[1], EPS)
+        h, norm2 = _first(x, norm1, w1, b1, learned)
+        out = torch.empty_like(h) if save else h
         for part, block in with_halo(h, norm2.activate):
             out[:, :, part] = convolve(block, w2, b2, SLAB).add_(x[:, :, part])
-        ctx.save_for_backward(x, h if keep else None, *learned)
+        ctx.save_for_backward(x, h if save else None, *learned)
         ctx.norms = norm1, norm2
         return out
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, h, *learned = ctx.saved_tensors
         norm1, norm2 = ctx.norms
         _, _, w1, b1, *_, w2, _ = _cast(learned, x)
-        checkpoint_if = h is None
-        if checkpoint_if:
-            h, _ = _first(x, norm1, w1, b1, norm1.groups, learned)
-        into = h if checkpoint_if else torch.empty_like(h)
-        grad_h, of_second = _back(grad, h, norm2, w2, into, checkpoint_if)
-        grad_x, of_first = _back(grad_h, x, norm1, w1, grad_h, checkpoint_if)
+        save = h is not None
+        if not save:
+            h, _ = _first(x, norm1, w1, b1, learned)
+        into = torch.empty_like(h) if save else h
+        grad_h, *of_second = _backward(grad, h, norm2, w2, into, save)
+        grad_x, *of_first = _backward(grad_h, x, norm1, w1, grad_h, save)
         return grad_x.add_(grad), None, None, *of_first, *of_second
 
 
 def _first(
-    x: Tensor, norm: Normalised, w: Tensor, b: Tensor, groups: int, learned: list
+    x: Tensor, norm: Normalised, w: Tensor, b: Tensor, learned: Sequence[Tensor]
 ) -> tuple[Tensor, Normalised]:
-    """h = conv1(silu(norm1(x))) and its normalisation, measured on the way."""
-    h, moments = torch.empty_like(x), Moments(groups, EPS)
+    """h = conv1(silu(norm1(x))) and the normalisation norm2 by its statistics."""
+    h, moments = torch.empty_like(x), Moments(x, norm.groups, EPS)
     for part, block in with_halo(x, norm.activate):
         slab = convolve(block, w, b, SLAB)
         moments.add(slab)
@@ -83,39 +89,36 @@ def _first(
     return h, moments.normalised(*learned[4:6])
 
 
-def _back(
-    grad: Tensor,
-    x: Tensor,
-    norm: Normalised,
-    w: Tensor,
-    into: Tensor,
-    checkpoint_if: bool,
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """From ∂ of conv(silu(norm(x))) to ∂x, written to `into`, and (∂γ, ∂β, ∂w, ∂b).
+def _backward(
+    grad: Tensor, x: Tensor, norm: Normalised, w: Tensor, into: Tensor, save: bool
+) -> tuple[Tensor, ...]:
+    """(∂x, ∂γ, ∂β, ∂w, ∂b) of conv(silu(norm(x))) from the gradient of its output.
 
-    Normalisation passes its gradient only when sums over the volume are known: a
-    second loop, on slabs kept from the first or made `checkpoint_if`.  `into` may be `grad`
-    or `x` itself.
+    ∂x is written to `into`, which may be `grad` or `x` itself.  With `save`, slabs of
+    ∂n are kept between the two passes, otherwise recomputed.
     """
     kernel, voxels = transposed(w), x[0, 0].numel()
-    sums, of_kernel, of_bias, kept = 0.0, 0.0, 0.0, []
+    sums = norm.weight.new_zeros(2, x.shape[1])
+    of_kernel = torch.zeros_like(w, dtype=sums.dtype)
+    of_bias, saved = sums.new_zeros(len(w)), []
+    # ∂x needs the sums over the volume: the first pass finds them, the second writes.
     blocks = zip(with_halo(x, norm.activate), with_halo(grad))
     for (part, block), (_, around) in blocks:
         slab = around[:, :, 1:-1]
-        of_kernel = of_kernel + kernel_gradient(block, slab, w).to(norm.weight.dtype)
-        of_bias = of_bias + slab.sum((0, 2, 3, 4), dtype=norm.weight.dtype)
-        inner, found = norm.back(convolve(around, kernel, None, SLAB), x[:, :, part])
-        sums = sums + found
-        kept += [] if checkpoint_if else [inner]
+        of_kernel += kernel_gradient(block, slab, w).to(sums.dtype)
+        of_bias += slab.sum((0, 2, 3, 4), dtype=sums.dtype)
+        of_n, found = norm.backward(convolve(around, kernel, None, SLAB), x[:, :, part])
+        sums += found
+        if save:
+            saved.append(of_n)
     for i, (part, around) in enumerate(with_halo(grad)):
-        inner = kept[i] if kept else None
-        if inner is None:
-            inner, _ = norm.back(convolve(around, kernel, None, SLAB), x[:, :, part])
-        into[:, :, part] = norm.finish(inner, x[:, :, part], sums, voxels)
-    return into, (*sums, of_kernel, of_bias)
+        of_a = None if save else convolve(around, kernel, None, SLAB)
+        of_n = saved[i] if of_a is None else norm.backward(of_a, x[:, :, part])[0]
+        into[:, :, part] = norm.finish(of_n, x[:, :, part], sums, voxels)
+    return into, *sums, of_kernel, of_bias
 
 
-def _cast(learned: list[Tensor], x: Tensor) -> list[Tensor]:
+def _cast(learned: Sequence[Tensor], x: Tensor) -> list[Tensor]:
     """The convolutions' weights in the precision and layout of the map."""
     layout = torch.channels_last_3d
     return [

@@ -1,9 +1,9 @@
-"""Maps of any size, worked on slab by slab along D, exactly.
+"""Exact processing of large maps in slabs along D.
 
-A full-resolution map of the paper's decoder takes 2.95 GB in bf16.  What a layer
-needs beside its maps (an activated copy, a normalised one, a gradient on the way)
-therefore never exists as a whole, but for a few planes at a time; on a CPU these
-stay in its cache.  Halos are exact, and no layer sees where the cuts are.
+A full-resolution map of the paper's decoder takes 2.95 GB in bf16.  Temporary maps
+(activations, normalised copies, gradients) therefore exist for a few planes at a
+time only; on a CPU these stay in its cache.  Halos are exact: results do not depend
+on where the cuts are.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-SLAB = {"cpu": 1 << 24, "cuda": 1 << 29}  # bytes worked on at a time
+SLAB = {"cpu": 1 << 24, "cuda": 1 << 29}  # bytes processed at a time
 
 
 def cuts(x: Tensor) -> list[slice]:
@@ -27,11 +27,13 @@ def cuts(x: Tensor) -> list[slice]:
 def with_halo(
     x: Tensor, transform: Callable[[Tensor], Tensor] = lambda part: part
 ) -> Iterator[tuple[slice, Tensor]]:
-    """(slab, transform(x) of that slab with one plane more at both ends).
+    """Slabs of transform(x) with one more plane at both ends, zero outside the map.
 
-    Outside the map the halo is zero.  Each plane is transformed once: the two that
-    the next slab needs again are carried along.  So the caller may overwrite the
-    slab of x that it was just given.
+    Each plane is transformed once; the two that the next slab needs as well are
+    carried over.  The caller may therefore overwrite a slab of x after receiving it.
+
+    Yields:
+        The slab's slice along D, and the transformed slab with its halo.
     """
     carried = None
     for part in cuts(x):

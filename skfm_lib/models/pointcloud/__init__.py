@@ -1,11 +1,15 @@
-"""Point clouds (batch, n, 3) in millimetres: sampling, neighbours, distances, poses.
+"""Operations on point clouds (batch, n, 3) in millimetres.
 
 Exact, batched, on CPU and CUDA, and without an extension to compile.  Indices carry
-no gradient; what is taken by them does.
+no gradient; values taken by them do.
 """
 
-from skfm_lib.models.pointcloud.chamfer_loss import chamfer_loss
-from skfm_lib.models.pointcloud.neighbours import ball_query, interpolate, nearest, take
+from skfm_lib.models.pointcloud.neighbours import (
+    ball_query,
+    chamfer_loss,
+    nearest,
+    take,
+)
 from skfm_lib.models.pointcloud.rigid import apply_pose, random_poses, to_rotation
 from skfm_lib.models.pointcloud.sampling import farthest_points
 from skfm_lib.models.pointcloud.validation import check_clouds
@@ -16,7 +20,6 @@ __all__ = [
     "chamfer_loss",
     "check_clouds",
     "farthest_points",
-    "interpolate",
     "nearest",
     "random_poses",
     "take",

@@ -1,4 +1,4 @@
-"""What the networks on point clouds share: one scale, and layers exact in places."""
+"""Shared by the networks on point clouds: the scale, and float32 layers."""
 
 import torch
 from torch import Tensor, nn
@@ -7,9 +7,8 @@ SCALE = 140.0  # mm; half the height of a skull, so that clouds fill the unit sp
 
 
 class Float32(nn.Sequential):
-    """Layers that read or write places: in bf16 a skull's points move by 0.3 mm."""
+    """Layers in float32, under autocast too; bf16 coordinates are off by 0.3 mm."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """In float32, under autocast too."""
         with torch.autocast(x.device.type, enabled=False):
             return super().forward(x.float())

@@ -1,8 +1,8 @@
-"""Neighbours: the k nearest points, and those within a ball.
+"""Nearest points, points within a ball, and the Chamfer distance as a loss.
 
-On a CPU, k-d trees find the nearest, and balls are filled for as many centres at a
-time as stay in the cache; on CUDA, distances are computed some rows at a time.  The
-whole table of n × m distances is never held.
+On a CPU, nearest points are found by k-d trees, and balls are filled for as many
+centres at a time as stay in the cache; on CUDA, distances are computed for some rows
+at a time.  The complete table of n × m distances is never held.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,13 +32,19 @@ def take(values: Tensor, index: Tensor) -> Tensor:
 def nearest(points: Tensor, among: Tensor, k: int = 1) -> tuple[Tensor, Tensor]:
     """The k nearest of `among` (b, m, 3) for each of `points` (b, n, 3).
 
-    Returns (distances in mm, indices), each (b, n, k), nearest first.  Raises
-    SkfmError for clouds that are empty, not finite, or smaller than k.
+    Returns:
+        Distances in mm and indices, each (b, n, k), nearest first.
+
+    Raises:
+        SkfmError: for clouds that are empty, not finite, or smaller than k.
+
+    >>> nearest(torch.zeros(1, 1, 3), torch.tensor([[[0.0, 0, 9], [0, 0, 2]]]))
+    (tensor([[[2.]]]), tensor([[[1]]]))
     """
     points, among = _pair(points, among, k)
     if not points.is_cuda:
         found = [
-            cKDTree(cloud).query(near, k=np.arange(1, k + 1), workers=-1)
+            map(np.asarray, cKDTree(cloud).query(near, np.arange(1, k + 1), workers=-1))
             for cloud, near in zip(among.numpy(), points.numpy())
         ]
         distance, index = (torch.from_numpy(np.stack(part)) for part in zip(*found))
@@ -47,18 +53,31 @@ def nearest(points: Tensor, among: Tensor, k: int = 1) -> tuple[Tensor, Tensor]:
     return torch.cat([d for d, _ in parts], 1), torch.cat([i for _, i in parts], 1)
 
 
+def chamfer_loss(pred: Tensor, target: Tensor) -> Tensor:
+    """½ (mean ‖p − nearest t‖ + mean ‖t − nearest p‖), a scalar with gradients.
+
+    Of clouds (b, n, 3) and (b, m, 3), in their unit, not squared: the cd of
+    `metrics.chamfer`, averaged over the batch.
+    """
+    gaps = []
+    for points, among in ((pred, target), (target, pred)):
+        index = nearest(points, among)[1].squeeze(-1)
+        gaps.append((points - take(among, index)).norm(dim=-1).mean())
+    return (gaps[0] + gaps[1]) / 2
+
+
 @torch.no_grad()
 def ball_query(
     points: Tensor, centres: Tensor, radii: Sequence[float], counts: Sequence[int]
 ) -> list[Tensor]:
-    """For each radius, `count` points within it of every centre: indices (b, s, count).
-
-    points   (b, n, 3); centres (b, s, 3); radii in the same unit
+    """Points (b, n, 3) within each radius of centres (b, s, 3): indices (b, s, count).
 
     As in PointNet++ (Qi et al. 2017): the first `count` in storage order with
-    distance ≤ radius, not the nearest; fewer are filled up with the first.  Distances
-    are computed once for all radii.  Raises SkfmError where a ball is empty, which no
-    ball around a point of the cloud is.
+    distance ≤ radius, not the nearest; fewer are padded with the first.  Distances
+    are computed once for all radii.
+
+    Raises:
+        SkfmError: where a ball is empty; no ball around a point of the cloud is.
     """
     centres, points = _pair(centres, points, 1)
     if points.is_cuda:
@@ -68,29 +87,18 @@ def ball_query(
     return [torch.from_numpy(np.stack(balls)) for balls in zip(*found)]
 
 
-def interpolate(points: Tensor, known: Tensor, values: Tensor) -> Tensor:
-    """Values (b, n, c) at `points` from those (b, m, c) at `known` places (b, m, 3).
-
-    The three nearest, weighted by 1/d² (PointNet++, eq. 2); exact at a known place.
-    """
-    distance, index = nearest(points, known, 3)
-    weight = 1 / distance.square().clamp(min=1e-12)
-    weight = weight / weight.sum(-1, keepdim=True)
-    return (weight[..., None] * take(values, index)).sum(-2)
-
-
 def _pair(points: Tensor, among: Tensor, fewest: int) -> tuple[Tensor, Tensor]:
     check_clouds(points), check_clouds(among, fewest, "among")
     if len(points) != len(among):
         raise SkfmError(
             f"{len(points)} clouds of points and {len(among)} of neighbours",
-            "as many of one as of the other",
+            "equal numbers",
         )
     return points.detach().float(), among.detach().float()
 
 
 def _tables(points: Tensor, among: Tensor) -> Iterator[Tensor]:
-    """Distances (b, rows, m) from some points after others to all of `among`."""
+    """Distances (b, rows, m) of successive points to all of `among`."""
     rows = max(1, TABLE // (len(among) * among.shape[1]))
     for part in points.split(rows, dim=1):
         yield torch.cdist(part, among, compute_mode=DIRECT)
@@ -102,38 +110,22 @@ def _balls_in_cache(
     radii: Sequence[float],
     counts: Sequence[int],
 ) -> list[np.ndarray]:
-    """The balls (s, count) of one cloud, some centres at a time.
-
-    Points are compared with the largest radius; the others look at its hits only.
-    """
+    """The balls (s, count) of one cloud, for some centres at a time."""
     axes, n = np.ascontiguousarray(cloud.T), len(cloud)
     balls: list[list[np.ndarray]] = [[] for _ in radii]
     rows = max(1, CACHED // n)
     for some in np.split(centres, range(rows, len(centres), rows)):
         squares = np.zeros((len(some), n), np.float32)
-        for axis, places in zip(axes, some.T):
-            squares += np.square(axis - places[:, None])
+        for axis, coordinates in zip(axes, some.T):
+            squares += np.square(axis - coordinates[:, None])
+        # Of all points only those in the largest ball are compared with other radii.
         hits = np.flatnonzero(squares <= max(radii) ** 2)
         squares = squares.ravel()[hits]
         for ball, radius, count in zip(balls, radii, counts):
             found = hits[squares <= radius**2]
             ends = np.searchsorted(found, n * np.arange(len(some) + 1))
-            ball.append(found[_places(ends, radius, count)] % n)
+            ball.append(found[_first_hits(ends, radius, count)] % n)
     return [np.concatenate(parts) for parts in balls]
-
-
-def _places(ends: np.ndarray, radius: float, count: int) -> np.ndarray:
-    """Where the first `count` hits of each row (rows, count) stand in a list of all.
-
-    ends  (rows + 1,), where rows begin and end; short rows repeat their first hit
-    """
-    start, stop = ends[:-1, None], ends[1:, None]
-    if (start == stop).any():
-        raise SkfmError(
-            f"no point within {radius:g} of a centre", "centres among the points"
-        )
-    places = start + np.arange(count)
-    return np.where(places < stop, places, start)
 
 
 def _balls_of_tables(
@@ -145,7 +137,21 @@ def _balls_of_tables(
         for ball, radius, count in zip(balls, radii, counts):
             hit = table.flatten(0, 1) <= radius
             ends = F.pad(hit.sum(1).cumsum(0), (1, 0)).cpu().numpy()
-            places = torch.from_numpy(_places(ends, radius, count)).to(hit.device)
+            first = torch.from_numpy(_first_hits(ends, radius, count)).to(hit.device)
             column = hit.nonzero()[:, 1]
-            ball.append(column[places].unflatten(0, table.shape[:2]))
+            ball.append(column[first].unflatten(0, table.shape[:2]))
     return [torch.cat(parts, 1) for parts in balls]
+
+
+def _first_hits(ends: np.ndarray, radius: float, count: int) -> np.ndarray:
+    """Indices (rows, count) of each row's first hits in the list of all hits.
+
+    `ends` (rows + 1,) are the bounds of the rows; short rows repeat their first hit.
+    """
+    start, stop = ends[:-1, None], ends[1:, None]
+    if (start == stop).any():
+        raise SkfmError(
+            f"no point within {radius:g} of a centre", "centres among the points"
+        )
+    index = start + np.arange(count)
+    return np.where(index < stop, index, start)

@@ -1,4 +1,4 @@
-"""Farthest-point sampling (Eldar et al. 1997), as PointNet++ and PointAttN use it."""
+"""Farthest-point sampling (Eldar et al. 1997), as in PointNet++ and PointAttN."""
 
 import numpy as np
 import torch
@@ -7,24 +7,22 @@ from torch import Tensor
 from skfm_lib.models.pointcloud.validation import check_clouds
 from skfm_lib.utils.errors import SkfmError
 
-CACHED = 1 << 15  # points of all clouds that are worked at together
+CACHED = 1 << 15  # points of all clouds that are processed together
 
 
 @torch.no_grad()
 def farthest_points(points: Tensor, count: int) -> Tensor:
-    """Indices (b, count) of points spread as far apart as a greedy choice can.
+    """Indices (b, count) of points of (b, n, 3) that are greedily spread far apart.
 
-    points  (b, n, 3)
+    The first is the point farthest from the cloud's mean, each further one is farthest
+    from those selected; the selection depends only on the point set, not on its order
+    or pose.
 
-    First the point farthest from the cloud's mean, then always the one farthest from
-    those chosen: a choice that hangs on the cloud alone, not on its order or pose.
-    Raises SkfmError for clouds with fewer than `count` points, or so many duplicates
-    that fewer than `count` places are left.
+    On a CPU by numpy, which finds a maximum ten times as fast as PyTorch 2.13, for as
+    many clouds at a time as stay in the cache; on CUDA for all at once.
 
-    On a CPU by numpy, which finds a maximum ten times as fast as PyTorch 2.13, as many
-    clouds at a time as stay in the cache; on CUDA all at once.  (fpsample's trees would
-    be faster still, but need a compiler where no wheel fits and choose other points
-    than the exact method.)
+    Raises:
+        SkfmError: for clouds of fewer than `count` different points.
     """
     clouds = check_clouds(points, count).detach().float()
     if clouds.is_cuda:
@@ -37,14 +35,14 @@ def farthest_points(points: Tensor, count: int) -> Tensor:
     if gap == 0 and count > 1:
         raise SkfmError(
             f"a cloud has fewer than {count} different points",
-            f"{count} at places of their own",
+            f"{count} with different coordinates",
             "sample more points, or remove the duplicates",
         )
     return chosen
 
 
 def _in_cache(clouds: np.ndarray, count: int) -> tuple[np.ndarray, float]:
-    """Indices (b, count) and the smallest squared gap of a last point."""
+    """Indices (b, count), and the smallest squared distance of a last point."""
     axes, rows = np.ascontiguousarray(np.moveaxis(clouds, 2, 0)), np.arange(len(clouds))
     chosen, step = np.empty((len(clouds), count), np.int64), np.empty_like(axes)
     near = np.full(axes.shape[1:], np.inf, np.float32)
@@ -62,7 +60,7 @@ def _in_cache(clouds: np.ndarray, count: int) -> tuple[np.ndarray, float]:
 
 
 def _all_at_once(clouds: Tensor, count: int) -> tuple[Tensor, float]:
-    """Indices (b, count) and the smallest squared gap of a last point."""
+    """The same on tensors."""
     b, n, _ = clouds.shape
     chosen = torch.empty(b, count, dtype=torch.long, device=clouds.device)
     near = torch.full((b, n), torch.inf, device=clouds.device)

@@ -1,4 +1,4 @@
-"""What every operation on clouds asks of its input, said once."""
+"""Validation of point clouds, for all operations on them."""
 
 import torch
 from torch import Tensor
@@ -7,9 +7,10 @@ from skfm_lib.utils.errors import SkfmError
 
 
 def check_clouds(points: Tensor, fewest: int = 1, name: str = "points") -> Tensor:
-    """`points`, if they are clouds: (batch, n, 3), n ≥ `fewest`, finite floats.
+    """`points`, if they are finite floats of shape (batch, n, 3) with n ≥ `fewest`.
 
-    Raises SkfmError saying which of these is not so.
+    Raises:
+        SkfmError: otherwise; `name` is the name of the points in the message.
     """
     shape = tuple(points.shape)
     if len(shape) != 3 or shape[-1] != 3 or not shape[0]:
@@ -24,8 +25,8 @@ def check_clouds(points: Tensor, fewest: int = 1, name: str = "points") -> Tenso
             f"at least {fewest}",
             "sample more points from the surface",
         )
-    if not torch.isfinite(points).all():
-        finite = torch.isfinite(points).all(-1)
+    finite = torch.isfinite(points).all(-1)
+    if not finite.all():
         cloud, point = (~finite).nonzero()[0].tolist()
         raise SkfmError(
             f"{name}: point {point} of cloud {cloud} holds NaN or infinity",

@@ -24,12 +24,13 @@ def plain(made, x, scale=0.0, shift=0.0):
     return F.silu(n * (1 + scale) + shift)
 
 
-@pytest.mark.parametrize("slab", [1, 1 << 24], ids=["slabs", "whole"])
-def test_equals_group_norm_and_silu(slab, monkeypatch):
+@pytest.mark.parametrize("layout", [torch.channels_last_3d, torch.contiguous_format])
+@pytest.mark.parametrize("slab", [1, 1 << 24], ids=["slabs", "one"])
+def test_equals_group_norm_and_silu(slab, layout, monkeypatch):
     monkeypatch.setitem(tiling.SLAB, "cpu", slab)
     made = layer()
     x = 3 + 2 * torch.randn(2, 8, 7, 4, 5, dtype=torch.double)
-    x = x.to(memory_format=torch.channels_last_3d).requires_grad_()
+    x = x.to(memory_format=layout).requires_grad_()
     film = [torch.randn(2, 8, dtype=torch.double, requires_grad=True) for _ in "ab"]
     weight = torch.randn_like(x)
     for extra in ([], film):

@@ -1,4 +1,4 @@
-"""What is kept and what is computed again, without a change to any result."""
+"""What is saved and what is recomputed, without a change to any result."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ def gradients(loss, model):
     return [p.grad.clone() for p in model.parameters() if p.grad is not None]
 
 
-def test_a_remade_map_gives_the_same_gradient(monkeypatch):
+def test_a_recomputed_map_gives_the_same_gradient(monkeypatch):
     monkeypatch.setattr(recompute, "LARGE", 0)
     torch.manual_seed(0)
     first, second = nn.Linear(4, 5), nn.Linear(5, 3)
@@ -33,7 +33,7 @@ def test_a_remade_map_gives_the_same_gradient(monkeypatch):
     assert all(torch.equal(a, b) for a, b in zip(got, want, strict=True))
 
 
-def test_nothing_is_remade_without_gradients(monkeypatch):
+def test_nothing_is_recomputed_without_gradients(monkeypatch):
     monkeypatch.setattr(recompute, "LARGE", 0)
     x = torch.ones(3)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Residual blocks in slabs and in whole, against the plain formula."""
+"""Residual blocks in slabs and in one piece, against the plain formula."""
 
 import pytest
 import torch
@@ -27,8 +27,8 @@ def volume(batch=2, depth=9, kind=torch.double):
     return x.to(memory_format=torch.channels_last_3d).requires_grad_()
 
 
-@pytest.mark.parametrize("kept", [True, False], ids=["kept", "again"])
-@pytest.mark.parametrize("slab", [1, 1 << 24], ids=["slabs", "whole"])
+@pytest.mark.parametrize("kept", [True, False], ids=["saved", "recomputed"])
+@pytest.mark.parametrize("slab", [1, 1 << 24], ids=["slabs", "one"])
 @pytest.mark.parametrize("depth", [1, 2, 5, 9])
 def test_equals_the_plain_formula(kept, slab, depth, monkeypatch):
     monkeypatch.setattr(recompute, "LARGE", 1 << 27 if kept else 0)
@@ -59,9 +59,9 @@ def test_slabs_change_nothing_but_rounding_in_bf16(monkeypatch):
 
     exact = [plain(made, x)]
     exact += torch.autograd.grad(exact[0], [x, *made.parameters()], weight)
-    for pieces, whole, want in zip(run(1, 0), run(1 << 24, 1 << 27), exact):
+    for pieces, single, want in zip(run(1, 0), run(1 << 24, 1 << 27), exact):
         scale = want.norm()
-        assert (pieces - whole).norm() < 1e-2 * scale
+        assert (pieces - single).norm() < 1e-2 * scale
         assert (pieces - want).norm() < 6e-2 * scale  # bf16: sums nearly cancel
 
 

@@ -21,7 +21,7 @@ def test_is_the_metric_in_millimetres():
     assert scaled == pytest.approx(10 * chamfer_loss(pred, target).item())
 
 
-def test_gradients_are_those_of_the_whole_table():
+def test_gradients_are_those_of_the_complete_table():
     pred, target = (cloud.requires_grad_() for cloud in pair())
     chamfer_loss(pred, target).backward()
     found = pred.grad.clone(), target.grad.clone()

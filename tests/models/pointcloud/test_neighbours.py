@@ -3,13 +3,7 @@
 import pytest
 import torch
 
-from skfm_lib.models.pointcloud import (
-    ball_query,
-    interpolate,
-    nearest,
-    neighbours,
-    take,
-)
+from skfm_lib.models.pointcloud import ball_query, nearest, neighbours, take
 from skfm_lib.utils.errors import SkfmError
 
 RADII, COUNTS = (20.0, 45.0), (4, 32)
@@ -74,15 +68,6 @@ def test_taking_is_indexing_and_carries_gradients():
     taken.sum().backward()
     times = torch.stack([torch.bincount(i.flatten(), minlength=10) for i in index])
     assert torch.equal(values.grad, times[..., None].expand(3, 10, 4).float())
-
-
-def test_interpolation_is_exact_at_known_places_and_weighs_by_distance():
-    known = torch.tensor([[[0.0, 0, 0], [2, 0, 0], [0, 90, 0], [0, 0, 95]]])
-    values = torch.tensor([[[1.0], [5.0], [0.0], [0.0]]])
-    assert torch.allclose(interpolate(known, known, values), values, atol=1e-6)
-    between = interpolate(torch.tensor([[[0.5, 0, 0]]]), known, values)
-    # 1/d² of the three nearest: 4, 4/9 and next to nothing
-    assert between.item() == pytest.approx((4 * 1 + 4 / 9 * 5) / (4 + 4 / 9), rel=1e-3)
 
 
 def test_clouds_that_do_not_fit_are_reported():

@@ -1,4 +1,4 @@
-"""Rigid motions: how they are drawn, applied and made."""
+"""Rigid motions: sampling, application, nearest rotations."""
 
 import pytest
 import torch

@@ -14,7 +14,7 @@ def clouds(b=2, n=200, seed=0):
 
 
 def brute_force(cloud, count):
-    """The definition, with the whole table of distances in float64."""
+    """The definition, with the complete table of distances in float64."""
     table = torch.cdist(cloud.double(), cloud.double())
     chosen = [(cloud - cloud.mean(0)).norm(dim=1).argmax().item()]
     while len(chosen) < count:
@@ -70,7 +70,7 @@ def test_a_point_that_is_not_finite_is_named(value):
         farthest_points(points, 3)
 
 
-def test_duplicates_are_no_fault_while_places_suffice():
+def test_duplicates_are_allowed_while_points_suffice():
     points = clouds(n=4).repeat(1, 5, 1)
-    places = take(points, farthest_points(points, 4))
-    assert all(len(cloud.unique(dim=0)) == 4 for cloud in places)
+    chosen = take(points, farthest_points(points, 4))
+    assert all(len(cloud.unique(dim=0)) == 4 for cloud in chosen)
