@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from skfm_lib.data.io.archives import ARCHIVE_SUFFIXES, beginnings, members, unpacked
-from skfm_lib.data.io.dicom_headers import Slice, choose, read_slice
-from skfm_lib.data.io.sandbox import Sandbox, patience, time_limit
+from skfm_lib.data.io.archives import ARCHIVE_SUFFIXES, first_bytes, members, unpacked
+from skfm_lib.data.io.dicom_headers import Slice, choose_series, read_slice
+from skfm_lib.data.io.sandbox import Sandbox, reading_time, time_limit
 from skfm_lib.prepare.public_datasets import Layout, read_fractures
 from skfm_lib.prepare.source import SCAN_SUFFIXES, Item
 from skfm_lib.prepare.source import Source as Source
@@ -40,7 +40,7 @@ def find_sources(folder: Path, out: Path, sandbox: Sandbox) -> Found:
 
     Volumes and meshes are known by their suffix, DICOM slices by their content; the
     files in archives count as those in folders do.  DICOM is grouped by patient and
-    study, and one series of each study is chosen (see `dicom_headers.choose`).  SkfmError
+    study, and one series of each study is chosen (see `choose_series`).  SkfmError
     where the folder is missing or holds no scan.
     """
     folder = Path(folder)
@@ -109,10 +109,10 @@ def without(problem: str, paths: Iterable[Path], name: str) -> str:
 def headers_of(items: list[Item]) -> list[Slice | str | None]:
     """The DICOM header of each item, None where it is none, else what is wrong."""
     size = items[0].path.stat().st_size if items[0].member else HEADER * len(items)
-    with time_limit(patience(size)):
+    with time_limit(reading_time(size)):
         if not items[0].member:
             return [_header(item.path) for item in items]
-        contents = beginnings(items[0].path, [item.member for item in items])
+        contents = first_bytes(items[0].path, [item.member for item in items])
         headers = {name: _header(content) for name, content in contents}
         return [headers[item.member] for item in items]
 
@@ -180,7 +180,7 @@ def _add_studies(
         folder = PurePosixPath(item.key).parent if not piece.study else ""
         studies[piece.patient, piece.study, archive, folder].append((piece, item))
     for (patient, study, _, folder), pairs in studies.items():
-        chosen, note = choose(piece for piece, _ in pairs)
+        chosen, note = choose_series(piece for piece, _ in pairs)
         key = f"{patient or folder} {study or folder}"
         if not chosen:
             found.problems[str(PurePosixPath(pairs[0][1].key).parent)] = note

@@ -8,13 +8,13 @@ import pyvista as pv
 import SimpleITK as sitk
 
 from skfm_lib.data.io.meshes import MESH_SUFFIXES, in_millimetres, read_mesh, write_mesh
-from skfm_lib.data.io.sandbox import Sandbox, patience, time_limit
+from skfm_lib.data.io.sandbox import Sandbox, reading_time, time_limit
 from skfm_lib.data.io.volumes import (
     LPS_TO_RAS,
     ONE_FILE_SUFFIXES,
-    read_as_it_lies,
+    read_stored,
     read_volume,
-    upright,
+    to_ras,
     write_image,
     write_volume,
 )
@@ -68,13 +68,13 @@ def read_like(like: Path, sandbox: Sandbox) -> sitk.Image:
 
 def grids(source: Source) -> tuple[dict, dict]:
     """A scan's grid as its file has it, and as its record describes it."""
-    with on_disk(source) as paths, time_limit(patience(source.size)):
+    with on_disk(source) as paths, time_limit(reading_time(source.size)):
         if source.suffix in MESH_SUFFIXES:
             points = in_millimetres(read_mesh(paths[0]))[0].n_points
             return {}, {"points": points}
         slices = paths if source.suffix == "dicom" else ()
-        raw = read_as_it_lies(paths[0], slices)
-        return describe(raw), describe(upright(paths[0], raw))
+        raw = read_stored(paths[0], slices)
+        return describe(raw), describe(to_ras(paths[0], raw))
 
 
 def _mesh(path: Path) -> pv.PolyData:

@@ -11,9 +11,13 @@ from scipy import ndimage
 
 from skfm_lib.data.io.dicom_series import NOTE
 from skfm_lib.data.io.meshes import MESH_SUFFIXES, in_millimetres, read_mesh
-from skfm_lib.data.io.sandbox import patience, time_limit
+from skfm_lib.data.io.sandbox import reading_time, time_limit
 from skfm_lib.data.io.volumes import read_scan, write_volume
-from skfm_lib.data.registration.canonical_pose import SURE, Placement, place
+from skfm_lib.data.registration.canonical_pose import (
+    UNCERTAIN_ABOVE,
+    Registration,
+    register,
+)
 from skfm_lib.data.voxels import Grid, skull_grid
 from skfm_lib.prepare.bone_segmentation import (
     EVERYWHERE,
@@ -53,22 +57,22 @@ def extract_skull(
         mesh, notes, scan = read_surface(source, threshold)
         notes += [source.said] if source.said else []
         with time_limit(LONGEST):
-            placement = place(mesh)
+            registration = register(mesh)
             grid = skull_grid(shape)
-            bone = bone_voxels(placement.mesh, grid)
+            bone = bone_voxels(registration.mesh, grid)
             if not bone.any():
                 raise SkfmError("no voxel is bone", "a closed surface", "mend the mesh")
-            notes += _checks(placement, bone, grid)
-            score = propose(placement)
+            notes += _checks(registration, bone, grid)
+            score = propose(registration)
     except SkfmError as problem:
         files = [item.path for item in source.items]
         raise SkfmError(without(str(problem), files, target.name)) from None
     write_volume(target.with_name(f"{target.name}.nii.gz"), bone, grid)
     record = {"stamp": stamp, "checks": ", ".join(notes) or "ok"}
     record |= {"series": source.note, PROPOSED: score.quality, REASON: score.reason}
-    record |= {FIT: round(placement.distance, 2), DOUBT: round(placement.doubt, 2)}
-    record |= {SHAPE: placement.b.round(2).tolist()}
-    record |= {TRANSFORM: placement.matrix.tolist(), SCAN: scan}
+    record |= {FIT: round(registration.distance, 2), DOUBT: round(registration.uncertainty, 2)}
+    record |= {SHAPE: registration.shape.round(2).tolist()}
+    record |= {TRANSFORM: registration.matrix.tolist(), SCAN: scan}
     with replacing(target.with_name(f"{target.name}.json")) as temporary:
         temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")
     return record
@@ -91,7 +95,7 @@ def read_surface(
 ) -> tuple[pv.PolyData, list[str], dict[str, object]]:
     """A source's surface in its own RAS mm, what is unusual, and its own grid."""
     with on_disk(source) as paths:
-        with time_limit(patience(source.size)):
+        with time_limit(reading_time(source.size)):
             if source.suffix in MESH_SUFFIXES:
                 mesh, note = in_millimetres(read_mesh(paths[0]))
                 return mesh, [note] if note else [], {"points": mesh.n_points}
@@ -120,18 +124,18 @@ def describe(image: sitk.Image) -> dict[str, object]:
     }
 
 
-def _checks(placement: Placement, bone: np.ndarray, grid: Grid) -> list[str]:
+def _checks(registration: Registration, bone: np.ndarray, grid: Grid) -> list[str]:
     """What is unusual about a placed skull, in words."""
     notes = []
-    if placement.matrix[0, 0] < 0:
+    if registration.matrix[0, 0] < 0:
         notes.append("turned by half a turn (it was in LPS)")
-    if placement.doubt > SURE:
-        notes.append(f"its pose is uncertain by {placement.doubt:.0f} mm")
-    index = grid.to_index(placement.mesh.points)
+    if registration.uncertainty > UNCERTAIN_ABOVE:
+        notes.append(f"its pose is uncertain by {registration.uncertainty:.0f} mm")
+    index = grid.to_index(registration.mesh.points)
     outside = ((index < -0.5) | (index > np.array(grid.shape) - 0.5)).any(axis=1).mean()
     if outside > ALLOWED_OUTSIDE:
         notes.append(f"{100 * outside:.0f} % outside the grid")
-    volume = placement.mesh.volume / 1000
+    volume = registration.mesh.volume / 1000
     if not USUAL_BONE[0] <= volume <= USUAL_BONE[1]:
         notes.append(f"{volume:.0f} ml of bone")
     sizes = np.bincount(ndimage.label(bone, EVERYWHERE)[0].ravel())[1:]

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skfm_lib.data.registration.canonical_pose import SURE, Placement, scattered
+from skfm_lib.data.registration.canonical_pose import UNCERTAIN_ABOVE, Registration
 from skfm_lib.data.registration.shape_model import reference
+from skfm_lib.data.voxels import sample_surface
 
 # The reference's landmarks in its own skull frame, mm.
 NASION, NASAL_FLOOR, VERTEX = (0.0, 94.0, 31.0), (0.0, 86.0, -20.0), (0.0, 0.0, 118.0)
@@ -28,7 +29,7 @@ class Proposal:
     reason: str
 
 
-def propose(placement: Placement) -> Proposal:
+def propose(registration: Registration) -> Proposal:
     """The quality score of a skull in the skull frame, with the reason in words.
 
     Where the scan ends below, at the face, and above is told from its points against
@@ -36,16 +37,16 @@ def propose(placement: Placement) -> Proposal:
     the mandible and no upper skull; 4 and 5 the whole nose, 5 the jaws beyond it; 3
     and 2 a complete cap, and more or less than a third of the nose.
     """
-    points = scattered(placement.mesh, STREWN)
-    nasion, floor, vertex = landmarks(placement.b)
+    points = sample_surface(registration.mesh, STREWN, seed=0)
+    nasion, floor, vertex = landmarks(registration.shape)
     strip = (np.abs(points[:, 0]) < FACE_X) & (points[:, 1] > FACE_Y)
     heights = np.sort(points[strip, 2])
     low = np.inf if len(heights) <= STRAY else heights[STRAY]
     low = float((low - floor) / (nasion - floor))
     high = float(np.sort(points[:, 2])[-STRAY] / vertex)
     reason = _words(low, high)
-    if placement.doubt > SURE:
-        reason += f"; its place is uncertain by {placement.doubt:.0f} mm"
+    if registration.uncertainty > UNCERTAIN_ABOVE:
+        reason += f"; its place is uncertain by {registration.uncertainty:.0f} mm"
     return Proposal(_score(low, high), reason)
 
 

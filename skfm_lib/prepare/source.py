@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from skfm_lib.data.io.volumes import MESH_SUFFIXES, VOLUME_SUFFIXES
+from skfm_lib.data.io.meshes import MESH_SUFFIXES
+from skfm_lib.data.io.volumes import VOLUME_SUFFIXES
 from skfm_lib.utils.files import stem, suffix
 
 SCAN_SUFFIXES = VOLUME_SUFFIXES + MESH_SUFFIXES

@@ -6,7 +6,7 @@ import numpy as np
 import pyvista as pv
 import torch
 
-from skfm_lib.data.point_clouds import sample_surface
+from skfm_lib.data.voxels import sample_surface
 from skfm_lib.models import Aligner
 from skfm_lib.models.pointcloud import apply_pose, random_poses
 from skfm_lib.tasks.alignment import align, rigid

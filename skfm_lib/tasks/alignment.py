@@ -55,7 +55,7 @@ def train_aligner(
     for step in trainer.steps("Aligner"):
         chosen = batch_indices(seed, step, len(clouds), settings.batch)
         rng = generator(seed, "points", step)
-        still = device.to_device(clouds.draw(chosen, settings.points, rng))
+        still = device.to_device(clouds.sample(chosen, settings.points, rng))
         moved, _, _ = moved_clouds(still, settings, seed_of(seed, "poses", step))
         with device.autocast():
             aligned, _, _ = trainer.model(moved)

@@ -11,9 +11,10 @@ import pyvista as pv
 import trimesh
 
 from skfm_lib import presets
+from skfm_lib.data.io.meshes import write_mesh
 from skfm_lib.data.io.sandbox import Sandbox
-from skfm_lib.data.io.volumes import write_mesh, write_volume
-from skfm_lib.data.registration.canonical_pose import place
+from skfm_lib.data.io.volumes import write_volume
+from skfm_lib.data.registration.canonical_pose import register
 from skfm_lib.data.registration.rigid_icp import apply
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.models import PointAttN
@@ -141,7 +142,7 @@ def complete_scan(
     """Write what a scan's skull lacks; what was found, in words.
 
     aligned  the skull is in its canonical pose; else it is laid upon the reference, as
-             `skfm prepare` does (`canonical_pose.place`), which errs less than the aligner
+             `skfm prepare` does (`canonical_pose.register`), which errs less than the aligner
     near     a place in the defect, in the scan's own RAS mm (see `complete_skull`)
     out      gets ``completed.ply`` (points), ``implant.ply`` (a closed surface, where
              anything is missing) in the canonical pose, and ``implant.json``, the
@@ -153,8 +154,8 @@ def complete_scan(
     stage, cell = _trained(study, COMPLETION)
     matrix, doubt = np.eye(4), {}
     if not aligned:
-        placed = place(scan.mesh)
-        matrix, doubt = placed.matrix, {DOUBT: round(placed.doubt, 2)}
+        registered = register(scan.mesh)
+        matrix, doubt = registered.matrix, {DOUBT: round(registered.uncertainty, 2)}
     model, device = tool_completer(study), pick_device()
     mesh = scan.mesh.transform(matrix, inplace=False)
     spot = None if near is None else apply(matrix, np.array([near], float))[0]

@@ -174,7 +174,7 @@ def _training_pair(
     step: int,
 ) -> tuple[Tensor, Tensor]:
     """(partial, whole) clouds of a step: two samples of each skull, one of them cut."""
-    points = clouds.draw(chosen, KEPT, generator(seed, "points", step))
+    points = clouds.sample(chosen, KEPT, generator(seed, "points", step))
     whole, others = points[:, : settings.outputs[-1]], points.flip(1)
     defects = [
         draw_defect(cloud.numpy(), seed_of(seed, "defect", step, i))

@@ -22,7 +22,7 @@ from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.io.meshes import read_mesh, write_mesh
 from skfm_lib.data.manifest import read_manifest
 from skfm_lib.data.phantom import phantom_skull
-from skfm_lib.data.registration.canonical_pose import place
+from skfm_lib.data.registration.canonical_pose import register
 from skfm_lib.data.registration.rigid_icp import apply
 from skfm_lib.data.voxels import skull_grid, surface
 from skfm_lib.prepare.extraction import SHAPE as SHAPE_KEY
@@ -93,7 +93,7 @@ def test_the_stored_transform_takes_the_scan_back_to_its_pose(scans, prepared):
     mesh = read_mesh(scans / "mesh ü.stl")
     placed = apply(np.array(entry["scan to skull frame"]), mesh.points)
     truth = apply(np.linalg.inv(POSE), mesh.points)
-    assert np.linalg.norm(placed - truth, axis=1).mean() < 5  # see `place`
+    assert np.linalg.norm(placed - truth, axis=1).mean() < 5  # see `register`
     bone = SkullSet(out, "unlabelled").occupancy(0)
     assert (bone & phantom_skull(1, 5, SHAPE)).sum() > 0.4 * bone.sum()
 
@@ -304,15 +304,15 @@ def all_ended(group: int, seconds: float = 10.0) -> bool:
 def test_a_mesh_in_lps_is_turned():
     truth = skull(3, 4)
     turned = truth.rotate_z(180)
-    placement = place(turned)
-    assert placement.matrix[0, 0] < 0
-    away = np.linalg.norm(placement.mesh.points - truth.points, axis=1)
+    found = register(turned)
+    assert found.matrix[0, 0] < 0
+    away = np.linalg.norm(found.mesh.points - truth.points, axis=1)
     assert away.mean() < 5
 
 
 def test_what_is_no_skull_is_refused():
     with pytest.raises(SkfmError, match="from a skull after registration"):
-        place(pv.Box((-70, 70, -90, 90, -80, 80)).triangulate().subdivide(4))
+        register(pv.Box((-70, 70, -90, 90, -80, 80)).triangulate().subdivide(4))
 
 
 @pytest.mark.skipif(

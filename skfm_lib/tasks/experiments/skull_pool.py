@@ -6,7 +6,7 @@ from pathlib import Path
 
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.manifest import Skull, read_manifest
-from skfm_lib.data.point_clouds import CloudSet, joined, load_clouds
+from skfm_lib.data.point_clouds import CloudSet, concatenate, load_clouds
 from skfm_lib.generation import (
     SAMPLERS,
     STAGES,
@@ -48,7 +48,7 @@ class SkullPool:
         """The clouds of a training set; generated fragments are left out."""
         chosen = training_set(name, self.real, self.synthetic, seed)
         places = {name: place for place, name in enumerate(self.train.names)}
-        return self.train.part([places[s.name] for s in chosen if s.name in places])
+        return self.train.subset([places[s.name] for s in chosen if s.name in places])
 
 
 def composition(pool: SkullPool, names: Sequence[str], seed: int) -> dict[str, Counts]:
@@ -75,7 +75,7 @@ def gather(study: Study, names: Sequence[str]) -> SkullPool:
         synthetic[model] = [skull for one in made for skull in one.skulls]
         sets += [load_clouds(one, one.folder / CLOUDS, SMALLEST) for one in made]
     test_clouds = load_clouds(test, folder)
-    return SkullPool(train.skulls, synthetic, joined(sets), test_clouds, test)
+    return SkullPool(train.skulls, synthetic, concatenate(sets), test_clouds, test)
 
 
 def synthetic_skulls(

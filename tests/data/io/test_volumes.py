@@ -4,6 +4,7 @@ import resource
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ def test_oblique_and_left_handed_axes_keep_every_voxel_in_place(tmp_path):
         for index in ((0, 0, 0), (50, 40, 30)):
             point = image.TransformIndexToPhysicalPoint(index)
             assert scan[scan.TransformPhysicalPointToIndex(point)] == image[index]
-        with pytest.raises(SkfmError, match="axes are turned against the patient's"):
+        with pytest.raises(SkfmError, match="axes are rotated against the patient's"):
             read_volume(tmp_path / "a.nrrd")
 
 
@@ -212,8 +213,8 @@ def test_a_folder_that_is_a_file_is_said_and_nothing_is_left(tmp_path, occupancy
 
 FULL_DISK = """
 import numpy as np, pyvista as pv
-from skfm_lib.data.io.volumes import write_mesh, write_volume
-from skfm_lib.data.io.dicom_series import NOTE
+from skfm_lib.data.io.meshes import write_mesh
+from skfm_lib.data.io.volumes import write_volume
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.utils.errors import SkfmError
 shape = (57, 44, 64)
@@ -261,5 +262,6 @@ def test_replacing_keeps_the_old_file_when_the_block_fails(tmp_path):
 
 
 def test_names_keep_both_parts_of_a_double_suffix():
-    assert suffix("x/A.b.NII.GZ") == ".nii.gz" and stem("x/A.b.NII.GZ") == "A.b"
-    assert suffix("x/CT1_C.stl") == ".stl" and stem("noend") == "noend"
+    double = Path("x/A.b.NII.GZ")
+    assert suffix(double) == ".nii.gz" and stem(double) == "A.b"
+    assert suffix(Path("x/CT1_C.stl")) == ".stl" and stem(Path("noend")) == "noend"
