@@ -23,11 +23,6 @@ class SkullSet(Dataset):
     quality is 2–6, or 0 for the scans of split "unlabelled", which have no score.
     Volumes are read once and cached as bits if the whole split fits in `MEMORY`.
 
-    Attributes:
-        skulls: The rows of the manifest, in the order of the items.
-        shape: (D, H, W) of every volume.
-        grid: The grid of the first volume.
-
     Raises:
         SkfmError: if the split is empty or its volumes differ in shape.
     """

@@ -6,7 +6,7 @@ are never mixed in one folder.
 
 import csv
 import json
-import math
+import re
 from collections import Counter
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,6 +17,7 @@ from skfm_lib.presets import QUALITY_SCORES
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import read_json, replacing, write_json
 
+NUMBER = re.compile(r"\d+(\.\d+)?")
 SPLITS = ("train", "test", "unlabelled")
 REMEDY = "make the data set: `skfm run 01` (phantoms) or `skfm prepare FOLDER` (scans)"
 
@@ -26,8 +27,6 @@ class Skull:
     """One row of the manifest.
 
     Attributes:
-        name: Unique in the data set.
-        split: One of `SPLITS`.
         quality: Score 2–6, or None in split "unlabelled".
         file: The volume, relative to the data set's folder.
         source: How it was made: ``phantom seed 17`` or ``scan of`` a patient's code.
@@ -51,9 +50,8 @@ def read_manifest(folder: Path) -> list[Skull]:
     """The skulls of a data set, in the order of its manifest.
 
     Raises:
-        SkfmError: if there is no manifest (naming the command that makes it), or for
-            the first row with an invalid quality, split or spacing, a duplicate name
-            or a missing volume.
+        SkfmError: if there is no manifest, or for a row with an invalid quality, split
+            or spacing, a duplicate name or a missing volume.
     """
     path = Path(folder) / "manifest.csv"
     if not path.is_file():
@@ -83,9 +81,7 @@ def write_manifest(folder: Path, skulls: list[Skull]) -> None:
 def claim(folder: Path, settings: dict[str, object]) -> None:
     """Mark `folder` as the data set made with `settings`, new or to be resumed.
 
-    Raises:
-        SkfmError: if it holds a data set made with other settings (naming those that
-            differ) or with unknown ones.
+    SkfmError if it holds a data set made with other settings or with unknown ones.
     """
     path = Path(folder) / "settings.json"
     if path.is_file():
@@ -145,11 +141,11 @@ def _skull(path: Path, row: dict[str, str], line: int) -> Skull:
     where, labelled = f"{path} line {line} ({row['name']})", row["split"] in SPLITS[:2]
     scores = [str(q) for q in QUALITY_SCORES] if labelled else [""]
     valid_scores = "a quality of 2–6" if labelled else "no quality (unlabelled)"
-    spacing = _number(row["spacing"])
+    spacing = float(row["spacing"]) if NUMBER.fullmatch(row["spacing"]) else 0.0
     for column, valid, expected in (
         ("split", row["split"] in SPLITS, " or ".join(SPLITS)),
         ("quality", row["quality"] in scores, valid_scores),
-        ("spacing", 0 < spacing < math.inf, "millimetres, such as 4.08"),
+        ("spacing", spacing > 0, "millimetres, such as 4.08"),
     ):
         if not valid:
             found = f"{where}: {column} {row[column]!r}"
@@ -159,11 +155,3 @@ def _skull(path: Path, row: dict[str, str], line: int) -> Skull:
     quality = int(row["quality"]) if labelled else None
     texts = {name: row[name] for name in ("name", "split", "file", "source", "checks")}
     return Skull(**texts, quality=quality, spacing=spacing)
-
-
-def _number(text: str) -> float:
-    """The text as a number, NaN if it is none."""
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan

@@ -23,13 +23,10 @@ KEPT = 16384  # points stored per skull: twice the largest cloud that a network 
 
 @dataclass(frozen=True)
 class CloudSet:
-    """Point clouds of skulls.
+    """Point clouds of skulls, their names and quality scores (0: unlabelled).
 
-    Attributes:
-        names: One per skull.
-        qualities: Scores 2–6; 0 for unlabelled skulls.
-        points: float16 (skulls, KEPT, 3), RAS mm, sampled uniformly and independently
-            from each surface.  Half precision moves them by 0.06 mm at most.
+    `points` is float16 (skulls, KEPT, 3), RAS mm, sampled uniformly and independently
+    from each surface; half precision moves them by 0.06 mm at most.
     """
 
     names: list[str]
@@ -78,8 +75,7 @@ def load_clouds(source: SkullSet, folder: Path, smallest: float = 0.0) -> CloudS
             less, are omitted (networks may generate some).
 
     Raises:
-        SkfmError: for a skull without a surface (unless it is omitted) and for a file
-            that cannot be read.
+        SkfmError: for any other skull without a surface, and an unreadable file.
     """
     files = [Path(folder) / f"{skull.name}.safetensors" for skull in source.skulls]
     missing = [i for i, file in enumerate(files) if not file.is_file()]
@@ -116,8 +112,8 @@ def _read(file: Path) -> Tensor:
     try:
         return load_file(file)["points"]
     except (OSError, SafetensorError, KeyError) as error:
-        raise SkfmError(
+        found, remedy = (
             f"{file} cannot be read ({error})",
-            "a point cloud",
             "remove it: it is regenerated",
-        ) from error
+        )
+        raise SkfmError(found, "a point cloud", remedy) from error

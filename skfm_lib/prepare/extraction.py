@@ -57,22 +57,22 @@ def extract_skull(
         mesh, notes, scan = read_surface(source, threshold)
         notes += [source.said] if source.said else []
         with time_limit(LONGEST):
-            registration = register(mesh)
+            found = register(mesh)
             grid = skull_grid(shape)
-            bone = bone_voxels(registration.mesh, grid)
+            bone = bone_voxels(found.mesh, grid)
             if not bone.any():
                 raise SkfmError("no voxel is bone", "a closed surface", "mend the mesh")
-            notes += _checks(registration, bone, grid)
-            score = propose(registration)
+            notes += _checks(found, bone, grid)
+            score = propose(found)
     except SkfmError as problem:
         files = [item.path for item in source.items]
         raise SkfmError(without(str(problem), files, target.name)) from None
     write_volume(target.with_name(f"{target.name}.nii.gz"), bone, grid)
     record = {"stamp": stamp, "checks": ", ".join(notes) or "ok"}
     record |= {"series": source.note, PROPOSED: score.quality, REASON: score.reason}
-    record |= {FIT: round(registration.distance, 2), DOUBT: round(registration.uncertainty, 2)}
-    record |= {SHAPE: registration.shape.round(2).tolist()}
-    record |= {TRANSFORM: registration.matrix.tolist(), SCAN: scan}
+    record |= {FIT: round(found.distance, 2), DOUBT: round(found.uncertainty, 2)}
+    record |= {SHAPE: found.shape.round(2).tolist()}
+    record |= {TRANSFORM: found.matrix.tolist(), SCAN: scan}
     with replacing(target.with_name(f"{target.name}.json")) as temporary:
         temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")
     return record
@@ -124,18 +124,18 @@ def describe(image: sitk.Image) -> dict[str, object]:
     }
 
 
-def _checks(registration: Registration, bone: np.ndarray, grid: Grid) -> list[str]:
+def _checks(found: Registration, bone: np.ndarray, grid: Grid) -> list[str]:
     """What is unusual about a placed skull, in words."""
     notes = []
-    if registration.matrix[0, 0] < 0:
+    if found.matrix[0, 0] < 0:
         notes.append("turned by half a turn (it was in LPS)")
-    if registration.uncertainty > UNCERTAIN_ABOVE:
-        notes.append(f"its pose is uncertain by {registration.uncertainty:.0f} mm")
-    index = grid.to_index(registration.mesh.points)
+    if found.uncertainty > UNCERTAIN_ABOVE:
+        notes.append(f"its pose is uncertain by {found.uncertainty:.0f} mm")
+    index = grid.to_index(found.mesh.points)
     outside = ((index < -0.5) | (index > np.array(grid.shape) - 0.5)).any(axis=1).mean()
     if outside > ALLOWED_OUTSIDE:
         notes.append(f"{100 * outside:.0f} % outside the grid")
-    volume = registration.mesh.volume / 1000
+    volume = found.mesh.volume / 1000
     if not USUAL_BONE[0] <= volume <= USUAL_BONE[1]:
         notes.append(f"{volume:.0f} ml of bone")
     sizes = np.bincount(ndimage.label(bone, EVERYWHERE)[0].ravel())[1:]

@@ -141,8 +141,8 @@ def complete_scan(
 ) -> str:
     """Write what a scan's skull lacks; what was found, in words.
 
-    aligned  the skull is in its canonical pose; else it is laid upon the reference, as
-             `skfm prepare` does (`canonical_pose.register`), which errs less than the aligner
+    aligned  the skull is in its canonical pose; else it is registered as `skfm prepare`
+             does (`canonical_pose.register`), which errs less than the aligner
     near     a place in the defect, in the scan's own RAS mm (see `complete_skull`)
     out      gets ``completed.ply`` (points), ``implant.ply`` (a closed surface, where
              anything is missing) in the canonical pose, and ``implant.json``, the

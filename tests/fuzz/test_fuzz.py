@@ -93,7 +93,7 @@ def _write_packed(folders: dict[str, Path], image: sitk.Image) -> None:
 
 
 def used(sandbox: Sandbox) -> tuple[float, int]:
-    """Computing seconds and peak bytes of the sandbox's child (0, 0 if it was ended)."""
+    """Computing seconds and peak bytes of the sandbox's child; 0, 0 if it ended."""
     if sandbox.child is None or not Path("/proc").is_dir():
         return 0.0, 0
     about = Path(f"/proc/{sandbox.child.pid}")

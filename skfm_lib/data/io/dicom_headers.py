@@ -36,33 +36,22 @@ TAGS = [
 
 @dataclass(frozen=True)
 class Slice:
-    """The header of one DICOM file.
+    """The header of one DICOM file; () stands for numbers that it does not state."""
 
-    Attributes:
-        patient, study, series, instance: Identifiers for grouping only: never written.
-        plain: Without contrast agent, as far as the header states.
-        position: Centre of the first voxel, mm in LPS; () if not stated.
-        axes: Directions of rows and columns, 6 numbers; () if not stated.
-        spacing: Between rows and between columns, mm; () if not stated.
-        layout: Everything that the slices of one series have in common.
-        end: Byte where the pixels end in a complete file; 0 if not stated, −1 if it
-            has no pixels.
-    """
-
-    patient: str
+    patient: str  # identifiers, used for grouping only and never written
     study: str
     series: str
     instance: str
     modality: str
     scout: bool
-    plain: bool
-    position: tuple[float, ...]
-    axes: tuple[float, ...]
-    spacing: tuple[float, ...]
-    layout: tuple
+    plain: bool  # without contrast agent, as far as the header states
+    position: tuple[float, ...]  # centre of the first voxel, mm in LPS
+    axes: tuple[float, ...]  # directions of rows and columns, 6 numbers
+    spacing: tuple[float, ...]  # between rows and between columns, mm
+    layout: tuple  # everything that the slices of one series have in common
     frames: int
     decodable: bool
-    end: int
+    end: int  # byte where the pixels end; 0 if it is not stated, −1 without pixels
 
     @property
     def normal(self) -> np.ndarray:

@@ -3,7 +3,6 @@
 import math
 import plistlib
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -41,8 +40,8 @@ def read_inv3(path: Path) -> sitk.Image:
     if not {DESCRIPTION, MATRIX} <= set(names):
         raise unreadable(path, "it holds no CT")
     with unpacked(path, names.values()) as folder:
-        about = _description(path, (folder / names[DESCRIPTION]).read_bytes())
-        shape, spacing, dtype = _geometry(path, about, sizes[names[MATRIX]])
+        description = (folder / names[DESCRIPTION]).read_bytes()
+        shape, spacing, dtype = _geometry(path, description, sizes[names[MATRIX]])
         voxels = np.fromfile(folder / names[MATRIX], dtype).reshape(shape)
     image = sitk.GetImageFromArray(voxels)
     image.SetSpacing(spacing)
@@ -50,34 +49,25 @@ def read_inv3(path: Path) -> sitk.Image:
     return image
 
 
-def _description(path: Path, content: bytes) -> dict[str, Any]:
+def _geometry(
+    path: Path, description: bytes, size: int
+) -> tuple[tuple[int, ...], tuple[float, ...], np.dtype]:
+    """Shape (z, y, x), spacing (x, y, z) and type of `size` bytes of voxels."""
     try:
-        about = plistlib.loads(content)
-        version, modality = float(about["format_version"]), str(about["modality"])
-        orientation = about["orientation"]
+        about = plistlib.loads(description)
+        known = float(about["format_version"]) <= NEWEST
+        axial_ct = about["modality"] == "CT" and about["orientation"] == AXIAL
+        shape = tuple(int(n) for n in about["matrix"]["shape"])
+        spacing = tuple(float(mm) for mm in about["spacing"])
+        dtype = str(about["matrix"]["dtype"])
     except MemoryError:
         raise
     except Exception as reason:  # plistlib raises many types for a damaged file
         raise unreadable(path) from reason
-    if version > NEWEST or modality != "CT" or orientation != AXIAL:
-        raise SkfmError(
-            f"{path}: not an axial CT in format {NEWEST} or older",
-            "an InVesalius project of an axial CT",
-            "export it from InVesalius as NIfTI",
-        )
-    return about
-
-
-def _geometry(
-    path: Path, about: dict[str, Any], size: int
-) -> tuple[tuple[int, ...], tuple[float, ...], np.dtype]:
-    """Shape (z, y, x), spacing (x, y, z) and type of `size` bytes of voxels."""
-    try:
-        shape = tuple(int(n) for n in about["matrix"]["shape"])
-        spacing = tuple(float(mm) for mm in about["spacing"])
-        dtype = str(about["matrix"]["dtype"])
-    except (KeyError, TypeError, ValueError, OverflowError) as reason:
-        raise unreadable(path) from reason
+    if not (known and axial_ct):
+        found = f"{path}: not an axial CT in format {NEWEST} or older"
+        expected = "an InVesalius project of an axial CT"
+        raise SkfmError(found, expected, "export it from InVesalius as NIfTI")
     valid = len(shape) == len(spacing) == 3 and dtype in TYPES and min(shape) > 0
     if not valid or math.prod(shape) * np.dtype(dtype).itemsize != size:
         raise unreadable(path, "its voxels are not those that it describes")

@@ -12,14 +12,8 @@ import pyvista as pv
 import trimesh
 from vtkmodules.vtkIOXML import vtkXMLPolyDataReader, vtkXMLPolyDataWriter
 
+from skfm_lib.utils import files
 from skfm_lib.utils.errors import SkfmError
-from skfm_lib.utils.files import (
-    check_present,
-    check_suffix,
-    replacing,
-    suffix,
-    unreadable,
-)
 
 MESH_SUFFIXES = (".stl", ".ply", ".obj", ".off", ".vtp", ".glb")
 HEAD = (60.0, 450.0)  # mm: largest extent of a part of a skull … a head with neck
@@ -33,31 +27,29 @@ HALF_TURN = np.diag([-1.0, -1.0, 1.0, 1.0])  # LPS to RAS
 def read_mesh(path: Path) -> pv.PolyData:
     """A triangle mesh in RAS, in the file's own unit; coincident points are merged.
 
-    An OBJ does not state its length: it counts as complete if its points are used by
-    triangles.
-
     Raises:
         SkfmError: if the file cannot be read completely, holds no triangles, or has
-            triangles of points that do not exist or are not finite.
+            triangles of points that do not exist or are not finite.  An OBJ counts as
+            complete if its points have triangles, since it does not state its length.
     """
-    path = Path(path)
-    check_present(path, MESH_SUFFIXES)
+    path, kind = Path(path), files.suffix(path)
+    files.check_present(path, MESH_SUFFIXES)
     try:
-        points, faces = _vtp(path) if suffix(path) == ".vtp" else _plain(path)
+        points, faces = _vtp(path) if kind == ".vtp" else _plain(path, kind)
     except MemoryError:
         raise
     except Exception as reason:  # mesh readers raise many types
-        raise unreadable(path) from reason
+        raise files.unreadable(path) from reason
     if len(points) == 0 or len(faces) == 0:
-        raise unreadable(path, "it holds no triangles")
+        raise files.unreadable(path, "it holds no triangles")
     if not (0 <= faces.min() and faces.max() < len(points)):
-        raise unreadable(path, "its triangles name points that do not exist")
+        raise files.unreadable(path, "its triangles name points that do not exist")
     if not np.isfinite(points).all():
-        raise unreadable(path, "it has points that are NaN or infinite")
+        raise files.unreadable(path, "it has points that are NaN or infinite")
     mesh = pv.PolyData.from_regular_faces(points, faces)
     mesh = mesh.clean(lines_to_points=False, polys_to_lines=False, tolerance=0.0)
-    if suffix(path) == ".obj" and mesh.n_points < (1 - UNUSED) * _obj_points(path):
-        raise unreadable(path, "it is cut short: it has points without triangles")
+    if kind == ".obj" and mesh.n_points < (1 - UNUSED) * _obj_points(path):
+        raise files.unreadable(path, "it is cut short: it has points without triangles")
     with path.open("rb") as stream:
         lps = b"SPACE=LPS" in stream.read(HEADER)
     return mesh.transform(HALF_TURN, inplace=False) if lps else mesh
@@ -67,10 +59,7 @@ def in_millimetres(mesh: pv.PolyData) -> tuple[pv.PolyData, str]:
     """The mesh in millimetres, and a note on the conversion, or "".
 
     An extent within HEAD is taken as millimetres.  Otherwise the unit is the one in
-    which the mesh is as large as a head (LIKELY).
-
-    Raises:
-        SkfmError: if no unit or several are possible.
+    which the mesh is as large as a head (LIKELY); SkfmError if none or several are.
 
     >>> in_millimetres(pv.Sphere(radius=0.1))[1]
     'converted from metres'
@@ -81,11 +70,9 @@ def in_millimetres(mesh: pv.PolyData) -> tuple[pv.PolyData, str]:
     units = [u for u, mm in UNITS.items() if LIKELY[0] <= extent * mm <= LIKELY[1]]
     if len(units) != 1:
         among = f" (it may be in {' or '.join(units)})" if units else ""
-        raise SkfmError(
-            f"the mesh is {extent:.4g} units long{among}",
-            "a skull in millimetres, {:.0f}–{:.0f} long".format(*HEAD),
-            "scale it to millimetres and save it again",
-        )
+        found = f"the mesh is {extent:.4g} units long{among}"
+        expected = f"a skull in millimetres, {HEAD[0]:.0f}–{HEAD[1]:.0f} long"
+        raise SkfmError(found, expected, "scale it to millimetres and save it again")
     (unit,) = units
     return mesh.scale(UNITS[unit], inplace=False), f"converted from {unit}"
 
@@ -94,23 +81,21 @@ def write_mesh(path: Path, mesh: pv.PolyData) -> None:
     """Write a mesh in RAS mm as STL, PLY, OBJ, OFF, VTP or GLB, by the suffix.
 
     STL and PLY contain ``SPACE=RAS``, which 3D Slicer needs to position them.
-
-    Raises:
-        SkfmError: for another suffix, or if the file cannot be written.
+    SkfmError for another suffix, or if the file cannot be written.
     """
-    check_suffix(Path(path), MESH_SUFFIXES)
-    with replacing(Path(path)) as temporary:
-        temporary.write_bytes(_encoded(mesh, suffix(path)))
+    files.check_suffix(Path(path), MESH_SUFFIXES)
+    with files.replacing(Path(path)) as temporary:
+        temporary.write_bytes(_encoded(mesh, files.suffix(path)))
 
 
-def _plain(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _plain(path: Path, kind: str) -> tuple[np.ndarray, np.ndarray]:
     """Points and triangles of all formats but VTP; ValueError for a truncated file."""
-    if suffix(path) == ".stl" and not _complete_stl(path):
+    if kind == ".stl" and not _complete_stl(path):
         raise ValueError("cut short")
     mesh = trimesh.load_scene(path, process=False, skip_materials=True).to_mesh()
     if mesh.vertices.shape[1] != 3:
         raise ValueError("points without a third coordinate")
-    if suffix(path) == ".off" and len(mesh.faces) < _off_faces(path):
+    if kind == ".off" and len(mesh.faces) < _off_faces(path):
         raise ValueError("cut short")
     return np.asarray(mesh.vertices, np.float32), np.asarray(mesh.faces)
 

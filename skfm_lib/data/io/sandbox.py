@@ -107,10 +107,8 @@ def _start(memory: int) -> subprocess.Popen:
 
 
 def _ended(status: int) -> SkfmError:
-    if status in TIMED_OUT:
-        found, remedy = "reading takes too long", "copy or export it again"
-    else:
-        found, remedy = "its reader crashed", "it is damaged: copy or export it again"
+    found = "reading takes too long" if status in TIMED_OUT else "its reader crashed"
+    remedy = "it may be damaged: copy or export it again"
     return SkfmError(found, "a complete file of its type", remedy)
 
 
@@ -134,27 +132,22 @@ def _answer(function: Callable[..., T], arguments: tuple, memory: int) -> T | Sk
     except SkfmError as error:
         return error
     except MemoryError:
-        return SkfmError(
-            f"it needs more than {memory / 2**30:.1f} GiB of memory",
-            "a scan of one head",
-            "crop it to the head, or resample it to 0.5 mm",
-        )
+        found = f"it needs more than {memory / 2**30:.1f} GiB of memory"
+        remedy = "crop it to the head, or resample it to 0.5 mm"
+        return SkfmError(found, "a scan of one head", remedy)
     except Exception as error:  # without its message, which may quote a patient's data
         frames = traceback.extract_tb(error.__traceback__)[1:]
         own = [f for f in frames if Path(__file__).parents[1] in Path(f[0]).parents]
         last = (own or frames)[-1]
-        return UnexpectedError(
-            f"unexpected {type(error).__name__} in {Path(last.filename).name} line "
-            f"{last.lineno}",
-            "a scan that skfm can read, or an error that describes it",
-            "report this, without the file",
-        )
+        where = f"{Path(last.filename).name} line {last.lineno}"
+        found = f"unexpected {type(error).__name__} in {where}"
+        expected = "a scan that skfm can read, or an error that describes it"
+        return UnexpectedError(found, expected, "report this, without the file")
 
 
 def _limit_memory(memory: int) -> None:
-    try:
+    with contextlib.suppress(ImportError):  # Windows has no such limits
         import resource
-    except ImportError:  # Windows has no such limits
-        return
-    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -32,6 +32,7 @@ CHUNK = 1 << 22  # bytes
 HEADER = 1 << 16  # bytes that hold the header of an NRRD or MetaImage file
 DATA_FILE = re.compile(r"^(?:ElementDataFile *=|data ?file:) *(.*?)\s*$", re.I | re.M)
 PACKED = re.compile(r"^(?:CompressedData *= *True|encoding: *gz(?:ip)?)\b", re.I | re.M)
+ONE_VOLUME = "export the complete series as one volume"
 GZIP_OR_ZLIB = 47  # zlib's wbits for: detect either format by its first bytes
 
 
@@ -40,28 +41,20 @@ def check_data_files(path: Path) -> None:
     names = [] if suffix(path) in NIFTI else _data_files(path)
     for name in names:
         if "/" in name or "\\" in name or "%" in name or name.startswith("LIST"):
-            raise SkfmError(
-                f"{path}: its voxels are in several files or in another folder",
-                "one file of voxels beside the header",
-                "export the complete series as one volume",
-            )
+            found = f"{path}: its voxels are in several files or in another folder"
+            raise SkfmError(found, "one file of voxels beside the header", ONE_VOLUME)
 
 
 def check_header(path: Path, header: sitk.ImageFileReader) -> None:
     """SkfmError unless the header announces a 3-D image of at most MOST_VOXELS."""
     size, values = header.GetSize(), header.GetNumberOfComponents()
     if len(size) != 3 or values != 1 or min(size) < 2:
-        raise SkfmError(
-            f"{path}: an image of {times(size)} voxels, {values} value(s) each",
-            "a 3-D scan with one value per voxel",
-            "export the complete series as one volume",
-        )
+        found = f"{path}: an image of {times(size)} voxels, {values} value(s) each"
+        raise SkfmError(found, "a 3-D scan with one value per voxel", ONE_VOLUME)
     if math.prod(size) > MOST_VOXELS:
-        raise SkfmError(
-            f"{path}: {times(size)} voxels",
-            f"at most {MOST_VOXELS:,} voxels",
-            "crop the scan to the head, or resample it to 0.5 mm",
-        )
+        expected = f"at most {MOST_VOXELS:,} voxels"
+        remedy = "crop the scan to the head, or resample it to 0.5 mm"
+        raise SkfmError(f"{path}: {times(size)} voxels", expected, remedy)
 
 
 def truncation(path: Path, header: sitk.ImageFileReader) -> str:
@@ -83,42 +76,35 @@ def check_axes(path: Path, image: sitk.Image) -> None:
     """SkfmError unless the axes are at right angles; they may be left-handed."""
     axes = np.array(image.GetDirection()).reshape(3, 3)
     if not np.allclose(axes.T @ axes, np.eye(3), atol=ORTHOGONAL):
-        raise SkfmError(
-            f"{path}: its axes are not at right angles",
-            "a scan on a rectangular grid",
-            "resample it, as `dcm2niix` does for a tilted gantry",
-        )
+        found = f"{path}: its axes are not at right angles"
+        remedy = "resample it, as `dcm2niix` does for a tilted gantry"
+        raise SkfmError(found, "a scan on a rectangular grid", remedy)
 
 
 def check_scan(path: Path, image: sitk.Image) -> None:
     """SkfmError for 8-bit grey values, and for sizes that no scan of a head has."""
     if image.GetPixelID() in (sitk.sitkInt8, sitk.sitkUInt8):
-        # Hounsfield units that overflowed, unless the image is a mask.
-        values = np.unique(sitk.GetArrayViewFromImage(image)[::2, ::2, ::2])
-        if len(values) > 2:
-            raise SkfmError(
-                f"{path}: {len(values)} grey values of 8 bits, "
-                f"{values[0]} to {values[-1]}",
-                "Hounsfield units, which need 16 bits, or a mask of two values",
-                "export the scan again with 16 bits",
+        grey = np.unique(sitk.GetArrayViewFromImage(image)[::2, ::2, ::2])
+        if len(grey) > 2:  # no mask, but Hounsfield units that overflowed
+            found = (
+                f"{path}: {len(grey)} grey values of 8 bits, {grey[0]} to {grey[-1]}"
             )
+            expected = "Hounsfield units, which need 16 bits, or a mask of two values"
+            raise SkfmError(found, expected, "export the scan again with 16 bits")
     spacing = np.array(image.GetSpacing())
     for name, values, (low, high) in (
         ("voxels", spacing, SPACING_LIMITS),
         ("a field of view", spacing * image.GetSize(), EXTENT_LIMITS),
     ):
         if not (low <= values.min() and values.max() <= high):
-            raise SkfmError(
-                f"{path}: {name} of {times(values)} mm",
-                f"{low:g}–{high:g} mm along every axis",
-                "check the file's spacing: its unit must be the millimetre",
-            )
+            found = f"{path}: {name} of {times(values)} mm"
+            expected = f"{low:g}–{high:g} mm along every axis"
+            remedy = "check the file's spacing: its unit must be the millimetre"
+            raise SkfmError(found, expected, remedy)
     if spacing.max() > max(THICK, UNEVEN * spacing.min()):
-        raise SkfmError(
-            f"{path}: slices {spacing.max():.2g} mm apart",
-            f"at most {THICK:g} mm, for the walls of a skull",
-            "take the thin slices of the same scan",
-        )
+        found = f"{path}: slices {spacing.max():.2g} mm apart"
+        expected = f"at most {THICK:g} mm, for the walls of a skull"
+        raise SkfmError(found, expected, "take the thin slices of the same scan")
 
 
 def times(values: Iterable[float]) -> str:
@@ -180,9 +166,7 @@ def _header(path: Path) -> tuple[str, int]:
     """The header of an NRRD or MetaImage file as text, and its length in bytes."""
     with path.open("rb") as stream:
         content = stream.read(HEADER)
-    if path.suffix.lower() in (".nrrd", ".nhdr"):
-        end = re.search(rb"\n\r?\n", content)
-    else:
-        end = re.search(rb"^ElementDataFile.*\n", content, re.M | re.I)
+    nrrd = path.suffix.lower() in (".nrrd", ".nhdr")
+    end = re.search(rb"\n\r?\n" if nrrd else rb"(?mi)^ElementDataFile.*\n", content)
     length = end.end() if end else len(content)
     return content[:length].decode("latin-1"), length

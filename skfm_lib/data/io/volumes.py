@@ -9,27 +9,12 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from skfm_lib.data.io import scan_checks
 from skfm_lib.data.io.dicom_series import NOTE, read_series
 from skfm_lib.data.io.invesalius import read_inv3
-from skfm_lib.data.io.scan_checks import (
-    NIFTI,
-    check_axes,
-    check_data_files,
-    check_header,
-    check_scan,
-    nifti_floats,
-    times,
-    truncation,
-)
 from skfm_lib.data.voxels import Grid
+from skfm_lib.utils import files
 from skfm_lib.utils.errors import SkfmError
-from skfm_lib.utils.files import (
-    check_present,
-    check_suffix,
-    replacing,
-    suffix,
-    unreadable,
-)
 
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".inv3")
 ONE_FILE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")  # header and voxels together
@@ -46,9 +31,9 @@ def read_scan(path: Path, slices: Sequence[Path] = ()) -> sitk.Image:
         path: A volume's file; with `slices`, the folder of these DICOM slices.
 
     Raises:
-        SkfmError: if the file cannot be read, is cut short, is not 3-D, holds NaN,
-            infinite values or 8-bit grey values, or has voxels or extents that no
-            head scan has (see `scan_checks`).
+        SkfmError: if the file cannot be read, is cut short, is not 3-D, holds values
+            that are not finite or have 8 bits, or has a size that no head scan has
+            (see `scan_checks`).
     """
     path = Path(path)
     return to_ras(path, read_stored(path, slices))
@@ -58,24 +43,22 @@ def read_stored(path: Path, slices: Sequence[Path] = ()) -> sitk.Image:
     """The scan with the axes and values of its file; arguments as `read_scan`."""
     if slices:
         return read_series(list(slices))
-    return read_inv3(path) if suffix(path) == ".inv3" else _read_image(path)
+    return read_inv3(path) if files.suffix(path) == ".inv3" else _read_image(path)
 
 
 def to_ras(path: Path, image: sitk.Image) -> sitk.Image:
     """An image as `read_scan` returns it, checked; `path` is named in errors."""
-    check_axes(path, image)
-    check_scan(path, image)
+    scan_checks.check_axes(path, image)
+    scan_checks.check_scan(path, image)
     note = image.GetMetaData(NOTE) if image.HasMetaDataKey(NOTE) else ""
     if image.GetPixelID() != (kind := _pixel_type(image)):
         image = sitk.Cast(image, kind)
     image = sitk.DICOMOrient(image, "RAS")
     image.SetMetaData(NOTE, note)
     if count := _not_finite(path, image):
-        raise SkfmError(
-            f"{path}: {count} voxels are NaN or infinite",
-            "finite values in every voxel",
-            "export the scan again, or fill them (air is −1000 HU)",
-        )
+        found = f"{path}: {count} voxels are NaN or infinite"
+        remedy = "export the scan again, or fill them (air is −1000 HU)"
+        raise SkfmError(found, "finite values in every voxel", remedy)
     return image
 
 
@@ -86,24 +69,21 @@ def read_volume(path: Path) -> tuple[np.ndarray, Grid]:
     `skull_grid` is read back exactly.
 
     Raises:
-        SkfmError: as `read_scan` (without the limits on size), or if the voxels are
-            not cubes.
+        SkfmError: as `read_scan`, but for any size of cubic voxels.
     """
     path = Path(path)
     image = _read_image(path)
-    check_axes(path, image)
+    scan_checks.check_axes(path, image)
     image = sitk.DICOMOrient(image, "RAS")
     spacing, problem = np.array(image.GetSpacing()), None
     if not np.allclose(image.GetDirection(), LPS_TO_RAS.ravel(), atol=1e-4):
         problem = "its axes are rotated against the patient's"
     elif np.ptp(spacing) > 1e-4 * spacing.min():
-        problem = f"voxels of {times(spacing)} mm"
+        problem = f"voxels of {scan_checks.times(spacing)} mm"
     if problem:
-        raise SkfmError(
-            f"{path}: {problem}",
-            "cubic voxels along the patient's axes, as in the volumes that skfm writes",
-            "skfm prepare FOLDER, which resamples scans",
-        )
+        expected = "cubic voxels along the patient's axes, as skfm writes them"
+        remedy = "skfm prepare FOLDER, which resamples scans"
+        raise SkfmError(f"{path}: {problem}", expected, remedy)
     occupancy = np.transpose(sitk.GetArrayViewFromImage(image), (1, 2, 0)) > 0
     x, y, z = np.round(LPS_TO_RAS @ image.GetOrigin(), 5).tolist()
     grid = Grid(occupancy.shape, round(float(spacing[0]), 5), (x, y, z))
@@ -131,29 +111,32 @@ def write_volume(path: Path, occupancy: np.ndarray, grid: Grid) -> None:
 
 def write_image(path: Path, image: sitk.Image) -> None:
     """Write an image with its geometry, compressed; errors as in `write_volume`."""
-    check_suffix(Path(path), ONE_FILE_SUFFIXES)
-    with replacing(Path(path)) as temporary:
+    files.check_suffix(Path(path), ONE_FILE_SUFFIXES)
+    with files.replacing(Path(path)) as temporary:
         sitk.WriteImage(image, str(temporary), useCompression=True)
-        header = sitk.ImageFileReader()
-        header.SetFileName(str(temporary))
-        header.ReadImageInformation()
-        if problem := truncation(temporary, header):  # ITK does not report a full disk
+        # ITK does not report a full disk.
+        if problem := scan_checks.truncation(temporary, _header(temporary)):
             raise OSError(problem)
 
 
-def _read_image(path: Path) -> sitk.Image:
-    check_present(path, VOLUME_SUFFIXES)
-    check_data_files(path)
+def _header(path: Path) -> sitk.ImageFileReader:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    return reader
+
+
+def _read_image(path: Path) -> sitk.Image:
+    files.check_present(path, VOLUME_SUFFIXES)
+    scan_checks.check_data_files(path)
     try:
-        reader.ReadImageInformation()
-        check_header(path, reader)
-        if problem := truncation(path, reader):
-            raise unreadable(path, problem)
+        reader = _header(path)
+        scan_checks.check_header(path, reader)
+        if problem := scan_checks.truncation(path, reader):
+            raise files.unreadable(path, problem)
         image = reader.Execute()
     except RuntimeError as reason:
-        raise unreadable(path) from reason
+        raise files.unreadable(path) from reason
     unknown = "the file does not say which side is left"
     image.SetMetaData(NOTE, "" if _has_orientation(path, image) else unknown)
     return image
@@ -162,10 +145,10 @@ def _read_image(path: Path) -> sitk.Image:
 def _has_orientation(path: Path, image: sitk.Image) -> bool:
     """Whether a NIfTI or NRRD file states how its axes lie in the patient."""
     keys = set(image.GetMetaDataKeys())
-    if suffix(path) in NIFTI:
+    if files.suffix(path) in scan_checks.NIFTI:
         codes = keys & {"qform_code", "sform_code"}
         return {image.GetMetaData(code) for code in codes} != {"0"}
-    return suffix(path) not in (".nrrd", ".nhdr") or "NRRD_space" in keys
+    return files.suffix(path) not in (".nrrd", ".nhdr") or "NRRD_space" in keys
 
 
 def _pixel_type(image: sitk.Image) -> int:
@@ -181,8 +164,7 @@ def _not_finite(path: Path, image: sitk.Image) -> int:
     """Number of NaN or infinite voxels; ITK reads those of NIfTI files as 0."""
     if image.GetPixelID() == sitk.sitkInt16:
         return 0
-    if suffix(path) in NIFTI:
-        values = nifti_floats(path)
-    else:
-        values = sitk.GetArrayViewFromImage(image)
+    values = sitk.GetArrayViewFromImage(image)
+    if files.suffix(path) in scan_checks.NIFTI:
+        values = scan_checks.nifti_floats(path)
     return int((~np.isfinite(values)).sum())

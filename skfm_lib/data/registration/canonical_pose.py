@@ -7,17 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pyvista as pv
-from scipy.spatial import QhullError
 from scipy.spatial.transform import Rotation
 
 from skfm_lib.data.registration.rigid_icp import apply, rigid_matrix
-from skfm_lib.data.registration.shape_fit import (
-    Fit,
-    Scan,
-    fit,
-    pose_distance,
-    pose_error,
-)
+from skfm_lib.data.registration.shape_fit import Fit, Scan, fit, pose_error, pose_shift
 from skfm_lib.data.registration.shape_model import MODES, reference
 from skfm_lib.data.voxels import sample_surface
 from skfm_lib.utils.errors import SkfmError
@@ -90,7 +83,7 @@ def register(mesh: pv.PolyData) -> Registration:
     points = sample_surface(mesh, LEVELS[-1].scan_points, seed=0)
     fits = list(_starts(points[: LEVELS[0].scan_points]))
     for level in LEVELS:
-        scan = _scan(points[: level.scan_points])
+        scan = Scan(points[: level.scan_points])
         target = reference().subset(level.reference_points, level.modes)
         more = level.modes - len(fits[0].shape)
         starts = [replace(one, shape=np.pad(one.shape, (0, more))) for one in fits]
@@ -99,18 +92,14 @@ def register(mesh: pv.PolyData) -> Registration:
         )
     found = fits[0]
     if found.distance > POOR_FIT:
-        raise SkfmError(
-            f"the surface lies {found.distance:.1f} mm from a skull after registration",
-            f"a skull, roughly upright, within {POOR_FIT:g} mm",
-            "look at it; fix its orientation, its unit or the bone threshold",
+        where = (
+            f"the surface lies {found.distance:.1f} mm from a skull after registration"
         )
-    return Registration(
-        mesh.transform(found.matrix, inplace=False),
-        found.matrix,
-        found.distance,
-        _uncertainty(scan, fits),
-        found.shape,
-    )
+        expected = f"a skull, roughly upright, within {POOR_FIT:g} mm"
+        remedy = "look at it; fix its orientation, its unit or the bone threshold"
+        raise SkfmError(where, expected, remedy)
+    moved, error = mesh.transform(found.matrix, inplace=False), _uncertainty(scan, fits)
+    return Registration(moved, found.matrix, found.distance, error, found.shape)
 
 
 def _starts(points: np.ndarray) -> Iterator[Fit]:
@@ -131,19 +120,11 @@ def _starts(points: np.ndarray) -> Iterator[Fit]:
             yield Fit(matrix, np.zeros(0))
 
 
-def _scan(points: np.ndarray) -> Scan:
-    try:
-        return Scan(points)
-    except QhullError as reason:
-        remedy = "look at it; fix the mesh"
-        raise SkfmError("the surface is flat", "a skull", remedy) from reason
-
-
 def _distinct(scan: Scan, fits: list[Fit], level: _Level) -> list[Fit]:
     """The most probable poses, none of them nearer to a better one than `apart`."""
     best: list[Fit] = []
     for one in sorted(fits, key=lambda one: one.energy):
-        away = (pose_distance(scan, one, other) > level.apart for other in best)
+        away = (pose_shift(scan, one, other) > level.apart for other in best)
         if len(best) < level.kept and all(away):
             best.append(one)
     return best
@@ -151,5 +132,5 @@ def _distinct(scan: Scan, fits: list[Fit], level: _Level) -> list[Fit]:
 
 def _uncertainty(scan: Scan, fits: list[Fit]) -> float:
     odds = np.exp([fits[0].energy - one.energy for one in fits])
-    away = [pose_distance(scan, fits[0], one) for one in fits]
+    away = [pose_shift(scan, fits[0], one) for one in fits]
     return pose_error(scan, fits[0]) + float(odds @ away / odds.sum())

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy.spatial import ConvexHull, cKDTree
+from scipy.spatial import ConvexHull, QhullError, cKDTree
 from scipy.spatial.transform import Rotation
 
 from skfm_lib.data.registration.rigid_icp import apply, rigid_matrix
 from skfm_lib.data.registration.shape_model import Reference
+from skfm_lib.utils.errors import SkfmError
 
 SIGMA = 2.0  # mm, standard deviation of a skull from its fitted shape
 PATCHES = 120.0  # of a skull, about 3 cm wide, that differ independently
@@ -25,20 +26,13 @@ HULL_POINTS = 300  # that span a scan's convex hull
 
 @dataclass(frozen=True)
 class Fit:
-    """A pose and shape, and how well they explain a scan.
+    """A pose and shape, and how well they explain a scan."""
 
-    Attributes:
-        matrix: 4×4, scan to skull frame.
-        shape: (k,) of the reference's modes, standard deviations.
-        energy: Negative log posterior, up to a constant.
-        distance: Mean distance of the scan's points from the deformed reference, mm.
-        covariance: Of a small rotation and shift, rad and mm; NaN before a step.
-    """
-
-    matrix: np.ndarray
-    shape: np.ndarray
-    energy: float = np.inf
-    distance: float = np.inf
+    matrix: np.ndarray  # 4×4, scan to skull frame
+    shape: np.ndarray  # (k,) of the reference's modes, standard deviations
+    energy: float = np.inf  # negative log posterior, up to a constant
+    distance: float = np.inf  # mean, of the scan's points from the deformed reference
+    # (6, 6) of a small rotation and shift, rad and mm
     covariance: np.ndarray = field(default_factory=lambda: np.full((6, 6), np.nan))
 
 
@@ -47,7 +41,11 @@ class Scan:
 
     def __init__(self, points: np.ndarray) -> None:
         self.points, self.tree = points, cKDTree(points)
-        self.hull = ConvexHull(points[:HULL_POINTS]).equations
+        try:
+            self.hull = ConvexHull(points[:HULL_POINTS]).equations
+        except QhullError as reason:
+            remedy = "look at it; fix the mesh"
+            raise SkfmError("the surface is flat", "a skull", remedy) from reason
 
     def covers(self, points: np.ndarray) -> np.ndarray:
         """Which points (m, 3) lie within the hull: bone there would be in the scan."""
@@ -69,7 +67,7 @@ def fit(scan: Scan, target: Reference, start: Fit, scales: Sequence[float]) -> F
     return _with_energy(scan, target, start)
 
 
-def pose_distance(scan: Scan, one: Fit, other: Fit) -> float:
+def pose_shift(scan: Scan, one: Fit, other: Fit) -> float:
     """Mean distance of the scan's points between two poses, mm."""
     gap = apply(one.matrix, scan.points) - apply(other.matrix, scan.points)
     return float(np.linalg.norm(gap, axis=1).mean())

@@ -12,7 +12,7 @@ from skfm_lib.data.registration.shape_fit import (
     Fit,
     Scan,
     fit,
-    pose_distance,
+    pose_shift,
     pose_error,
 )
 from skfm_lib.data.registration.shape_model import MODES, Reference, reference
@@ -83,7 +83,7 @@ def test_pose_and_shape_are_found_together(small):
     for modes in (MODES, 0):
         start = Fit(np.eye(4), np.zeros(modes))
         found = fit(scan, small.subset(2000, modes), start, reaches)
-        off.append(pose_distance(scan, found, Fit(truth, b)))
+        off.append(pose_shift(scan, found, Fit(truth, b)))
     assert off[0] < 1.0 < off[1]
 
 
