@@ -112,8 +112,6 @@ def _read(file: Path) -> Tensor:
     try:
         return load_file(file)["points"]
     except (OSError, SafetensorError, KeyError) as error:
-        found, remedy = (
-            f"{file} cannot be read ({error})",
-            "remove it: it is regenerated",
-        )
+        found = f"{file} cannot be read ({error})"
+        remedy = "remove it: it is regenerated"
         raise SkfmError(found, "a point cloud", remedy) from error

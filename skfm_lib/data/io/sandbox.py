@@ -81,13 +81,14 @@ def time_limit(seconds: float) -> Iterator[None]:
     ends nothing; a block that sleeps is ended after IDLE times as long.  Native code
     cannot block either clock: one is the system's, the other a thread of faulthandler.
     """
-    set_timer = getattr(signal, "setitimer", lambda *_: None)
+    set_timer = getattr(signal, "setitimer", lambda *_: None)  # Windows has none
+    computing = getattr(signal, "ITIMER_PROF", 0)
     faulthandler.dump_traceback_later(IDLE * seconds, exit=True, file=2)
-    set_timer(signal.ITIMER_PROF, seconds)
+    set_timer(computing, seconds)
     try:
         yield
     finally:
-        set_timer(signal.ITIMER_PROF, 0)
+        set_timer(computing, 0)
         faulthandler.cancel_dump_traceback_later()
 
 

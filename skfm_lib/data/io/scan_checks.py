@@ -72,23 +72,18 @@ def truncation(path: Path, header: sitk.ImageFileReader) -> str:
     return "the file is cut short" if stored < announced else ""
 
 
-def check_axes(path: Path, image: sitk.Image) -> None:
-    """SkfmError unless the axes are at right angles; they may be left-handed."""
+def check_scan(path: Path, image: sitk.Image) -> None:
+    """SkfmError for skew axes, 8-bit grey values and sizes that no head scan has."""
     axes = np.array(image.GetDirection()).reshape(3, 3)
     if not np.allclose(axes.T @ axes, np.eye(3), atol=ORTHOGONAL):
         found = f"{path}: its axes are not at right angles"
         remedy = "resample it, as `dcm2niix` does for a tilted gantry"
         raise SkfmError(found, "a scan on a rectangular grid", remedy)
-
-
-def check_scan(path: Path, image: sitk.Image) -> None:
-    """SkfmError for 8-bit grey values, and for sizes that no scan of a head has."""
     if image.GetPixelID() in (sitk.sitkInt8, sitk.sitkUInt8):
         grey = np.unique(sitk.GetArrayViewFromImage(image)[::2, ::2, ::2])
         if len(grey) > 2:  # no mask, but Hounsfield units that overflowed
-            found = (
-                f"{path}: {len(grey)} grey values of 8 bits, {grey[0]} to {grey[-1]}"
-            )
+            span = f"{grey[0]} to {grey[-1]}"
+            found = f"{path}: {len(grey)} grey values of 8 bits, {span}"
             expected = "Hounsfield units, which need 16 bits, or a mask of two values"
             raise SkfmError(found, expected, "export the scan again with 16 bits")
     spacing = np.array(image.GetSpacing())

@@ -48,7 +48,6 @@ def read_stored(path: Path, slices: Sequence[Path] = ()) -> sitk.Image:
 
 def to_ras(path: Path, image: sitk.Image) -> sitk.Image:
     """An image as `read_scan` returns it, checked; `path` is named in errors."""
-    scan_checks.check_axes(path, image)
     scan_checks.check_scan(path, image)
     note = image.GetMetaData(NOTE) if image.HasMetaDataKey(NOTE) else ""
     if image.GetPixelID() != (kind := _pixel_type(image)):
@@ -72,9 +71,7 @@ def read_volume(path: Path) -> tuple[np.ndarray, Grid]:
         SkfmError: as `read_scan`, but for any size of cubic voxels.
     """
     path = Path(path)
-    image = _read_image(path)
-    scan_checks.check_axes(path, image)
-    image = sitk.DICOMOrient(image, "RAS")
+    image = sitk.DICOMOrient(_read_image(path), "RAS")
     spacing, problem = np.array(image.GetSpacing()), None
     if not np.allclose(image.GetDirection(), LPS_TO_RAS.ravel(), atol=1e-4):
         problem = "its axes are rotated against the patient's"

@@ -1,7 +1,6 @@
 """Registration of a scan's surface to the skull frame."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
 
@@ -20,9 +19,7 @@ ANGLES = (-30.0, 0.0, 30.0)  # degrees about each axis of the initial poses
 LIFT = 40.0  # mm, at most, between heights of the initial poses
 HALF_TURN = np.diag([-1.0, -1.0, 1.0, 1.0])  # of a mesh saved in LPS
 POOR_FIT = 5.0  # mm; see `register`
-# mm of uncertainty, which 1 of 80 phantoms exceeded, and every cap without a face that
-# was registered wrongly.
-UNCERTAIN_ABOVE = 2.2
+UNCERTAIN_ABOVE = 2.2  # mm; exceeded by 1 of 80 phantoms and every misregistered cap
 
 
 class _Level(NamedTuple):
@@ -81,43 +78,38 @@ def register(mesh: pv.PolyData) -> Registration:
             reference.
     """
     points = sample_surface(mesh, LEVELS[-1].scan_points, seed=0)
-    fits = list(_starts(points[: LEVELS[0].scan_points]))
+    fits = _starts(points[: LEVELS[0].scan_points])
     for level in LEVELS:
         scan = Scan(points[: level.scan_points])
         target = reference().subset(level.reference_points, level.modes)
-        more = level.modes - len(fits[0].shape)
-        starts = [replace(one, shape=np.pad(one.shape, (0, more))) for one in fits]
-        fits = _distinct(
-            scan, [fit(scan, target, s, level.scales) for s in starts], level
-        )
-    found = fits[0]
-    if found.distance > POOR_FIT:
-        where = (
-            f"the surface lies {found.distance:.1f} mm from a skull after registration"
+        fits = [fit(scan, target, start, level.scales) for start in fits]
+        fits = _distinct(scan, fits, level)
+    best = fits[0]
+    if best.distance > POOR_FIT:
+        found = (
+            f"the surface lies {best.distance:.1f} mm from a skull after registration"
         )
         expected = f"a skull, roughly upright, within {POOR_FIT:g} mm"
         remedy = "look at it; fix its orientation, its unit or the bone threshold"
-        raise SkfmError(where, expected, remedy)
-    moved, error = mesh.transform(found.matrix, inplace=False), _uncertainty(scan, fits)
-    return Registration(moved, found.matrix, found.distance, error, found.shape)
+        raise SkfmError(found, expected, remedy)
+    moved, error = mesh.transform(best.matrix, inplace=False), _uncertainty(scan, fits)
+    return Registration(moved, best.matrix, best.distance, error, best.shape)
 
 
-def _starts(points: np.ndarray) -> Iterator[Fit]:
+def _starts(points: np.ndarray) -> list[Fit]:
     """Every initial rotation, centred, at heights between the reference's ends."""
-    ends = reference().points[: LEVELS[0].reference_points, 2]
+    starts, heights = [], reference().points[: LEVELS[0].reference_points, 2]
     for angles, half in product(product(ANGLES, repeat=3), (np.eye(4), HALF_TURN)):
         start = rigid_matrix(Rotation.from_euler("xyz", angles, degrees=True), 0) @ half
         turned = apply(start, points)
         low, high = turned.min(axis=0), turned.max(axis=0)
-        middle, bottom, top = (
-            (low + high) / 2,
-            ends.min() - low[2],
-            ends.max() - high[2],
-        )
+        bottom, top = heights.min() - low[2], heights.max() - high[2]
+        middle = (low + high) / 2
         for rise in np.linspace(bottom, top, 2 + int(abs(top - bottom) / LIFT)):
             matrix = start.copy()
             matrix[:3, 3] = -middle[0], MIDDLE_Y - middle[1], rise
-            yield Fit(matrix, np.zeros(0))
+            starts.append(Fit(matrix, np.zeros(0)))
+    return starts
 
 
 def _distinct(scan: Scan, fits: list[Fit], level: _Level) -> list[Fit]:

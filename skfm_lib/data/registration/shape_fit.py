@@ -55,13 +55,15 @@ class Scan:
 def fit(scan: Scan, target: Reference, start: Fit, scales: Sequence[float]) -> Fit:
     """Gauss–Newton steps from `start`, one for each of the `scales` (mm).
 
-    Pairs are nearest points in both directions: of the scan in the reference, and, for
-    those reference points that the scan's hull covers, in the scan.  So bone that a
-    scan would contain and does not counts against a pose (a cap fitted to a face), and
-    bone outside of the field of view has no effect.  Distances d are along the
-    reference's normals, weighted by ``(1 + (d/scale)²)⁻²`` (Geman and McClure 1987),
-    under the normal prior of the modes.
+    Modes that `start` does not have begin at 0.  Pairs are nearest points in both
+    directions: of the scan in the reference, and, for those reference points that the
+    scan's hull covers, in the scan.  So bone that a scan would contain and does not
+    counts against a pose (a cap fitted to a face), and bone outside of the field of
+    view has no effect.  Distances d are along the reference's normals, weighted by
+    ``(1 + (d/scale)²)⁻²`` (Geman and McClure 1987), under the modes' normal prior.
     """
+    missing = len(target.modes) - len(start.shape)
+    start = replace(start, shape=np.pad(start.shape, (0, missing)))
     for scale in scales:
         start = _step(scan, target, start, scale)
     return _with_energy(scan, target, start)
