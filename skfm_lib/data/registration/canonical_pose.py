@@ -9,8 +9,15 @@ import pyvista as pv
 from scipy.spatial.transform import Rotation
 
 from skfm_lib.data.registration.rigid_icp import apply, rigid_matrix
-from skfm_lib.data.registration.shape_fit import Fit, Scan, fit, pose_error, pose_shift
-from skfm_lib.data.registration.shape_model import MODES, reference
+from skfm_lib.data.registration.shape_model import (
+    MODES,
+    Fit,
+    Scan,
+    fit,
+    pose_error,
+    pose_shift,
+    reference,
+)
 from skfm_lib.data.voxels import sample_surface
 from skfm_lib.utils.errors import SkfmError
 
@@ -25,7 +32,7 @@ UNCERTAIN_ABOVE = 2.2  # mm; exceeded by 1 of 80 phantoms and every misregistere
 class _Level(NamedTuple):
     """Points and modes of a fit, and how many poses, how far `apart` (mm), it yields.
 
-    `scales` (mm) has one item per step of `shape_fit.fit`.
+    `scales` (mm) has one item per step of `shape_model.fit`.
     """
 
     scan_points: int
@@ -68,7 +75,7 @@ def register(mesh: pv.PolyData) -> Registration:
     Pose is removed, size is kept.  The initial poses have ANGLES about each axis, with
     and without a half turn about z (LPS meshes), at heights from the reference's bottom
     to its top (either may be missing in a scan).  They are fitted rigidly with a few
-    points; the best are refined with more points and the shape (see `shape_fit.fit`).
+    points; the best are refined with more points and the shape (see `shape_model.fit`).
 
     The uncertainty is the root mean square error of the surface's points by the fit's
     curvature, plus the mean distance to other final poses, weighted by probability.

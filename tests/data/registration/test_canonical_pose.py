@@ -8,14 +8,16 @@ from scipy.spatial.transform import Rotation
 from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.registration.canonical_pose import UNCERTAIN_ABOVE, register
 from skfm_lib.data.registration.rigid_icp import apply
-from skfm_lib.data.registration.shape_fit import (
+from skfm_lib.data.registration.shape_model import (
+    MODES,
     Fit,
+    Reference,
     Scan,
     fit,
-    pose_shift,
     pose_error,
+    pose_shift,
+    reference,
 )
-from skfm_lib.data.registration.shape_model import MODES, Reference, reference
 from skfm_lib.data.voxels import sample_surface, skull_grid, surface
 from skfm_lib.presets.grid_sizes import scaled_shape
 from skfm_lib.utils.errors import SkfmError
