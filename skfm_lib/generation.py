@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from skfm_lib import presets, samplers
-from skfm_lib.data.io.volumes import write_mesh, write_volume
+from skfm_lib.data.io.meshes import write_mesh
+from skfm_lib.data.io.volumes import write_volume
 from skfm_lib.data.manifest import Skull, claim, proportional, write_manifest
 from skfm_lib.data.voxels import Grid, skull_grid, surface
 from skfm_lib.losses import shortcut

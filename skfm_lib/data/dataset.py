@@ -1,4 +1,4 @@
-"""Skulls for the networks: a data set on disk as a torch dataset."""
+"""A data set on disk as a torch dataset."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,17 +13,18 @@ from skfm_lib.data.manifest import SPLITS, read_manifest
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.progress import track
 
-MEMORY = 2 * 2**30  # bytes of volumes that a SkullSet keeps, packed 8 voxels a byte
+MEMORY = 2 * 2**30  # bytes of volumes that a SkullSet caches, packed 8 voxels a byte
 
 
 class SkullSet(Dataset):
-    """The skulls of one split: item → (v, quality).
+    """The skulls of one split.
 
-    v        float32 (1, D, H, W), bone +1, background −1
-    quality  2–6; 0 for the scans of split "unlabelled", which have none
+    An item is a pair (v, quality): v is float32 (1, D, H, W), bone +1, background −1;
+    quality is 2–6, or 0 for the scans of split "unlabelled", which have no score.
+    Volumes are read once and cached as bits if the whole split fits in `MEMORY`.
 
-    A volume is read once and kept as bits, while all of the split fits in `MEMORY`.
-    SkfmError where the split is empty or its volumes differ in shape.
+    Raises:
+        SkfmError: if the split is empty or its volumes differ in shape.
     """
 
     def __init__(self, folder: Path, split: str) -> None:
@@ -32,15 +33,15 @@ class SkullSet(Dataset):
         if not self.skulls:
             found = f"{self.folder / 'manifest.csv'} has no skull of split {split!r}"
             raise SkfmError(found, " or ".join(SPLITS), "name another split")
-        self._bits: dict[int, np.ndarray] = {}
         first, self.grid = read_volume(self.folder / self.skulls[0].file)
         self.shape = first.shape
-        self._keep = len(self.skulls) * first.size // 8 <= MEMORY
+        self._cached: dict[int, np.ndarray] = {}
+        self._fits = len(self.skulls) * first.size // 8 <= MEMORY
 
     def __len__(self) -> int:
         return len(self.skulls)
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
         bone = torch.from_numpy(self.occupancy(index))
         return bone[None].float().mul_(2).sub_(1), self.qualities[index]
 
@@ -51,32 +52,28 @@ class SkullSet(Dataset):
 
     def occupancy(self, index: int) -> np.ndarray:
         """Bone of one skull, bool (D, H, W)."""
-        if index not in self._bits:
-            volume = self._read(index)
-            if not self._keep:
-                return volume
-            self._bits[index] = np.packbits(volume)
-        bits = np.unpackbits(self._bits[index], count=int(np.prod(self.shape)))
-        return bits.reshape(self.shape).view(bool)
+        if index in self._cached:
+            bits = np.unpackbits(self._cached[index], count=int(np.prod(self.shape)))
+            return bits.reshape(self.shape).view(bool)
+        path = self.folder / self.skulls[index].file
+        volume, _ = read_volume(path)
+        if volume.shape != self.shape:
+            found, first = f"{path}: {volume.shape} voxels", self.skulls[0].name
+            expected = f"{self.shape}, as {first}"
+            raise SkfmError(found, expected, "remove this data set and regenerate it")
+        if self._fits:
+            self._cached[index] = np.packbits(volume)
+        return volume
 
     def load(self) -> "SkullSet":
         """Read every volume now, with progress, so that later access is fast."""
-        if self._keep:
+        if self._fits:
             for index in track(range(len(self)), "Reading skulls"):
                 self.occupancy(index)
         return self
 
-    def _read(self, index: int) -> np.ndarray:
-        path = self.folder / self.skulls[index].file
-        volume, _ = read_volume(path)
-        if volume.shape != self.shape:
-            first = self.skulls[0].name
-            found = f"{path}: {volume.shape} voxels"
-            raise SkfmError(found, f"{self.shape}, as {first}", "make it again")
-        return volume
-
 
 def volumes_of(skulls: SkullSet, chosen: Sequence[int] | None = None) -> Tensor:
-    """The occupancies (n, 1, D, H, W) bool of a set, or of the chosen items."""
+    """The occupancies (n, 1, D, H, W) bool of all items, or of the `chosen` ones."""
     items = range(len(skulls)) if chosen is None else chosen
     return torch.from_numpy(np.stack([skulls.occupancy(i)[None] for i in items]))

@@ -10,8 +10,8 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from skimage.morphology import isotropic_closing
 
-from skfm_lib.data.point_clouds import distance_to_surface, sample_surface
-from skfm_lib.data.voxels import Grid, surface, voxelise
+from skfm_lib.data.point_clouds import distance_to_surface
+from skfm_lib.data.voxels import Grid, sample_surface, surface, voxelise
 from skfm_lib.models import PointAttN
 from skfm_lib.tasks.completion import MARGIN, MIRROR, complete
 from skfm_lib.tasks.defects import SIDES

@@ -34,7 +34,7 @@ def implant_trial(
         of the implant's surface from that bone's, mm.
     """
     skulls, clouds, device = pool.held_out, pool.test, pick_device()
-    _, _, defects = defective(clouds.part(items), model.settings, seed)
+    _, _, defects = defective(clouds.subset(items), model.settings, seed)
     rows = []
     for item, cuboid in zip(track(items, "Making implants"), defects):
         bone = surface(skulls.occupancy(item), skulls.grid, 0.5)

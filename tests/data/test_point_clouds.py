@@ -7,12 +7,11 @@ import torch
 
 from skfm_lib.data.point_clouds import (
     KEPT,
+    concatenate,
     distance_to_surface,
-    joined,
     load_clouds,
-    sample_surface,
 )
-from skfm_lib.data.voxels import surface
+from skfm_lib.data.voxels import sample_surface, surface
 from skfm_lib.utils.errors import SkfmError
 
 
@@ -75,7 +74,7 @@ def test_first_and_last_points_are_two_samples(clouds):
 
 def test_drawing_is_random_but_repeatable(clouds):
     def draw(seed):
-        return clouds.draw([4, 4, 1], 100, torch.Generator().manual_seed(seed))
+        return clouds.sample([4, 4, 1], 100, torch.Generator().manual_seed(seed))
 
     a, b, c = draw(0), draw(0), draw(1)
     assert a.shape == (3, 100, 3) and torch.equal(a, b) and not torch.equal(a, c)
@@ -85,9 +84,9 @@ def test_drawing_is_random_but_repeatable(clouds):
 
 
 def test_parts_and_unions(clouds):
-    part = clouds.part([3, 0])
+    part = clouds.subset([3, 0])
     assert part.names == [clouds.names[3], clouds.names[0]]
-    both = joined([part, clouds])
+    both = concatenate([part, clouds])
     assert len(both) == 8 and both.names == part.names + clouds.names
     assert both.qualities == part.qualities + clouds.qualities
     assert torch.equal(both.points[2:], clouds.points)

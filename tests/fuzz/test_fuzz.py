@@ -22,11 +22,11 @@ import pyvista as pv
 import SimpleITK as sitk
 import trimesh
 from mutations import damage
-from sandbox_tasks import skull_of, verdict
+from sandbox_tasks import compared, skull_of
 from scan_files import write_dicom, write_inv3
 
 from skfm_lib.data.io.meshes import write_mesh
-from skfm_lib.data.io.sandbox import Sandbox, Unexpected
+from skfm_lib.data.io.sandbox import Sandbox, UnexpectedError
 from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.voxels import skull_grid, surface
 from skfm_lib.prepare.discovery import Source, find_sources
@@ -36,9 +36,9 @@ from skfm_lib.utils.errors import SkfmError
 SHAPE = scaled_shape(1 / 8)
 GRID = skull_grid(SHAPE)
 IMAGES = (".nii", ".nii.gz", "raw.nrrd", "gzip.nrrd", ".mha", ".mhd")
-WHOLE = ("dicom", ".inv3", "nrrd.zip", "dicom.zip", "nii.tar.gz")
+PACKED = ("dicom", ".inv3", "nrrd.zip", "dicom.zip", "nii.tar.gz")
 MESHES = (".stl", "text.stl", ".ply", "text.ply", ".obj", ".off", ".vtp", ".glb")
-KINDS = IMAGES + WHOLE + MESHES
+KINDS = IMAGES + PACKED + MESHES
 EACH = -(-int(os.environ.get("SKFM_FUZZ", 76)) // len(KINDS))  # inputs of a kind
 SECONDS, MEMORY = 10.0, 4 << 30  # computing time and bytes that one input may take
 
@@ -62,7 +62,7 @@ def good(tmp_path_factory) -> dict[str, Path]:
             sitk.WriteImage(image, str(name), kind in ("gzip.nrrd", ".mha"))
         elif kind in MESHES:
             _write_mesh(name, mesh)
-    _write_whole(folders, image)
+    _write_packed(folders, image)
     return folders
 
 
@@ -76,12 +76,12 @@ def _write_mesh(path: Path, mesh: pv.PolyData) -> None:
         path.write_text(plain.export(file_type="stl_ascii"))
 
 
-def _write_whole(folders: dict[str, Path], image: sitk.Image) -> None:
+def _write_packed(folders: dict[str, Path], image: sitk.Image) -> None:
     values = sitk.GetArrayFromImage(image)[:, ::-1, ::-1]
     origin = [-(GRID.spacing * (n - 1)) - o for n, o in zip((44, 57), GRID.origin)]
-    place_ = (*origin, GRID.origin[2])
+    corner = (*origin, GRID.origin[2])
     spacing = (GRID.spacing,) * 3
-    slices = write_dicom(folders["dicom"], values, spacing, origin=place_)
+    slices = write_dicom(folders["dicom"], values, spacing, origin=corner)
     write_inv3(folders[".inv3"] / "a.inv3", values[:, ::-1], spacing)
     with zipfile.ZipFile(folders["dicom.zip"] / "a.zip", "w", 8) as archive:
         for path in slices:
@@ -93,7 +93,7 @@ def _write_whole(folders: dict[str, Path], image: sitk.Image) -> None:
 
 
 def used(sandbox: Sandbox) -> tuple[float, int]:
-    """Computing seconds and peak bytes of the guard's child (0, 0 if it was ended)."""
+    """Computing seconds and peak bytes of the sandbox's child; 0, 0 if it ended."""
     if sandbox.child is None or not Path("/proc").is_dir():
         return 0.0, 0
     about = Path(f"/proc/{sandbox.child.pid}")
@@ -135,8 +135,8 @@ def outcome(folder: Path, sandbox: Sandbox, truth: tuple) -> str:
     """ "refused", "same" or "plausible"; anything else is the error."""
     try:
         sources = sources_of(folder, sandbox)
-        return sandbox(verdict, sources[0], *truth) if len(sources) == 1 else "refused"
-    except Unexpected as error:
+        return sandbox(compared, sources[0], *truth) if len(sources) == 1 else "refused"
+    except UnexpectedError as error:
         return str(error)
     except SkfmError as error:
         return "refused" if "\n" not in str(error) else f"several lines: {error}"

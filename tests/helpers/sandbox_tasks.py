@@ -1,4 +1,4 @@
-"""Tasks for the Guard's child of the tests, which can import this module."""
+"""Functions for a sandbox's child in the tests, which can import this module."""
 
 import ctypes
 import sys
@@ -7,7 +7,7 @@ import numpy as np
 
 from skfm_lib.data.io.meshes import HEAD
 from skfm_lib.data.io.sandbox import time_limit
-from skfm_lib.data.registration.canonical_pose import place
+from skfm_lib.data.registration.canonical_pose import register
 from skfm_lib.data.voxels import Grid, voxelise
 from skfm_lib.prepare.bone_segmentation import POSSIBLE_BONE, THRESHOLD
 from skfm_lib.prepare.discovery import Source
@@ -66,13 +66,13 @@ def skull_of(source: Source) -> tuple[np.ndarray, Grid]:
     return voxelise(mesh, grid), grid
 
 
-def verdict(source: Source, truth: np.ndarray, grid: Grid) -> str:
-    """Whether a scan is the "same" skull or a "plausible" one; refuses as `prepare`."""
+def compared(source: Source, truth: np.ndarray, grid: Grid) -> str:
+    """Whether a scan is the "same" skull or a "plausible" one; errors as `prepare`."""
     mesh, _, _ = read_surface(source, THRESHOLD)
     bone = voxelise(mesh, grid)
     if 2 * (bone & truth).sum() >= SAME * (bone.sum() + truth.sum()):
         return "same"
-    place(mesh)  # SkfmError if it is no skull
+    register(mesh)  # SkfmError if it is no skull
     extent = float(np.ptp(mesh.points, axis=0).max())
     fits = HEAD[0] <= extent <= HEAD[1] and abs(mesh.volume) <= 1e3 * POSSIBLE_BONE[1]
     return "plausible" if fits else f"{extent:.0f} mm, {abs(mesh.volume):.0f} mm³"

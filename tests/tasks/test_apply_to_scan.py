@@ -10,9 +10,8 @@ import trimesh
 from skfm_lib.cli.main import main
 from skfm_lib.data.io.meshes import read_mesh, write_mesh
 from skfm_lib.data.io.volumes import read_volume, write_volume
-from skfm_lib.data.point_clouds import sample_surface
 from skfm_lib.data.registration.rigid_icp import apply
-from skfm_lib.data.voxels import surface
+from skfm_lib.data.voxels import sample_surface, surface
 from skfm_lib.models import Aligner, PointAttN
 from skfm_lib.study import open_study
 from skfm_lib.tasks import apply_to_scan, implant

@@ -1,18 +1,21 @@
-"""Zip and tar archives from outside, read without trusting them.
+"""Zip and tar archives from untrusted sources.
 
-An archive may name files beside its own folder, hold links that lead out of it, or
+An archive may name files outside its own folder, hold links that lead out of it, or
 unpack to more than any disk holds.  Its table of contents is checked before anything
-is unpacked, and what is unpacked goes to a temporary folder.
+is unpacked, and its files are unpacked to a temporary folder.
 """
 
+import errno
+import shutil
 import stat
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO
 
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import suffix, unreadable
@@ -20,91 +23,91 @@ from skfm_lib.utils.files import suffix, unreadable
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 MOST_FILES = 200_000  # a hospital's CD has some 10,000
 MOST_BYTES = 40 << 30  # MUG500+ packs 20 skulls of 0.5 GB into one archive
-MOST_RATIO = 400  # bytes unpacked a byte packed: masks of air and bone reach 250
-ALWAYS_ALLOWED = 1 << 28  # bytes; small archives may pack as well as they like
+MOST_RATIO = 400  # unpacked over packed bytes: masks of air and bone reach 250
+ALWAYS_ALLOWED = 1 << 28  # bytes that an archive may unpack to at any ratio
 CHUNK = 1 << 20  # bytes
 BEGINNING = 1 << 17  # bytes that hold the header of a DICOM slice: 10,000 are usual
+
+_File = tuple[str, int, Callable[[], IO[bytes] | None]]  # name, bytes, opener
 
 
 def members(path: Path) -> dict[str, int]:
     """Name → size in bytes of the files in an archive, in its order.
 
-    SkfmError where it is damaged, encrypted, leads out of its own folder (absolute
-    names, ``..``, links, devices), holds two files of one name, or unpacks to more
-    than MOST_FILES, MOST_BYTES or MOST_RATIO allow.
+    Raises:
+        SkfmError: if it is damaged or encrypted, leads out of its own folder (absolute
+            names, ``..``, links, devices), holds two files of one name, or unpacks to
+            more than MOST_FILES, MOST_BYTES or MOST_RATIO allow.
     """
-    path = Path(path)
     found: dict[str, int] = {}
     total = 0
-    with _damage_named(path):
-        for name, size in _contents(path):
+    with _one_error(path):
+        packed = path.stat().st_size
+        most = min(MOST_BYTES, max(ALWAYS_ALLOWED, MOST_RATIO * packed))
+        for name, size, _ in _files(path):
             total += size
-            _check_size(path, len(found) + 1, total)
+            if total > most:
+                raise _refused(path, f"it unpacks to more than {total / 2**30:.1f} GiB")
             if name in found:
                 raise _refused(path, "it holds two files of one name")
             if name:
                 found[name] = size
+            if len(found) > MOST_FILES:
+                raise _refused(path, f"it holds more than {MOST_FILES} files")
     return found
 
 
 @contextmanager
 def unpacked(path: Path, names: Collection[str]) -> Iterator[Path]:
-    """A temporary folder with the members `names`; gone when the block ends.
+    """A temporary folder with the members `names`, removed at the end of the block.
 
-    SkfmError as `members`, and where a member is damaged or does not fit on the disk.
+    SkfmError as for `members`, and if a member is missing, damaged or does not fit on
+    the disk.
     """
-    path, wanted = Path(path), set(names)
-    absent = wanted - set(members(path))
-    if absent:
-        raise _refused(path, f"{len(absent)} of its files are gone")
+    missing = set(names) - set(members(path))  # all is checked before any is unpacked
+    if missing:
+        raise _refused(path, f"{len(missing)} of its files are missing")
     with tempfile.TemporaryDirectory(prefix="skfm-") as folder:
-        for name, stream in _streams(path, wanted):
-            _copy(path, stream, Path(folder, *PurePosixPath(name).parts))
+        with _one_error(path):
+            for name, stream in _streams(path, names):
+                target = Path(folder, *PurePosixPath(name).parts)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with target.open("xb") as copy:
+                    shutil.copyfileobj(stream, copy, CHUNK)
         yield Path(folder)
 
 
-def beginnings(path: Path, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
+def first_bytes(path: Path, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
     """The first BEGINNING bytes of each member in `names`, in the archive's order."""
-    for name, stream in _streams(Path(path), set(names)):
-        yield name, stream.read(BEGINNING)
-
-
-def _copy(path: Path, stream: BinaryIO, target: Path) -> None:
-    chunks = _chunks(path, stream)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("xb") as copy:
-            copy.writelines(chunks)
-    except OSError as reason:
-        raise SkfmError(
-            f"{path} could not be unpacked to {target.parents[-3]}",
-            "room for it there",
-            "free some, or name a folder with room in TMPDIR",
-        ) from reason
-
-
-def _chunks(path: Path, stream: BinaryIO) -> Iterator[bytes]:
-    with _damage_named(path):
-        while chunk := stream.read(CHUNK):
-            yield chunk
+    with _one_error(path):
+        for name, stream in _streams(path, names):
+            yield name, stream.read(BEGINNING)
 
 
 @contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
-    """What zipfile and tarfile raise at a damaged or encrypted file, as one error."""
+def _one_error(path: Path) -> Iterator[None]:
+    """Turn all that zipfile and tarfile raise for a damaged file into one error."""
     try:
         yield
-    except (SkfmError, GeneratorExit, MemoryError):
+    except (SkfmError, MemoryError):
         raise
-    except Exception as reason:  # whatever damage leads to
+    except Exception as reason:
+        if getattr(reason, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            found, expected = f"no space to unpack {path}", "a temporary folder with it"
+            raise SkfmError(found, expected, "name one in TMPDIR") from reason
         raise unreadable(path) from reason
 
 
-def _contents(path: Path) -> Iterator[tuple[str, int]]:
-    """Checked name and size of every file, read from the table of contents only.
+def _streams(path: Path, names: Collection[str]) -> Iterator[tuple[str, IO[bytes]]]:
+    wanted = set(names)
+    for name, _, open_member in _files(path):
+        if name in wanted and (stream := open_member()):
+            with stream:
+                yield name, stream
 
-    The padding at the end of a tar file comes without a name.
-    """
+
+def _files(path: Path) -> Iterator[_File]:
+    """The regular files, from the table of contents; a tar's padding has no name."""
     if suffix(path) == ".zip":
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
@@ -114,31 +117,18 @@ def _contents(path: Path) -> Iterator[tuple[str, int]]:
                 if info.flag_bits & 1:
                     raise _refused(path, "it is encrypted")
                 if not info.is_dir():
-                    yield _safe(path, info.filename), info.file_size
-    else:
-        with tarfile.open(path) as archive:
-            for entry in archive:
-                if not (entry.isreg() or entry.isdir()):
-                    raise _refused(path, "it holds a link or a device")
-                if entry.isreg():
-                    yield _safe(path, entry.name), entry.size
-            while rest := archive.fileobj.read(CHUNK):  # to gzip's checksum
-                yield "", len(rest)
-
-
-def _streams(path: Path, wanted: set[str]) -> Iterator[tuple[str, BinaryIO]]:
-    with _damage_named(path):
-        if suffix(path) == ".zip":
-            with zipfile.ZipFile(path) as archive:
-                for info in archive.infolist():
-                    if info.filename in wanted:
-                        with archive.open(info) as stream:
-                            yield info.filename, stream
-        else:
-            with tarfile.open(path) as archive:
-                for entry in archive:
-                    if entry.name in wanted:
-                        yield entry.name, archive.extractfile(entry)
+                    name = _safe(path, info.filename)
+                    yield name, info.file_size, partial(archive.open, info)
+        return
+    with tarfile.open(path) as archive:
+        for entry in archive:
+            if not (entry.isreg() or entry.isdir()):
+                raise _refused(path, "it holds a link or a device")
+            if entry.isreg():
+                name = _safe(path, entry.name)
+                yield name, entry.size, partial(archive.extractfile, entry)
+        while rest := archive.fileobj.read(CHUNK):  # up to gzip's checksum
+            yield "", len(rest), lambda: None
 
 
 def _safe(path: Path, name: str) -> str:
@@ -147,14 +137,6 @@ def _safe(path: Path, name: str) -> str:
     if not parts or outside or "\0" in name:
         raise _refused(path, "it would write outside its own folder")
     return name
-
-
-def _check_size(path: Path, count: int, total: int) -> None:
-    if count > MOST_FILES:
-        raise _refused(path, f"it holds more than {MOST_FILES} files")
-    allowed = max(ALWAYS_ALLOWED, MOST_RATIO * path.stat().st_size)
-    if total > min(MOST_BYTES, allowed):
-        raise _refused(path, f"it unpacks to more than {total / 2**30:.1f} GiB")
 
 
 def _refused(path: Path, why: str) -> SkfmError:

@@ -1,4 +1,4 @@
-"""Projects of InVesalius (.inv3): the CT inside."""
+"""The CT in a project of InVesalius (.inv3)."""
 
 import math
 import plistlib
@@ -11,7 +11,7 @@ from skfm_lib.data.io.archives import members, unpacked
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import check_present, unreadable
 
-ABOUT, MATRIX = "main.plist", "matrix.dat"
+DESCRIPTION, MATRIX = "main.plist", "matrix.dat"
 NEWEST = 1.1  # format version
 AXIAL = 1  # orientation of the slices
 TYPES = ("int16", "uint16", "uint8")
@@ -22,61 +22,55 @@ def read_inv3(path: Path) -> sitk.Image:
     """The CT of an InVesalius project, in Hounsfield units, axial.
 
     A project is a tar file of a description and raw slices (z, y, x), whose rows run
-    from back to front and whose columns from right to left, as its source reads DICOM
+    from back to front and whose columns from right to left, as InVesalius reads DICOM
     (invesalius/data/imagedata_utils.py).  The origin is that of the project's own
-    surfaces.  SkfmError for what is no such file, is damaged, or is no axial CT.
+    surfaces.
+
+    Raises:
+        SkfmError: for a file of another kind, a damaged one, or one without axial CT.
     """
     path = Path(path)
     check_present(path, (".inv3",))
-    inside = members(path)
+    sizes = members(path)
     names = {
         PurePosixPath(name).name: name
-        for name, size in inside.items()
-        if name.endswith(MATRIX) or (name.endswith(ABOUT) and size < LARGEST)
+        for name, size in sizes.items()
+        if name.endswith(MATRIX) or (name.endswith(DESCRIPTION) and size < LARGEST)
     }
-    if not {ABOUT, MATRIX} <= set(names):
+    if not {DESCRIPTION, MATRIX} <= set(names):
         raise unreadable(path, "it holds no CT")
     with unpacked(path, names.values()) as folder:
-        about = _about(path, (folder / names[ABOUT]).read_bytes())
-        shape, spacing, number = _geometry(path, about, inside[names[MATRIX]])
-        voxels = np.fromfile(folder / names[MATRIX], number).reshape(shape)
+        description = (folder / names[DESCRIPTION]).read_bytes()
+        shape, spacing, dtype = _geometry(path, description, sizes[names[MATRIX]])
+        voxels = np.fromfile(folder / names[MATRIX], dtype).reshape(shape)
     image = sitk.GetImageFromArray(voxels)
     image.SetSpacing(spacing)
     image.SetDirection((1, 0, 0, 0, -1, 0, 0, 0, 1))
     return image
 
 
-def _about(path: Path, content: bytes) -> dict:
+def _geometry(
+    path: Path, description: bytes, size: int
+) -> tuple[tuple[int, ...], tuple[float, ...], np.dtype]:
+    """Shape (z, y, x), spacing (x, y, z) and type of `size` bytes of voxels."""
     try:
-        about = plistlib.loads(content)
-        version, modality = float(about["format_version"]), str(about["modality"])
-        orientation = about["orientation"]
+        about = plistlib.loads(description)
+        known = float(about["format_version"]) <= NEWEST
+        axial_ct = about["modality"] == "CT" and about["orientation"] == AXIAL
+        shape = tuple(int(n) for n in about["matrix"]["shape"])
+        spacing = tuple(float(mm) for mm in about["spacing"])
+        dtype = str(about["matrix"]["dtype"])
     except MemoryError:
         raise
-    except Exception as reason:  # whatever a damaged description leads to
+    except Exception as reason:  # plistlib raises many types for a damaged file
         raise unreadable(path) from reason
-    if version > NEWEST or modality != "CT" or orientation != AXIAL:
-        raise SkfmError(
-            f"{path}: not an axial CT in format {NEWEST} or older",
-            "an InVesalius project of an axial CT",
-            "export it from InVesalius as NIfTI",
-        )
-    return about
-
-
-def _geometry(
-    path: Path, about: dict, size: int
-) -> tuple[tuple[int, ...], tuple[float, ...], np.dtype]:
-    try:
-        matrix = about["matrix"]
-        shape = tuple(int(n) for n in matrix["shape"])
-        spacing = tuple(float(mm) for mm in about["spacing"])
-        kind = str(matrix["dtype"])
-    except (KeyError, TypeError, ValueError, OverflowError) as reason:
-        raise unreadable(path) from reason
-    whole = len(shape) == len(spacing) == 3 and kind in TYPES and min(shape) > 0
-    if not whole or math.prod(shape) * np.dtype(kind).itemsize != size:
+    if not (known and axial_ct):
+        found = f"{path}: not an axial CT in format {NEWEST} or older"
+        expected = "an InVesalius project of an axial CT"
+        raise SkfmError(found, expected, "export it from InVesalius as NIfTI")
+    valid = len(shape) == len(spacing) == 3 and dtype in TYPES and min(shape) > 0
+    if not valid or math.prod(shape) * np.dtype(dtype).itemsize != size:
         raise unreadable(path, "its voxels are not those that it describes")
     if not all(0 < mm < math.inf for mm in spacing):
-        raise unreadable(path, "its spacing is no length")
-    return shape, spacing, np.dtype(kind)
+        raise unreadable(path, "its spacing is not positive")
+    return shape, spacing, np.dtype(dtype)

@@ -1,8 +1,8 @@
 """Triangle meshes as files, in RAS millimetres.
 
-STL, PLY, OBJ, OFF, VTP and GLB carry no frame: they are taken as RAS, unless the file
-says ``SPACE=LPS``, as those of 3D Slicer do.  All that is known of the unit is that a
-skull is as large as a head.
+STL, PLY, OBJ, OFF, VTP and GLB do not define a patient frame: they are read as RAS
+unless the file says ``SPACE=LPS``, as those of 3D Slicer do.  Nor do they define a
+unit: it is inferred from the size of a head.
 """
 
 from pathlib import Path
@@ -12,59 +12,57 @@ import pyvista as pv
 import trimesh
 from vtkmodules.vtkIOXML import vtkXMLPolyDataReader, vtkXMLPolyDataWriter
 
+from skfm_lib.utils import files
 from skfm_lib.utils.errors import SkfmError
-from skfm_lib.utils.files import (
-    check_present,
-    check_suffix,
-    replacing,
-    suffix,
-    unreadable,
-)
 
 MESH_SUFFIXES = (".stl", ".ply", ".obj", ".off", ".vtp", ".glb")
 HEAD = (60.0, 450.0)  # mm: largest extent of a part of a skull … a head with neck
 LIKELY = (120.0, 350.0)  # mm: the same of nearly every scan of a head
 UNITS = {"metres": 1000.0, "centimetres": 10.0, "inches": 25.4, "micrometres": 0.001}
-UNUSED = 1e-3  # share of an OBJ's points without a triangle: more is a cut file
+UNUSED = 1e-3  # share of an OBJ's points without a triangle: more is a truncated file
 HEADER = 2000  # bytes in which a writer names the frame
 HALF_TURN = np.diag([-1.0, -1.0, 1.0, 1.0])  # LPS to RAS
 
 
 def read_mesh(path: Path) -> pv.PolyData:
-    """A triangle mesh in RAS, in the file's own unit; points at one place are merged.
+    """A triangle mesh in RAS, in the file's own unit; coincident points are merged.
 
-    SkfmError where the file cannot be read whole, holds no triangles, names points
-    that it does not have, or points that are not finite.  An OBJ does not say how long
-    it is: it counts as whole if its points have triangles.
+    Raises:
+        SkfmError: if the file cannot be read completely, holds no triangles, or has
+            triangles of points that do not exist or are not finite.  An OBJ counts as
+            complete if its points have triangles, since it does not state its length.
     """
-    path = Path(path)
-    check_present(path, MESH_SUFFIXES)
+    path, kind = Path(path), files.suffix(path)
+    files.check_present(path, MESH_SUFFIXES)
     try:
-        points, faces = _vtp(path) if suffix(path) == ".vtp" else _plain(path)
+        points, faces = _vtp(path) if kind == ".vtp" else _plain(path, kind)
     except MemoryError:
         raise
-    except Exception as reason:  # mesh readers raise whatever they like
-        raise unreadable(path) from reason
+    except Exception as reason:  # mesh readers raise many types
+        raise files.unreadable(path) from reason
     if len(points) == 0 or len(faces) == 0:
-        raise unreadable(path, "it holds no triangles")
+        raise files.unreadable(path, "it holds no triangles")
     if not (0 <= faces.min() and faces.max() < len(points)):
-        raise unreadable(path, "its triangles name points that are not there")
+        raise files.unreadable(path, "its triangles name points that do not exist")
     if not np.isfinite(points).all():
-        raise unreadable(path, "it has points that are NaN or infinite")
-    mesh = pv.PolyData.from_regular_faces(points.astype(np.float32), faces)
+        raise files.unreadable(path, "it has points that are NaN or infinite")
+    mesh = pv.PolyData.from_regular_faces(points, faces)
     mesh = mesh.clean(lines_to_points=False, polys_to_lines=False, tolerance=0.0)
-    if suffix(path) == ".obj" and mesh.n_points < (1 - UNUSED) * _obj_points(path):
-        raise unreadable(path, "it is cut short: it has points without triangles")
+    if kind == ".obj" and mesh.n_points < (1 - UNUSED) * _obj_points(path):
+        raise files.unreadable(path, "it is cut short: it has points without triangles")
     with path.open("rb") as stream:
         lps = b"SPACE=LPS" in stream.read(HEADER)
     return mesh.transform(HALF_TURN, inplace=False) if lps else mesh
 
 
 def in_millimetres(mesh: pv.PolyData) -> tuple[pv.PolyData, str]:
-    """The mesh in millimetres, and what was done to it in words, or "".
+    """The mesh in millimetres, and a note on the conversion, or "".
 
     An extent within HEAD is taken as millimetres.  Otherwise the unit is the one in
-    which the mesh is as large as a head (LIKELY).  SkfmError if none or several are.
+    which the mesh is as large as a head (LIKELY); SkfmError if none or several are.
+
+    >>> in_millimetres(pv.Sphere(radius=0.1))[1]
+    'converted from metres'
     """
     extent = float(np.ptp(mesh.points, axis=0).max())
     if HEAD[0] <= extent <= HEAD[1]:
@@ -72,11 +70,9 @@ def in_millimetres(mesh: pv.PolyData) -> tuple[pv.PolyData, str]:
     units = [u for u, mm in UNITS.items() if LIKELY[0] <= extent * mm <= LIKELY[1]]
     if len(units) != 1:
         among = f" (it may be in {' or '.join(units)})" if units else ""
-        raise SkfmError(
-            f"the mesh is {extent:.4g} units long{among}",
-            "a skull in millimetres, {:.0f}–{:.0f} long".format(*HEAD),
-            "scale it to millimetres and save it again",
-        )
+        found = f"the mesh is {extent:.4g} units long{among}"
+        expected = f"a skull in millimetres, {HEAD[0]:.0f}–{HEAD[1]:.0f} long"
+        raise SkfmError(found, expected, "scale it to millimetres and save it again")
     (unit,) = units
     return mesh.scale(UNITS[unit], inplace=False), f"converted from {unit}"
 
@@ -84,26 +80,27 @@ def in_millimetres(mesh: pv.PolyData) -> tuple[pv.PolyData, str]:
 def write_mesh(path: Path, mesh: pv.PolyData) -> None:
     """Write a mesh in RAS mm as STL, PLY, OBJ, OFF, VTP or GLB, by the suffix.
 
-    STL and PLY say ``SPACE=RAS``, which 3D Slicer needs to show them in place.
-    SkfmError if the suffix is another or the file cannot be written.
+    STL and PLY contain ``SPACE=RAS``, which 3D Slicer needs to position them.
+    SkfmError for another suffix, or if the file cannot be written.
     """
-    check_suffix(Path(path), MESH_SUFFIXES)
-    with replacing(Path(path)) as temporary:
-        temporary.write_bytes(_encoded(mesh, suffix(path)))
+    files.check_suffix(Path(path), MESH_SUFFIXES)
+    with files.replacing(Path(path)) as temporary:
+        temporary.write_bytes(_encoded(mesh, files.suffix(path)))
 
 
-def _plain(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    if suffix(path) == ".stl" and not _whole_stl(path):
+def _plain(path: Path, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Points and triangles of all formats but VTP; ValueError for a truncated file."""
+    if kind == ".stl" and not _complete_stl(path):
         raise ValueError("cut short")
     mesh = trimesh.load_scene(path, process=False, skip_materials=True).to_mesh()
     if mesh.vertices.shape[1] != 3:
         raise ValueError("points without a third coordinate")
-    if suffix(path) == ".off" and len(mesh.faces) < _off_faces(path):
+    if kind == ".off" and len(mesh.faces) < _off_faces(path):
         raise ValueError("cut short")
-    return np.asarray(mesh.vertices), np.asarray(mesh.faces)
+    return np.asarray(mesh.vertices, np.float32), np.asarray(mesh.faces)
 
 
-def _whole_stl(path: Path) -> bool:
+def _complete_stl(path: Path) -> bool:
     """Whether a text STL has its last line, or a binary one all of its triangles."""
     content = path.read_bytes()
     count = int.from_bytes(content[80:84], "little")
@@ -117,7 +114,7 @@ def _obj_points(path: Path) -> int:
 
 
 def _off_faces(path: Path) -> int:
-    """The number of faces that an OFF file promises, the second in its header."""
+    """The number of faces that an OFF file announces, the second in its header."""
     with path.open(encoding="utf-8", errors="replace") as stream:
         lines = (line.partition("#")[0].replace("OFF", " ") for line in stream)
         numbers = next(words for words in map(str.split, lines) if words)
@@ -127,18 +124,16 @@ def _off_faces(path: Path) -> int:
 def _vtp(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if not path.read_bytes().rstrip().endswith(b"</VTKFile>"):
         raise ValueError("cut short")
-    reader, errors = vtkXMLPolyDataReader(), []
-    reader.AddObserver("ErrorEvent", lambda *_: errors.append("VTK"))
+    reader = vtkXMLPolyDataReader()
     reader.SetFileName(str(path))
-    reader.Update()
-    if errors:
-        raise ValueError("VTK gave up")
+    with pv.VtkErrorCatcher(raise_errors=True, send_to_logging=False):
+        reader.Update()
     mesh = pv.wrap(reader.GetOutput()).triangulate()
-    return np.asarray(mesh.points), np.asarray(mesh.regular_faces)
+    return np.asarray(mesh.points, np.float32), np.asarray(mesh.regular_faces)
 
 
 def _encoded(mesh: pv.PolyData, kind: str) -> bytes:
-    """The mesh as a file's content; VTK's own writing crashes when the disk is full."""
+    """The mesh as a file's content; VTK crashes when it writes to a full disk."""
     if kind == ".vtp":
         writer = vtkXMLPolyDataWriter()
         writer.SetInputData(mesh)
@@ -147,8 +142,8 @@ def _encoded(mesh: pv.PolyData, kind: str) -> bytes:
         writer.Write()
         return writer.GetOutputString().encode()
     plain = trimesh.Trimesh(mesh.points, mesh.regular_faces, process=False)
-    content = plain.export(file_type=kind[1:])
-    content = content if isinstance(content, bytes) else content.encode()
+    exported = plain.export(file_type=kind[1:])
+    content = exported if isinstance(exported, bytes) else str(exported).encode()
     if kind == ".stl":
         return b"SPACE=RAS".ljust(80) + content[80:]
     if kind == ".ply":

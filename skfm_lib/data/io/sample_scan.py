@@ -1,4 +1,4 @@
-"""A head CT to try things on: the public sample of InVesalius."""
+"""A public head CT: the sample of InVesalius."""
 
 import shutil
 from pathlib import Path
@@ -15,11 +15,14 @@ URL = f"https://github.com/invesalius/invesalius3/raw/master/samples/{NAME}"
 
 
 def fetch_sample(folder: Path, file: Path | None = None) -> Path:
-    """InVesalius' sample Cranium in `folder`, fetched once, or taken from `file`.
+    """InVesalius' sample Cranium in `folder`, downloaded once or copied from `file`.
 
     A head CT of 256×256×108 voxels (0.96×0.96×1.5 mm), GPL-2, with a head holder in
-    view and a surgical defect of the frontal bone; 19 MB.  Its checksum is known.
-    SkfmError, which says where to get the file, without a network or if it differs.
+    view and a surgical defect of the frontal bone; 19 MB.  Its checksum is verified.
+
+    Raises:
+        SkfmError: without a network, or if the file is another; it states where to
+            get the file.
     """
     target = Path(folder) / NAME
     try:
@@ -34,8 +37,8 @@ def fetch_sample(folder: Path, file: Path | None = None) -> Path:
         raise SkfmError(
             f"{URL if file is None else file} {why}",
             f"a file of SHA-256 {SHA256}",
-            f"get samples/{NAME} of the InVesalius project by any way (Debian and "
-            "Ubuntu: package invesalius-examples), then skfm sample --file FILE",
+            f"get samples/{NAME} of the InVesalius project in any other way (Debian "
+            "and Ubuntu: package invesalius-examples), then skfm sample --file FILE",
         ) from reason
     with replacing(target) as temporary:
         shutil.copyfile(file, temporary)

@@ -1,10 +1,11 @@
-"""Work on files from outside in a process of its own, with limits.
+"""Run functions on untrusted files in a child process, with limits.
 
 The readers of images and meshes are native code: a damaged file can crash them, keep
-them busy for ever or make them ask for all memory.  In a child process that costs
-one scan, not the run.
+them busy indefinitely or make them allocate all memory.  In a child process, that
+fails one scan and not the run.
 """
 
+import contextlib
 import faulthandler
 import os
 import pickle
@@ -13,7 +14,6 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,23 +21,23 @@ from skfm_lib.utils.errors import SkfmError
 
 T = TypeVar("T")
 MEMORY = 7 << 29  # bytes, 3.5 GiB: a CT of 512×512×300 voxels takes 2
-PATIENCE, RATE = 8.0, 4e6  # seconds to read any file, and bytes a second beside them
-IDLE = 10  # times the computing time that may pass on the clock
-TOO_LONG = (1, -27)  # status of a process that faulthandler or its timer has ended
+BASE_SECONDS, RATE = 8.0, 4e6  # to read any file, and additional bytes per second
+IDLE = 10  # wall-clock time allowed, in multiples of the computing time
+TIMED_OUT = (1, -27)  # exit status of a process ended by faulthandler or its timer
 
 
-class Unexpected(SkfmError):
-    """A mistake of this library, said like an error of the user's."""
+class UnexpectedError(SkfmError):
+    """A bug of this library, reported in one line like a user's error."""
 
 
 class Sandbox:
-    """A child process that calls functions, one after another; a context manager.
+    """A child process that calls functions one after another; a context manager.
 
-    ``guard(function, *arguments)`` returns what the function returns and raises the
-    SkfmError that it raises.  SkfmError too if it crashes, asks for more than `memory`
-    bytes (where the system can limit them) or outlasts `time_limit`; Unexpected for
-    any other exception.  The function belongs to a module, and everything can be
-    pickled.  What the child prints is dropped: native readers quote file contents.
+    ``sandbox(function, *arguments)`` returns what the function returns.  It raises
+    SkfmError if the function does, crashes, allocates more than `memory` bytes (where
+    the system can limit them) or exceeds a `time_limit`, and UnexpectedError for any
+    other exception.  The function must be importable, and arguments and result
+    picklable.  What the child prints is dropped: native readers quote file contents.
     """
 
     def __init__(self, memory: int = MEMORY) -> None:
@@ -48,25 +48,24 @@ class Sandbox:
         return self
 
     def __exit__(self, *failure: object) -> None:
-        if self.child:
-            self.child.kill()
-            self.child.wait()
-            self.child.stdin.close()
-            self.child.stdout.close()
-            self.child = None
+        child, self.child = self.child, None
+        if child:
+            child.kill()
+            with contextlib.suppress(BrokenPipeError), child:
+                pass  # closes the pipes and waits
 
     def __call__(self, function: Callable[..., T], *arguments: object) -> T:
-        if self.child is None:
-            self.child = _start(self.memory)
+        child = self.child = self.child or _start(self.memory)
+        assert child.stdin and child.stdout  # both are pipes
         try:
-            pickle.dump((function, arguments), self.child.stdin)
-            self.child.stdin.flush()
-            answer = pickle.load(self.child.stdout)
+            pickle.dump((function, arguments), child.stdin)
+            child.stdin.flush()
+            answer = pickle.load(child.stdout)
         except (EOFError, OSError, pickle.UnpicklingError) as reason:
-            status = self.child.wait()
+            status = child.wait()
             self.__exit__()
             raise _ended(status) from reason
-        except BaseException:  # interrupted: the answer to come is nobody's
+        except BaseException:  # interrupted: no call will read this answer
             self.__exit__()
             raise
         if isinstance(answer, Exception):
@@ -74,27 +73,28 @@ class Sandbox:
         return answer
 
 
-@contextmanager
+@contextlib.contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """End this process (a Guard's child) if the block takes longer than `seconds`.
+    """End this process (a sandbox's child) if the block takes longer than `seconds`.
 
-    Computing time counts where the system can tell it, so that a busy machine ends
-    nothing; sleeping ends after IDLE times as long.  Native code cannot hold up either
-    clock: one is the system's, the other a thread of faulthandler.
+    Computing time is measured where the system supports it, so that a busy machine
+    ends nothing; a block that sleeps is ended after IDLE times as long.  Native code
+    cannot block either clock: one is the system's, the other a thread of faulthandler.
     """
-    busy = getattr(signal, "setitimer", lambda *_: None)
-    faulthandler.dump_traceback_later(IDLE * seconds, exit=True, file=sys.__stderr__)
-    busy(signal.ITIMER_PROF, seconds)
+    set_timer = getattr(signal, "setitimer", lambda *_: None)  # Windows has none
+    computing = getattr(signal, "ITIMER_PROF", 0)
+    faulthandler.dump_traceback_later(IDLE * seconds, exit=True, file=2)
+    set_timer(computing, seconds)
     try:
         yield
     finally:
-        busy(signal.ITIMER_PROF, 0)
+        set_timer(computing, 0)
         faulthandler.cancel_dump_traceback_later()
 
 
-def patience(size: int) -> float:
+def reading_time(size: int) -> float:
     """Seconds that reading `size` bytes may take on a slow machine."""
-    return PATIENCE + size / RATE
+    return BASE_SECONDS + size / RATE
 
 
 def _start(memory: int) -> subprocess.Popen:
@@ -108,15 +108,13 @@ def _start(memory: int) -> subprocess.Popen:
 
 
 def _ended(status: int) -> SkfmError:
-    if status in TOO_LONG:
-        found, remedy = "reading takes too long", "copy or export it again"
-    else:
-        found, remedy = "its reader crashed", "it is damaged: copy or export it again"
-    return SkfmError(found, "a whole file of its type", remedy)
+    found = "reading takes too long" if status in TIMED_OUT else "its reader crashed"
+    remedy = "it may be damaged: copy or export it again"
+    return SkfmError(found, "a complete file of its type", remedy)
 
 
 def serve(memory: int) -> None:
-    """The child's life: answer calls from standard input until it is closed."""
+    """Run in the child: answer calls from standard input until it is closed."""
     calls, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     _limit_memory(memory)
@@ -135,27 +133,22 @@ def _answer(function: Callable[..., T], arguments: tuple, memory: int) -> T | Sk
     except SkfmError as error:
         return error
     except MemoryError:
-        return SkfmError(
-            f"it needs more than {memory / 2**30:.1f} GiB of memory",
-            "a scan of one head",
-            "crop it to the head, or resample it to 0.5 mm",
-        )
-    except Exception as error:  # the message may quote a patient's data: left out
+        found = f"it needs more than {memory / 2**30:.1f} GiB of memory"
+        remedy = "crop it to the head, or resample it to 0.5 mm"
+        return SkfmError(found, "a scan of one head", remedy)
+    except Exception as error:  # without its message, which may quote a patient's data
         frames = traceback.extract_tb(error.__traceback__)[1:]
         own = [f for f in frames if Path(__file__).parents[1] in Path(f[0]).parents]
         last = (own or frames)[-1]
-        return Unexpected(
-            f"unexpected {type(error).__name__} in {Path(last.filename).name} line "
-            f"{last.lineno}",
-            "a scan that skfm can read, or else its refusal",
-            "report it, without the file",
-        )
+        where = f"{Path(last.filename).name} line {last.lineno}"
+        found = f"unexpected {type(error).__name__} in {where}"
+        expected = "a scan that skfm can read, or an error that describes it"
+        return UnexpectedError(found, expected, "report this, without the file")
 
 
 def _limit_memory(memory: int) -> None:
-    try:
+    with contextlib.suppress(ImportError):  # Windows has no such limits
         import resource
-    except ImportError:  # Windows has no such limits
-        return
-    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -1,6 +1,6 @@
 """Scans and voxel grids as files, in RAS+ millimetres.
 
-SimpleITK thinks in LPS and orders arrays (z, y, x): both end in this module.
+SimpleITK uses LPS coordinates and (z, y, x) arrays; both are converted here.
 """
 
 from collections.abc import Sequence
@@ -9,29 +9,12 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from skfm_lib.data.io import scan_checks
 from skfm_lib.data.io.dicom_series import NOTE, read_series
 from skfm_lib.data.io.invesalius import read_inv3
-from skfm_lib.data.io.meshes import MESH_SUFFIXES as MESH_SUFFIXES
-from skfm_lib.data.io.meshes import read_mesh as read_mesh
-from skfm_lib.data.io.meshes import write_mesh as write_mesh
-from skfm_lib.data.io.scan_checks import (
-    check_attached,
-    check_axes,
-    check_bytes,
-    check_geometry,
-    check_voxels,
-    times,
-)
-from skfm_lib.data.io.truncation import NIFTI, cut_short, nifti_floats
 from skfm_lib.data.voxels import Grid
+from skfm_lib.utils import files
 from skfm_lib.utils.errors import SkfmError
-from skfm_lib.utils.files import (
-    check_present,
-    check_suffix,
-    replacing,
-    suffix,
-    unreadable,
-)
 
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".inv3")
 ONE_FILE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")  # header and voxels together
@@ -39,83 +22,80 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 
 
 def read_scan(path: Path, slices: Sequence[Path] = ()) -> sitk.Image:
-    """A 3-D scan with axes turned to right, anterior, superior; int16 or float32.
+    """A 3-D scan with axes to right, anterior and superior; int16 or float32.
 
-    path    a volume's file; with `slices`, the folder of these DICOM slices
+    Voxel values are unchanged (Hounsfield units of a CT).  The image's metadata has a
+    NOTE on what was changed or is unknown, or "".
 
-    Voxel values keep their meaning (Hounsfield units of a CT); the NOTE of a series
-    stays in the metadata.  SkfmError where the file cannot be read, is cut short, is
-    not 3-D, holds NaN or infinite values, grey values of 8 bits, or has voxels or
-    extents that no head scan has (SPACING_LIMITS, EXTENT_LIMITS, THICK).
+    Args:
+        path: A volume's file; with `slices`, the folder of these DICOM slices.
+
+    Raises:
+        SkfmError: if the file cannot be read, is cut short, is not 3-D, holds values
+            that are not finite or have 8 bits, or has a size that no head scan has
+            (see `scan_checks`).
     """
     path = Path(path)
-    return upright(path, read_as_it_lies(path, slices))
+    return to_ras(path, read_stored(path, slices))
 
 
-def read_as_it_lies(path: Path, slices: Sequence[Path] = ()) -> sitk.Image:
+def read_stored(path: Path, slices: Sequence[Path] = ()) -> sitk.Image:
     """The scan with the axes and values of its file; arguments as `read_scan`."""
     if slices:
         return read_series(list(slices))
-    return read_inv3(path) if suffix(path) == ".inv3" else _read_image(path)
+    return read_inv3(path) if files.suffix(path) == ".inv3" else _read_image(path)
 
 
-def upright(path: Path, image: sitk.Image) -> sitk.Image:
-    """The image as `read_scan` gives it, checked; `path` names it in errors."""
-    check_axes(path, image)
+def to_ras(path: Path, image: sitk.Image) -> sitk.Image:
+    """An image as `read_scan` returns it, checked; `path` is named in errors."""
+    scan_checks.check_scan(path, image)
     note = image.GetMetaData(NOTE) if image.HasMetaDataKey(NOTE) else ""
-    check_bytes(path, image)
     if image.GetPixelID() != (kind := _pixel_type(image)):
         image = sitk.Cast(image, kind)
     image = sitk.DICOMOrient(image, "RAS")
-    check_geometry(path, image)
     image.SetMetaData(NOTE, note)
-    if wrong := _not_finite(path, image):
-        raise SkfmError(
-            f"{path}: {wrong} voxels are NaN or infinite",
-            "finite values in every voxel",
-            "export the scan again, or fill them (air is −1000 HU)",
-        )
+    if count := _not_finite(path, image):
+        found = f"{path}: {count} voxels are NaN or infinite"
+        remedy = "export the scan again, or fill them (air is −1000 HU)"
+        raise SkfmError(found, "finite values in every voxel", remedy)
     return image
 
 
 def read_volume(path: Path) -> tuple[np.ndarray, Grid]:
     """Occupancy (D, H, W) bool and its grid: the inverse of `write_volume`.
 
-    Voxels above 0 are bone.  NIfTI keeps geometry in float32; rounded to 1e-5 mm, a
-    `skull_grid` comes back exactly.  SkfmError as in
-    `read_scan` (without the limits on size), or if the voxels are not cubes.
+    Voxels above 0 are bone.  NIfTI stores geometry in float32; rounded to 1e-5 mm, a
+    `skull_grid` is read back exactly.
+
+    Raises:
+        SkfmError: as `read_scan`, but for any size of cubic voxels.
     """
-    image = _read_image(Path(path))
-    check_axes(Path(path), image)
-    image = sitk.DICOMOrient(image, "RAS")
+    path = Path(path)
+    image = sitk.DICOMOrient(_read_image(path), "RAS")
+    spacing, problem = np.array(image.GetSpacing()), None
     if not np.allclose(image.GetDirection(), LPS_TO_RAS.ravel(), atol=1e-4):
-        raise SkfmError(
-            f"{path}: its axes are turned against the patient's",
-            "axes as in the volumes that skfm writes",
-            "skfm prepare FOLDER, which resamples scans",
-        )
-    spacing = np.array(image.GetSpacing())
-    if np.ptp(spacing) > 1e-4 * spacing.min():
-        raise SkfmError(
-            f"{path}: voxels of {times(spacing)} mm",
-            "cubic voxels, as in the volumes that skfm writes",
-            "skfm prepare FOLDER, which resamples scans",
-        )
+        problem = "its axes are rotated against the patient's"
+    elif np.ptp(spacing) > 1e-4 * spacing.min():
+        problem = f"voxels of {scan_checks.times(spacing)} mm"
+    if problem:
+        expected = "cubic voxels along the patient's axes, as skfm writes them"
+        remedy = "skfm prepare FOLDER, which resamples scans"
+        raise SkfmError(f"{path}: {problem}", expected, remedy)
     occupancy = np.transpose(sitk.GetArrayViewFromImage(image), (1, 2, 0)) > 0
-    origin = LPS_TO_RAS @ image.GetOrigin()
-    origin = tuple(round(float(o), 5) for o in origin)
-    grid = Grid(occupancy.shape, round(float(spacing[0]), 5), origin)
+    x, y, z = np.round(LPS_TO_RAS @ image.GetOrigin(), 5).tolist()
+    grid = Grid(occupancy.shape, round(float(spacing[0]), 5), (x, y, z))
     return np.ascontiguousarray(occupancy), grid
 
 
 def write_volume(path: Path, occupancy: np.ndarray, grid: Grid) -> None:
-    """Write occupancy (D, H, W) on `grid` as a compressed uint8 image in place.
+    """Write occupancy (D, H, W) on `grid` as a compressed uint8 image.
 
-    NIfTI (.nii.gz) is the project's own format; any of ONE_FILE_SUFFIXES works.
-    Viewers show the skull upright, left on its left.  SkfmError if the suffix is
-    another or the file cannot be written whole.
+    NIfTI (.nii.gz) is the project's own format; any of ONE_FILE_SUFFIXES is allowed.
+    Viewers show the skull upright, its left side labelled left.
+
+    Raises:
+        SkfmError: for another suffix, or if the file cannot be written completely.
     """
-    check_suffix(Path(path), ONE_FILE_SUFFIXES)
     if occupancy.shape != grid.shape:
         raise ValueError(f"occupancy {occupancy.shape} is not on grid {grid.shape}")
     voxels = np.transpose(occupancy, (2, 0, 1)).astype(np.uint8, order="C")
@@ -128,53 +108,48 @@ def write_volume(path: Path, occupancy: np.ndarray, grid: Grid) -> None:
 
 def write_image(path: Path, image: sitk.Image) -> None:
     """Write an image with its geometry, compressed; errors as in `write_volume`."""
-    check_suffix(Path(path), ONE_FILE_SUFFIXES)
-    with replacing(Path(path)) as temporary:
+    files.check_suffix(Path(path), ONE_FILE_SUFFIXES)
+    with files.replacing(Path(path)) as temporary:
         sitk.WriteImage(image, str(temporary), useCompression=True)
-        _check_whole(temporary)
+        # ITK does not report a full disk.
+        if problem := scan_checks.truncation(temporary, _header(temporary)):
+            raise OSError(problem)
 
 
-def _check_whole(path: Path) -> None:
-    """OSError if what was written is not whole: ITK says nothing of a full disk."""
+def _header(path: Path) -> sitk.ImageFileReader:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
-    if cut := cut_short(path, reader):
-        raise OSError(cut)
+    return reader
 
 
 def _read_image(path: Path) -> sitk.Image:
-    check_present(path, VOLUME_SUFFIXES)
-    check_attached(path)
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    files.check_present(path, VOLUME_SUFFIXES)
+    scan_checks.check_data_files(path)
     try:
-        reader.ReadImageInformation()
-        check_voxels(path, reader)
-        if cut := cut_short(path, reader):
-            raise unreadable(path, cut)
+        reader = _header(path)
+        scan_checks.check_header(path, reader)
+        if problem := scan_checks.truncation(path, reader):
+            raise files.unreadable(path, problem)
         image = reader.Execute()
-        image.SetMetaData(NOTE, _unsaid(path, image))
-        return image
     except RuntimeError as reason:
-        raise unreadable(path) from reason
+        raise files.unreadable(path) from reason
+    unknown = "the file does not say which side is left"
+    image.SetMetaData(NOTE, "" if _has_orientation(path, image) else unknown)
+    return image
 
 
-def _unsaid(path: Path, image: sitk.Image) -> str:
-    """A note on a NIfTI or NRRD file that does not place its axes in the patient."""
+def _has_orientation(path: Path, image: sitk.Image) -> bool:
+    """Whether a NIfTI or NRRD file states how its axes lie in the patient."""
     keys = set(image.GetMetaDataKeys())
-    if suffix(path) in NIFTI:
-        codes = {
-            image.GetMetaData(k) for k in ("qform_code", "sform_code") if k in keys
-        }
-        said = codes != {"0"}
-    else:
-        said = suffix(path) not in (".nrrd", ".nhdr") or "NRRD_space" in keys
-    return "" if said else "the file does not say which side is left"
+    if files.suffix(path) in scan_checks.NIFTI:
+        codes = keys & {"qform_code", "sform_code"}
+        return {image.GetMetaData(code) for code in codes} != {"0"}
+    return files.suffix(path) not in (".nrrd", ".nhdr") or "NRRD_space" in keys
 
 
 def _pixel_type(image: sitk.Image) -> int:
-    """Of 16 bits where all values fit, of 32 otherwise."""
+    """int16 for integers that fit, float32 otherwise."""
     if image.GetPixelID() in (sitk.sitkFloat32, sitk.sitkFloat64):
         return sitk.sitkFloat32
     values = sitk.GetArrayViewFromImage(image)
@@ -183,11 +158,10 @@ def _pixel_type(image: sitk.Image) -> int:
 
 
 def _not_finite(path: Path, image: sitk.Image) -> int:
-    """How many voxels are NaN or infinite; ITK reads those of NIfTI files as 0."""
+    """Number of NaN or infinite voxels; ITK reads those of NIfTI files as 0."""
     if image.GetPixelID() == sitk.sitkInt16:
         return 0
-    if suffix(path) in NIFTI:
-        values = nifti_floats(path)
-    else:
-        values = sitk.GetArrayViewFromImage(image)
+    values = sitk.GetArrayViewFromImage(image)
+    if files.suffix(path) in scan_checks.NIFTI:
+        values = scan_checks.nifti_floats(path)
     return int((~np.isfinite(values)).sum())

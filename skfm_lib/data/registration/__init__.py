@@ -1,1 +1,1 @@
-"""Find a skull's canonical pose: rigid registration onto a shape model."""
+"""Rigid registration of a skull to its canonical pose, by a statistical shape model."""

@@ -1,141 +1,135 @@
-"""Into the skull frame: a scan's surface laid onto a reference phantom."""
+"""Registration of a scan's surface to the skull frame."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import pyvista as pv
-from scipy.spatial import QhullError
 from scipy.spatial.transform import Rotation
 
-from skfm_lib.data.registration.rigid_icp import apply
-from skfm_lib.data.registration.shape_fit import (
-    Laid,
+from skfm_lib.data.registration.rigid_icp import apply, rigid_matrix
+from skfm_lib.data.registration.shape_model import (
+    MODES,
+    Fit,
     Scan,
-    lay,
-    mean_shift,
-    uncertainty,
+    fit,
+    pose_error,
+    pose_shift,
+    reference,
 )
-from skfm_lib.data.registration.shape_model import MODES, reference
+from skfm_lib.data.voxels import sample_surface
 from skfm_lib.utils.errors import SkfmError
 
 MIDDLE_Y = 8.0  # mm, halfway between glabella (98) and occiput (−82)
-ANGLES = (-30.0, 0.0, 30.0)  # degrees about each axis to start from
-LIFT = 40.0  # mm, at most, between heights to start from
-HALF_TURN = np.diag([-1.0, -1.0, 1.0, 1.0])  # a mesh saved in LPS, as 3D Slicer does
-# Points of the scan and of the reference, and a reach (mm) for every step.
-SKETCH = 200, 800, (25, 21, 17, 15, 15)
-DRAFT = 800, 3000, (15, 12, 10, 10, 8, 8, 8, 8)
-FINAL = 2500, 8000, (8, 8, 8, 8, 6, 6, 6, 6, 6, 6)
-DRAFTS, FINALISTS = 10, 3  # poses that go on to the next stage
-APART = 15.0, 5.0  # mm between them
-POOR_FIT = 5.0  # mm; see `place`
-SURE = 2.2  # mm of doubt, which one of 80 phantoms passed, and every bare cap put wrong
+ANGLES = (-30.0, 0.0, 30.0)  # degrees about each axis of the initial poses
+LIFT = 40.0  # mm, at most, between heights of the initial poses
+HALF_TURN = np.diag([-1.0, -1.0, 1.0, 1.0])  # of a mesh saved in LPS
+POOR_FIT = 5.0  # mm; see `register`
+UNCERTAIN_ABOVE = 2.2  # mm; exceeded by 1 of 80 phantoms and every misregistered cap
+
+
+class _Level(NamedTuple):
+    """Points and modes of a fit, and how many poses, how far `apart` (mm), it yields.
+
+    `scales` (mm) has one item per step of `shape_model.fit`.
+    """
+
+    scan_points: int
+    reference_points: int
+    modes: int
+    scales: tuple[float, ...]
+    kept: int
+    apart: float
+
+
+LEVELS = (
+    _Level(200, 800, 0, (25, 21, 17, 15, 15), 10, 15.0),
+    _Level(800, 3000, MODES, (15, 12, 10, 10, 8, 8, 8, 8), 3, 5.0),
+    _Level(2500, 8000, MODES, (8, 8, 8, 8, 6, 6, 6, 6, 6, 6), 3, 0.0),
+)
 
 
 @dataclass(frozen=True)
-class Placement:
+class Registration:
     """A skull in the skull frame.
 
-    mesh      RAS mm in the skull frame
-    matrix    the rigid 4×4 that took it there
-    distance  mean distance from the reference in the skull's own shape, mm
-    doubt     expected error of the pose, mm: see `place`
-    b         the shape: standard deviations of the reference's modes
+    Attributes:
+        mesh: RAS mm in the skull frame.
+        matrix: The rigid 4×4 that moved it there.
+        distance: Mean distance from the reference in the skull's own shape, mm.
+        uncertainty: Expected error of the pose, mm; see `register`.
+        shape: Standard deviations of the reference's modes.
     """
 
     mesh: pv.PolyData
     matrix: np.ndarray
     distance: float
-    doubt: float
-    b: np.ndarray
+    uncertainty: float
+    shape: np.ndarray
 
 
-def place(mesh: pv.PolyData) -> Placement:
-    """Lay a skull upon the reference, instead of the paper's alignment by experts.
+def register(mesh: pv.PolyData) -> Registration:
+    """Register a skull to the reference, in place of the paper's alignment by experts.
 
-    Pose is removed, size is kept.  Starts have ANGLES about each axis, with and without
-    a half turn about z (LPS meshes), at heights from the reference's bottom to its top
-    (a scan may lack either).  The best fits of a few points go on to more points and,
-    with the shape fitted too (see `shape_fit.lay`), to all.
+    Pose is removed, size is kept.  The initial poses have ANGLES about each axis, with
+    and without a half turn about z (LPS meshes), at heights from the reference's bottom
+    to its top (either may be missing in a scan).  They are fitted rigidly with a few
+    points; the best are refined with more points and the shape (see `shape_model.fit`).
 
-    The doubt is the root mean square error of the surface's points that the fit's
-    curvature tells, and the distance to other finalists, each by its probability.
+    The uncertainty is the root mean square error of the surface's points by the fit's
+    curvature, plus the mean distance to other final poses, weighted by probability.
 
-    Raises SkfmError if the surface is flat, or if it stays farther than POOR_FIT from
-    the reference.
+    Raises:
+        SkfmError: if the surface is flat, or remains farther than POOR_FIT from the
+            reference.
     """
-    whole = reference()
-    scans = _scans(mesh)
-    rigid, draft = whole.thinned(SKETCH[1], 0), whole.thinned(DRAFT[1], MODES)
-    laid = (lay(scans[0], rigid, s, SKETCH[2]) for s in _starts(scans[0], rigid.points))
-    some = _distinct(scans[0], laid, DRAFTS, APART[0])
-    some = [replace(one, b=np.zeros(MODES)) for one in some]
-    some = (lay(scans[1], draft, one, DRAFT[2]) for one in some)
-    some = _distinct(scans[1], some, FINALISTS, APART[1])
-    some = [lay(scans[2], whole, one, FINAL[2]) for one in some]
-    best = min(some, key=lambda one: one.energy)
+    points = sample_surface(mesh, LEVELS[-1].scan_points, seed=0)
+    fits = _starts(points[: LEVELS[0].scan_points])
+    for level in LEVELS:
+        scan = Scan(points[: level.scan_points])
+        target = reference().subset(level.reference_points, level.modes)
+        fits = [fit(scan, target, start, level.scales) for start in fits]
+        fits = _distinct(scan, fits, level)
+    best = fits[0]
     if best.distance > POOR_FIT:
-        raise SkfmError(
-            f"the surface lies {best.distance:.1f} mm from a skull after registration",
-            f"a skull, roughly upright, within {POOR_FIT:g} mm",
-            "look at it; mend its orientation, its unit or the bone threshold",
+        found = (
+            f"the surface lies {best.distance:.1f} mm from a skull after registration"
         )
-    placed = mesh.transform(best.matrix, inplace=False)
-    doubt = _doubt(scans[2], best, some)
-    return Placement(placed, best.matrix, best.distance, doubt, best.b)
+        expected = f"a skull, roughly upright, within {POOR_FIT:g} mm"
+        remedy = "look at it; fix its orientation, its unit or the bone threshold"
+        raise SkfmError(found, expected, remedy)
+    moved, error = mesh.transform(best.matrix, inplace=False), _uncertainty(scan, fits)
+    return Registration(moved, best.matrix, best.distance, error, best.shape)
 
 
-def _scans(mesh: pv.PolyData) -> list[Scan]:
-    """The surface as points, for the three stages."""
-    try:
-        points = scattered(mesh, FINAL[0])
-        return [Scan(points[:count]) for count, *_ in (SKETCH, DRAFT, FINAL)]
-    except (ValueError, QhullError) as reason:
-        remedy = "look at it; mend the mesh"
-        raise SkfmError("the surface is flat", "a skull", remedy) from reason
-
-
-def scattered(mesh: pv.PolyData, count: int) -> np.ndarray:
-    """Points (count, 3) strewn evenly over a surface; the same at every call."""
-    corners = np.asarray(mesh.points, dtype=float)[mesh.regular_faces]
-    sides = corners[:, 1:] - corners[:, :1]
-    area = np.linalg.norm(np.cross(sides[:, 0], sides[:, 1]), axis=1)
-    rng = np.random.default_rng(0)
-    some = rng.choice(len(area), count, p=area / area.sum())
-    u, v = np.sort(rng.random((2, count)), axis=0)
-    along = np.stack([u, v - u], axis=1)  # uniform in the triangle
-    return corners[some, 0] + np.einsum("nk,nkc->nc", along, sides[some])
-
-
-def _starts(scan: Scan, target: np.ndarray) -> Iterator[Laid]:
-    """Every turn, shifted to a skull's middle, between its bottom and its top."""
+def _starts(points: np.ndarray) -> list[Fit]:
+    """Every initial rotation, centred, at heights between the reference's ends."""
+    starts, heights = [], reference().points[: LEVELS[0].reference_points, 2]
     for angles, half in product(product(ANGLES, repeat=3), (np.eye(4), HALF_TURN)):
-        turn = np.eye(4)
-        turn[:3, :3] = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
-        turn = turn @ half
-        low, high = (f(apply(turn, scan.points), axis=0) for f in (np.min, np.max))
+        start = rigid_matrix(Rotation.from_euler("xyz", angles, degrees=True), 0) @ half
+        turned = apply(start, points)
+        low, high = turned.min(axis=0), turned.max(axis=0)
+        bottom, top = heights.min() - low[2], heights.max() - high[2]
         middle = (low + high) / 2
-        top, bottom = target[:, 2].max() - high[2], target[:, 2].min() - low[2]
         for rise in np.linspace(bottom, top, 2 + int(abs(top - bottom) / LIFT)):
-            start = turn.copy()
-            start[:3, 3] = -middle[0], MIDDLE_Y - middle[1], rise
-            yield Laid(start, np.zeros(0))
+            matrix = start.copy()
+            matrix[:3, 3] = -middle[0], MIDDLE_Y - middle[1], rise
+            starts.append(Fit(matrix, np.zeros(0)))
+    return starts
 
 
-def _distinct(scan: Scan, laid: Iterable[Laid], count: int, apart: float) -> list[Laid]:
-    """The most probable poses, no two of them nearer than `apart`, mm."""
-    best = []
-    for one in sorted(laid, key=lambda one: one.energy):
-        if all(mean_shift(scan, one, other) > apart for other in best):
+def _distinct(scan: Scan, fits: list[Fit], level: _Level) -> list[Fit]:
+    """The most probable poses, none of them nearer to a better one than `apart`."""
+    best: list[Fit] = []
+    for one in sorted(fits, key=lambda one: one.energy):
+        away = (pose_shift(scan, one, other) > level.apart for other in best)
+        if len(best) < level.kept and all(away):
             best.append(one)
-        if len(best) == count:
-            break
     return best
 
 
-def _doubt(scan: Scan, best: Laid, others: list[Laid]) -> float:
-    odds = np.exp([best.energy - one.energy for one in others])
-    away = [mean_shift(scan, best, one) for one in others]
-    return uncertainty(scan, best) + float(odds @ away / odds.sum())
+def _uncertainty(scan: Scan, fits: list[Fit]) -> float:
+    odds = np.exp([fits[0].energy - one.energy for one in fits])
+    away = [pose_shift(scan, fits[0], one) for one in fits]
+    return pose_error(scan, fits[0]) + float(odds @ away / odds.sum())

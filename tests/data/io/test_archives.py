@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from skfm_lib.data.io import archives
-from skfm_lib.data.io.archives import beginnings, members, unpacked
+from skfm_lib.data.io.archives import first_bytes, members, unpacked
 from skfm_lib.utils.errors import SkfmError
 
 CONTENT = {"a b/é.txt": b"one", "c.bin": bytes(range(256)) * 100}
@@ -39,7 +39,7 @@ def test_members_come_out_as_they_were(tmp_path, name):
         assert [p.name for p in folder.rglob("*") if p.is_file()] == ["é.txt"]
         assert (folder / "a b" / "é.txt").read_bytes() == b"one"
     assert not folder.exists()
-    assert dict(beginnings(path, CONTENT)) == CONTENT
+    assert dict(first_bytes(path, CONTENT)) == CONTENT
 
 
 @pytest.mark.parametrize("name", ["x.zip", "x.tar"])
@@ -97,7 +97,7 @@ def test_two_files_of_one_name_and_missing_ones(tmp_path):
     with pytest.raises(SkfmError, match="two files of one name"):
         members(tmp_path / "x.zip")
     path = pack(tmp_path / "y.zip", CONTENT)
-    with pytest.raises(SkfmError, match="1 of its files are gone"):
+    with pytest.raises(SkfmError, match="1 of its files are missing"):
         with unpacked(path, ["other"]):
             pass
 

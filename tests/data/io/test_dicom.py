@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 from scan_files import change, write_dicom
 
-from skfm_lib.data.io.dicom_headers import choose, read_slice
+from skfm_lib.data.io.dicom_headers import choose_series, read_slice
 from skfm_lib.data.io.dicom_series import NOTE, read_series
 from skfm_lib.data.io.sandbox import Sandbox
 from skfm_lib.data.io.volumes import read_scan
@@ -141,7 +141,7 @@ def test_slices_that_are_there_twice(tmp_path):
         ({"PatientID": "2"}, "slices of 2 patients"),
         ({"Modality": "MR"}, "modality MR"),
         ({"PixelData": None}, "a slice has no pixels"),
-        ({"ImagePositionPatient": None}, "does not say where it lies"),
+        ({"ImagePositionPatient": None}, "does not state its position"),
         ({"NumberOfFrames": 5}, "several slices in one file"),
     ],
 )
@@ -247,4 +247,4 @@ def test_a_series_in_an_archive(tmp_path, found):
 def test_headers_hold_no_more_than_is_needed(tmp_path):
     (path, *_) = write_dicom(tmp_path, VALUES, SPACING, PatientName="Doe^Jane")
     assert "Doe" not in repr(read_slice(path))
-    assert choose([]) == ([], "no series of CT slices ()")
+    assert choose_series([]) == ([], "no series of CT slices ()")

@@ -6,7 +6,7 @@ import time
 import pytest
 import sandbox_tasks
 
-from skfm_lib.data.io.sandbox import Sandbox, Unexpected, patience
+from skfm_lib.data.io.sandbox import Sandbox, UnexpectedError, reading_time
 from skfm_lib.utils.errors import SkfmError
 
 
@@ -21,17 +21,26 @@ def test_answers_and_errors_come_back(sandbox, capfd):
     child = sandbox.child.pid
     with pytest.raises(SkfmError, match="^found; expected expected; next: remedy$"):
         sandbox(sandbox_tasks.refuse)
-    with pytest.raises(Unexpected) as error:
+    with pytest.raises(UnexpectedError) as error:
         sandbox(sandbox_tasks.stumble)
     assert "unexpected KeyError in sandbox_tasks.py line" in str(error.value)
     assert sandbox.child.pid == child
-    said = capfd.readouterr()
-    assert "Doe" not in said.out + said.err + str(error.value)
+    printed = capfd.readouterr()
+    assert "Doe" not in printed.out + printed.err + str(error.value)
 
 
 def test_a_crash_ends_the_task_only(sandbox):
     with pytest.raises(SkfmError, match="its reader crashed"):
         sandbox(sandbox_tasks.crash)
+    assert sandbox(sandbox_tasks.talk) == "done"
+
+
+def test_a_child_that_was_killed_between_calls_is_replaced(sandbox):
+    sandbox(sandbox_tasks.talk)
+    sandbox.child.kill()
+    sandbox.child.wait()
+    with pytest.raises(SkfmError, match="its reader crashed"):
+        sandbox(sandbox_tasks.talk)
     assert sandbox(sandbox_tasks.talk) == "done"
 
 
@@ -42,7 +51,7 @@ def test_a_reader_that_hangs_is_ended(sandbox):
         with pytest.raises(SkfmError, match="reading takes too long"):
             sandbox(task)
     assert time.monotonic() - start < 60
-    assert patience(0) <= 10 and patience(10**8) > 20
+    assert reading_time(0) <= 10 and reading_time(10**8) > 20
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems set no limit")

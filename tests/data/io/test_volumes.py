@@ -4,6 +4,7 @@ import resource
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ def test_oblique_and_left_handed_axes_keep_every_voxel_in_place(tmp_path):
         for index in ((0, 0, 0), (50, 40, 30)):
             point = image.TransformIndexToPhysicalPoint(index)
             assert scan[scan.TransformPhysicalPointToIndex(point)] == image[index]
-        with pytest.raises(SkfmError, match="axes are turned against the patient's"):
+        with pytest.raises(SkfmError, match="axes are rotated against the patient's"):
             read_volume(tmp_path / "a.nrrd")
 
 
@@ -101,22 +102,6 @@ def test_a_file_that_does_not_say_which_side_is_left_is_noted(tmp_path):
     for name in ("a.nrrd", "a.nii"):
         note = read_scan(tmp_path / name).GetMetaData(NOTE)
         assert note == "the file does not say which side is left"
-
-
-@pytest.mark.parametrize(
-    ("image", "message"),
-    [
-        (ct(np.arange(120000, dtype="i4").astype("i1").reshape(40, 50, 60)), "8 bits"),
-        (
-            ct(np.zeros((40, 110, 120), "i2"), spacing=(0.5, 0.5, 5.0)),
-            "slices 5 mm apart; expected at most 3 mm",
-        ),
-    ],
-)
-def test_overflowed_and_thick_scans_are_refused(tmp_path, image, message):
-    sitk.WriteImage(image, str(tmp_path / "scan.nrrd"))
-    with pytest.raises(SkfmError, match=message):
-        read_scan(tmp_path / "scan.nrrd")
 
 
 @pytest.mark.parametrize("kind", [".nrrd", ".mha", ".nhdr", ".mhd", ".nii.gz"])
@@ -172,17 +157,32 @@ def test_cut_short_scans_are_refused(tmp_path, keep, kind):
         (ct(spacing=(0.002, 0.002, 0.003)), "voxels of 0.002×0.002×0.003 mm"),
         (ct(spacing=(20, 20, 30)), "voxels of 20×20×30 mm"),
         (ct(spacing=(1, 1, 0.5)), "field of view of 60×50×20 mm"),
-        (ct(spacing=(9.9, 9.9, 9.9)), "field of view of 594×495×396 mm"),
+        (ct(np.arange(120000, dtype="i4").astype("i1").reshape(40, 50, 60)), "8 bits"),
+        (
+            ct(np.zeros((40, 110, 120), "i2"), spacing=(0.5, 0.5, 5.0)),
+            "slices 5 mm apart; expected at most 3 mm",
+        ),
     ],
 )
 def test_what_is_no_head_scan_is_refused(tmp_path, image, message):
-    path = tmp_path / "scan.nrrd"
-    sitk.WriteImage(image, str(path))
-    if "594" in message:
-        assert read_scan(path).GetSize() == (60, 50, 40)
-        return
+    sitk.WriteImage(image, str(tmp_path / "scan.nrrd"))
     with pytest.raises(SkfmError, match=message):
-        read_scan(path)
+        read_scan(tmp_path / "scan.nrrd")
+
+
+def test_a_large_field_of_view_is_read(tmp_path):
+    sitk.WriteImage(ct(spacing=(9.9, 9.9, 9.9)), str(tmp_path / "scan.nrrd"))
+    assert read_scan(tmp_path / "scan.nrrd").GetSize() == (60, 50, 40)
+
+
+def test_skew_axes_are_refused(tmp_path):
+    image = ct()
+    image.SetDirection((1, 0.1, 0, 0, 1, 0, 0, 0, 1))
+    sitk.WriteImage(image, str(tmp_path / "skew.mha"))
+    with pytest.raises(SkfmError, match="its axes are not at right angles"):
+        read_scan(tmp_path / "skew.mha")
+    with pytest.raises(SkfmError, match="cubic voxels along the patient's axes"):
+        read_volume(tmp_path / "skew.mha")
 
 
 @pytest.mark.parametrize("kind", [".nii", ".nii.gz", ".nrrd", ".mha"])
@@ -212,8 +212,8 @@ def test_a_folder_that_is_a_file_is_said_and_nothing_is_left(tmp_path, occupancy
 
 FULL_DISK = """
 import numpy as np, pyvista as pv
-from skfm_lib.data.io.volumes import write_mesh, write_volume
-from skfm_lib.data.io.dicom_series import NOTE
+from skfm_lib.data.io.meshes import write_mesh
+from skfm_lib.data.io.volumes import write_volume
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.utils.errors import SkfmError
 shape = (57, 44, 64)
@@ -261,5 +261,6 @@ def test_replacing_keeps_the_old_file_when_the_block_fails(tmp_path):
 
 
 def test_names_keep_both_parts_of_a_double_suffix():
-    assert suffix("x/A.b.NII.GZ") == ".nii.gz" and stem("x/A.b.NII.GZ") == "A.b"
-    assert suffix("x/CT1_C.stl") == ".stl" and stem("noend") == "noend"
+    double = Path("x/A.b.NII.GZ")
+    assert suffix(double) == ".nii.gz" and stem(double) == "A.b"
+    assert suffix(Path("x/CT1_C.stl")) == ".stl" and stem(Path("noend")) == "noend"

@@ -6,17 +6,19 @@ import pyvista as pv
 from scipy.spatial.transform import Rotation
 
 from skfm_lib.data.phantom import phantom_skull
-from skfm_lib.data.registration.canonical_pose import SURE, place, scattered
+from skfm_lib.data.registration.canonical_pose import UNCERTAIN_ABOVE, register
 from skfm_lib.data.registration.rigid_icp import apply
-from skfm_lib.data.registration.shape_fit import (
-    Laid,
+from skfm_lib.data.registration.shape_model import (
+    MODES,
+    Fit,
+    Reference,
     Scan,
-    lay,
-    mean_shift,
-    uncertainty,
+    fit,
+    pose_error,
+    pose_shift,
+    reference,
 )
-from skfm_lib.data.registration.shape_model import MODES, Reference, reference
-from skfm_lib.data.voxels import skull_grid, surface
+from skfm_lib.data.voxels import sample_surface, skull_grid, surface
 from skfm_lib.presets.grid_sizes import scaled_shape
 from skfm_lib.utils.errors import SkfmError
 
@@ -38,8 +40,8 @@ def any_pose(seed: int) -> np.ndarray:
     return matrix
 
 
-def surface_error(placed: pv.PolyData, truth: pv.PolyData) -> float:
-    some = pv.PolyData(scattered(placed, 800))
+def surface_error(found: pv.PolyData, truth: pv.PolyData) -> float:
+    some = pv.PolyData(sample_surface(found, 800, seed=0))
     return np.abs(some.compute_implicit_distance(truth)["implicit_distance"]).mean()
 
 
@@ -47,28 +49,28 @@ def surface_error(placed: pv.PolyData, truth: pv.PolyData) -> float:
 def test_a_phantom_of_any_score_comes_back(quality):
     truth = phantom(8000 + quality, quality)
     moved = truth.transform(any_pose(quality), inplace=False)
-    placement = place(moved)
-    assert surface_error(placement.mesh, truth) <= 2
-    assert placement.doubt < SURE
-    again = apply(placement.matrix, moved.points)
-    np.testing.assert_allclose(placement.mesh.points, again, atol=1e-2)
-    turn = placement.matrix[:3, :3]
+    found = register(moved)
+    assert surface_error(found.mesh, truth) <= 2
+    assert found.uncertainty < UNCERTAIN_ABOVE
+    again = apply(found.matrix, moved.points)
+    np.testing.assert_allclose(found.mesh.points, again, atol=1e-2)
+    turn = found.matrix[:3, :3]
     np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-9)
     assert np.linalg.det(turn) > 0
 
 
-def test_a_mere_cap_is_said_to_be_placed_uncertainly():
-    assert place(phantom(9500, 2, above=60)).doubt > SURE
+def test_a_mere_cap_is_reported_as_uncertain():
+    assert register(phantom(9500, 2, above=60)).uncertainty > UNCERTAIN_ABOVE
 
 
 def test_a_flat_surface_is_refused():
     with pytest.raises(SkfmError, match="the surface is flat"):
-        place(pv.Plane(i_size=150, j_size=150).triangulate())
+        register(pv.Plane(i_size=150, j_size=150).triangulate())
 
 
 @pytest.fixture(scope="module")
 def small() -> Reference:
-    return reference().thinned(2000, MODES)
+    return reference().subset(2000, MODES)
 
 
 def test_pose_and_shape_are_found_together(small):
@@ -77,13 +79,13 @@ def test_pose_and_shape_are_found_together(small):
     b[:2] = 2, -2
     truth[:3, :3] = Rotation.from_rotvec([0.05, -0.04, 0.06]).as_matrix()
     truth[:3, 3] = 3, -2, 4
-    seen = small.shaped(b)[small.points[:, 2] > 10]
+    seen = small.deformed(b)[small.points[:, 2] > 10]
     scan = Scan(apply(np.linalg.inv(truth), seen))
     reaches, off = [15] * 5 + [5] * 25, []
     for modes in (MODES, 0):
-        start = Laid(np.eye(4), np.zeros(modes))
-        found = lay(scan, small.thinned(2000, modes), start, reaches)
-        off.append(mean_shift(scan, found, Laid(truth, b)))
+        start = Fit(np.eye(4), np.zeros(modes))
+        found = fit(scan, small.subset(2000, modes), start, reaches)
+        off.append(pose_shift(scan, found, Fit(truth, b)))
     assert off[0] < 1.0 < off[1]
 
 
@@ -91,33 +93,23 @@ def test_bone_that_a_scan_would_show_counts(small):
     """The cap laid over the face fits as a surface; that no face is in it tells."""
     cap = small.points[small.points[:, 2] > 40]
     scan = Scan(np.random.default_rng(0).permutation(cap))
-    right = lay(scan, small.thinned(2000, 0), Laid(np.eye(4), np.zeros(0)), [])
+    right = fit(scan, small.subset(2000, 0), Fit(np.eye(4), np.zeros(0)), [])
     low = np.eye(4)
     low[2, 3] = -70
-    wrong = lay(scan, small.thinned(2000, 0), Laid(low, np.zeros(0)), [])
+    wrong = fit(scan, small.subset(2000, 0), Fit(low, np.zeros(0)), [])
     assert wrong.energy > right.energy + 50
-    assert not scan.shows(np.array([[0.0, 60.0, -30.0]]))[0]
-    assert scan.shows(np.array([[0.0, 0.0, 70.0]]))[0]
+    assert not scan.covers(np.array([[0.0, 60.0, -30.0]]))[0]
+    assert scan.covers(np.array([[0.0, 0.0, 70.0]]))[0]
 
 
 def test_the_spread_tells_how_far_points_may_be_off(small):
     """Against the spread of points moved by poses that are drawn from it."""
     scan, spread = Scan(small.points), np.diag([1e-4, 4e-4, 1e-4, 0.5, 1.0, 2.0])
-    laid = Laid(np.eye(4), np.zeros(0), spread=spread)
+    found = Fit(np.eye(4), np.zeros(0), covariance=spread)
     draws = np.random.default_rng(0).multivariate_normal(np.zeros(6), spread, 400)
     moves = [np.cross(d[:3], scan.points) + d[3:] for d in draws]
     measured = np.sqrt(np.mean(np.sum(np.square(moves), axis=2)))
-    assert uncertainty(scan, laid) == pytest.approx(measured, rel=0.1)
-
-
-def test_points_are_strewn_by_area():
-    """A box whose one face is cut into many triangles gets no more points there."""
-    box = pv.Box((0, 100, 0, 100, 0, 100)).triangulate()
-    fine = pv.Plane(center=(50, 50, 0), i_size=100, j_size=100, i_resolution=40)
-    box = box.merge(fine.triangulate(), merge_points=False)
-    points = scattered(box.extract_surface(algorithm=None), 7000)
-    low = (points[:, 2] < 1e-6).mean()
-    assert low == pytest.approx(2 / 7, abs=0.02)
+    assert pose_error(scan, found) == pytest.approx(measured, rel=0.1)
 
 
 def test_the_modes_are_how_phantoms_differ():
@@ -128,5 +120,5 @@ def test_the_modes_are_how_phantoms_differ():
     cosines = (flat / lengths[:, None]) @ (flat / lengths[:, None]).T
     np.testing.assert_allclose(cosines, np.eye(MODES), atol=1e-6)
     assert (np.diff(lengths) < 0).all()
-    assert 15 < np.ptp(whole.shaped(np.eye(MODES)[0] * 6) - whole.points) < 80
+    assert 15 < np.ptp(whole.deformed(np.eye(MODES)[0] * 6) - whole.points) < 80
     np.testing.assert_allclose(np.linalg.norm(whole.normals, axis=1), 1, atol=1e-3)

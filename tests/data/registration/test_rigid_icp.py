@@ -5,7 +5,7 @@ import pytest
 import pyvista as pv
 from scipy.spatial.transform import Rotation
 
-from skfm_lib.data.registration.rigid_icp import apply, plane_fit, rigid_fit, rigid_icp
+from skfm_lib.data.registration.rigid_icp import apply, plane_fit, rigid_icp
 
 
 def pose(degrees: tuple[float, float, float], shift: tuple) -> np.ndarray:
@@ -22,20 +22,6 @@ def shape() -> pv.PolyData:
     nose = np.exp(-(((mesh.points - (20, 75, 10)) / 25) ** 2).sum(axis=1))
     mesh.points += 30 * nose[:, None] * np.array([0.3, 1.0, 0.2])
     return mesh.compute_normals(cell_normals=False)
-
-
-def test_pairs_give_the_exact_pose():
-    points = np.random.default_rng(0).normal(size=(50, 3))
-    truth = pose((30, -20, 160), (5, -8, 2))
-    np.testing.assert_allclose(
-        rigid_fit(points, apply(truth, points)), truth, atol=1e-9
-    )
-
-
-def test_mirrored_pairs_give_a_rotation_all_the_same():
-    points = np.random.default_rng(0).normal(size=(50, 3))
-    matrix = rigid_fit(points, points * (-1, 1, 1))
-    assert np.linalg.det(matrix[:3, :3]) == pytest.approx(1)
 
 
 def test_planes_give_a_small_pose(shape):
