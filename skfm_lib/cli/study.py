@@ -37,9 +37,9 @@ def study(options: argparse.Namespace) -> int:
     real, status = True, 0
     try:
         real_heads()
-    except SkfmError as error:
+    except SkfmError as reason:
         real = False
-        print(f"chapters 11 and 15 are skipped: {error}")
+        print(f"chapters 11 and 15 are skipped: {reason}")
     for group in _groups(options.all, real):
         if options.all and group == TASKS:
             _sample_for_both(made)

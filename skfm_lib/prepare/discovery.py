@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from skfm_lib.data.io.archives import ARCHIVE_SUFFIXES, beginnings, members
-from skfm_lib.data.io.dicom_headers import Slice, choose, read_slice
-from skfm_lib.data.io.sandbox import Sandbox, patience, time_limit
+from skfm_lib.data.io.archives import ARCHIVE_SUFFIXES, first_bytes, members
+from skfm_lib.data.io.dicom_headers import Slice, choose_series, read_slice
+from skfm_lib.data.io.sandbox import Sandbox, reading_time, time_limit
 from skfm_lib.prepare.public_datasets import Layout
 from skfm_lib.prepare.source import SCAN_SUFFIXES, Item, Source
 from skfm_lib.utils.errors import SkfmError
@@ -84,10 +84,10 @@ def headers_of(items: list[Item]) -> list[Slice | str | None]:
     None for a file that is not DICOM; for a damaged one, what is wrong with it.
     """
     size = items[0].path.stat().st_size if items[0].member else HEADER * len(items)
-    with time_limit(patience(size)):
+    with time_limit(reading_time(size)):
         if not items[0].member:
             return [_header(item.path) for item in items]
-        contents = beginnings(items[0].path, [item.member for item in items])
+        contents = first_bytes(items[0].path, [item.member for item in items])
         headers = {name: _header(content) for name, content in contents}
         return [headers[item.member] for item in items]
 
@@ -148,7 +148,7 @@ def _add_studies(
         folder = PurePosixPath(item.key).parent if not piece.study else ""
         studies[piece.patient, piece.study, archive, folder].append((piece, item))
     for (patient, study, _, folder), pairs in studies.items():
-        chosen, note = choose(piece for piece, _ in pairs)
+        chosen, note = choose_series(piece for piece, _ in pairs)
         if not chosen:
             found.problems[str(PurePosixPath(pairs[0][1].key).parent)] = note
             continue

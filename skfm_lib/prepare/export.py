@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from skfm_lib.data.io import volumes
 from skfm_lib.data.io.meshes import MESH_SUFFIXES, in_millimetres, read_mesh, write_mesh
-from skfm_lib.data.io.sandbox import Sandbox, patience, time_limit
+from skfm_lib.data.io.sandbox import Sandbox, reading_time, time_limit
 from skfm_lib.data.voxels import Grid, skull_grid, surface, voxelise
 from skfm_lib.prepare import extraction
 from skfm_lib.prepare.bone_segmentation import to_index
@@ -72,16 +72,14 @@ def grid_of(source: Source) -> tuple[sitk.Image | None, Record]:
 
     With it comes the grid as its record describes it, with axes turned to RAS.
     """
-    with on_disk(source) as paths, time_limit(patience(source.size)):
+    with on_disk(source) as paths, time_limit(reading_time(source.size)):
         if source.suffix in MESH_SUFFIXES:
             points = in_millimetres(read_mesh(paths[0]))[0].n_points
             return None, {"points": points}
-        raw = volumes.read_as_it_lies(
-            paths[0], paths if source.suffix == "dicom" else ()
-        )
+        raw = volumes.read_stored(paths[0], paths if source.suffix == "dicom" else ())
         empty = sitk.Image(raw.GetSize(), sitk.sitkUInt8)
         empty.CopyInformation(raw)
-        return empty, extraction.describe(volumes.upright(paths[0], raw))
+        return empty, extraction.describe(volumes.to_ras(paths[0], raw))
 
 
 def _mesh(path: Path) -> pv.PolyData:

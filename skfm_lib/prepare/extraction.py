@@ -11,9 +11,13 @@ from scipy import ndimage
 
 from skfm_lib.data.io.dicom_series import NOTE
 from skfm_lib.data.io.meshes import MESH_SUFFIXES, in_millimetres, read_mesh
-from skfm_lib.data.io.sandbox import patience, time_limit
+from skfm_lib.data.io.sandbox import reading_time, time_limit
 from skfm_lib.data.io.volumes import read_scan, write_volume
-from skfm_lib.data.registration.canonical_pose import SURE, Placement, place
+from skfm_lib.data.registration.canonical_pose import (
+    UNCERTAIN_ABOVE,
+    Registration,
+    register,
+)
 from skfm_lib.data.voxels import Grid, skull_grid
 from skfm_lib.prepare import bone_segmentation as segmentation
 from skfm_lib.prepare.score_proposal import propose
@@ -68,7 +72,7 @@ def extract_skull(job: Job) -> Record:
     try:
         mesh, notes, scan = read_surface(job.source, job.threshold)
         with time_limit(LONGEST):
-            registration = place(mesh)
+            registration = register(mesh)
             grid = skull_grid(job.shape)
             bone = segmentation.bone_voxels(registration.mesh, grid)
             if not bone.any():
@@ -86,8 +90,8 @@ def extract_skull(job: Job) -> Record:
         PROPOSED: score.quality,
         REASON: score.reason,
         FIT: round(registration.distance, 2),
-        DOUBT: round(registration.doubt, 2),
-        SHAPE: registration.b.round(2).tolist(),
+        DOUBT: round(registration.uncertainty, 2),
+        SHAPE: registration.shape.round(2).tolist(),
         TRANSFORM: registration.matrix.tolist(),
         SCAN: scan,
     }
@@ -113,7 +117,7 @@ def read_surface(
     The third value is the scan's own grid (`describe`; for a mesh, the points).
     """
     with on_disk(source) as paths:
-        with time_limit(patience(source.size)):
+        with time_limit(reading_time(source.size)):
             if source.suffix in MESH_SUFFIXES:
                 mesh, note = in_millimetres(read_mesh(paths[0]))
                 return mesh, [note] if note else [], {"points": mesh.n_points}
@@ -142,17 +146,17 @@ def describe(image: sitk.Image) -> Record:
     }
 
 
-def _checks(registration: Placement, bone: np.ndarray, grid: Grid) -> list[str]:
+def _checks(registration: Registration, bone: np.ndarray, grid: Grid) -> list[str]:
     """What is unusual about a registered skull."""
     index = grid.to_index(registration.mesh.points)
     outside = ((index < -0.5) | (index > np.array(grid.shape) - 0.5)).any(axis=1).mean()
     volume = registration.mesh.volume / 1000
     sizes = np.bincount(ndimage.label(bone, segmentation.NEIGHBOURS)[0].ravel())[1:]
     loose = 1 - sizes.max() / sizes.sum()
-    doubt = registration.doubt
+    doubt = registration.uncertainty
     notes = {
         "turned by half a turn (it was in LPS)": registration.matrix[0, 0] < 0,
-        f"its pose is uncertain by {doubt:.0f} mm": doubt > SURE,
+        f"its pose is uncertain by {doubt:.0f} mm": doubt > UNCERTAIN_ABOVE,
         f"{100 * outside:.0f} % outside the grid": outside > ALLOWED_OUTSIDE,
         f"{volume:.0f} ml of bone": not USUAL_BONE[0] <= volume <= USUAL_BONE[1],
         f"{100 * loose:.0f} % of the bone in loose parts": loose > ALLOWED_LOOSE,

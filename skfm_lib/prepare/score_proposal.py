@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skfm_lib.data.registration.canonical_pose import SURE, Placement, scattered
+from skfm_lib.data.registration.canonical_pose import UNCERTAIN_ABOVE, Registration
 from skfm_lib.data.registration.shape_model import reference
+from skfm_lib.data.voxels import sample_surface
 
 # The reference's landmarks in its own skull frame, mm.
 NASION, NASAL_FLOOR, VERTEX = (0.0, 94.0, 31.0), (0.0, 86.0, -20.0), (0.0, 0.0, 118.0)
@@ -28,7 +29,7 @@ class Proposal:
     reason: str
 
 
-def propose(registration: Placement) -> Proposal:
+def propose(registration: Registration) -> Proposal:
     """Propose the quality score of a skull in the skull frame, with the reason.
 
     The lower end of the scan at the face and its upper end are measured against the
@@ -36,16 +37,16 @@ def propose(registration: Placement) -> Proposal:
     the mandible but not the upper skull; 4 and 5 the complete nose, 5 also the jaws; 3
     and 2 a complete cap, and more or less than a third of the nose.
     """
-    points = scattered(registration.mesh, SAMPLES)
-    nasion, floor, vertex = landmarks(registration.b)
+    points = sample_surface(registration.mesh, SAMPLES, seed=0)
+    nasion, floor, vertex = landmarks(registration.shape)
     face = (np.abs(points[:, 0]) < FACE_X) & (points[:, 1] > FACE_Y)
     heights = np.sort(points[face, 2])
     low = np.inf if len(heights) <= OUTLIERS else heights[OUTLIERS]
     low = float((low - floor) / (nasion - floor))
     high = float(np.sort(points[:, 2])[-OUTLIERS] / vertex)
     reason = _description(low, high)
-    if registration.doubt > SURE:
-        reason += f"; its pose is uncertain by {registration.doubt:.0f} mm"
+    if registration.uncertainty > UNCERTAIN_ABOVE:
+        reason += f"; its pose is uncertain by {registration.uncertainty:.0f} mm"
     return Proposal(_score(low, high), reason)
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from skfm_lib.data.io.archives import members, unpacked
-from skfm_lib.data.io.volumes import MESH_SUFFIXES, VOLUME_SUFFIXES
+from skfm_lib.data.io.meshes import MESH_SUFFIXES
+from skfm_lib.data.io.volumes import VOLUME_SUFFIXES
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import stem, suffix
 

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skfm_lib.data.point_clouds import CloudSet, sample_surface
+from skfm_lib.data.point_clouds import CloudSet
+from skfm_lib.data.voxels import sample_surface
 from skfm_lib.models import Aligner
 from skfm_lib.models.pointcloud import apply_pose, random_poses, to_rotation
 from skfm_lib.models.pointcloud.layers import SCALE

@@ -12,9 +12,10 @@ import pyvista as pv
 import torch
 import trimesh
 
+from skfm_lib.data.io.meshes import write_mesh
 from skfm_lib.data.io.sandbox import Sandbox
-from skfm_lib.data.io.volumes import write_mesh, write_volume
-from skfm_lib.data.registration.canonical_pose import place
+from skfm_lib.data.io.volumes import write_volume
+from skfm_lib.data.registration.canonical_pose import register
 from skfm_lib.data.registration.rigid_icp import apply
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.prepare.bone_segmentation import bone_voxels
@@ -170,8 +171,8 @@ def complete_scan(
     model, errors, about = trained(study, COMPLETION)
     matrix, doubt = np.eye(4), {}
     if not aligned:
-        registered = place(scan.mesh)
-        matrix, doubt = registered.matrix, {DOUBT: round(registered.doubt, 2)}
+        registered = register(scan.mesh)
+        matrix, doubt = registered.matrix, {DOUBT: round(registered.uncertainty, 2)}
     mesh = scan.mesh.transform(matrix, inplace=False)
     spot = None if near is None else apply(matrix, np.array([near], float))[0]
     found = complete_skull(model, mesh, pick_device(), spot)

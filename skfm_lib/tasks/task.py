@@ -58,7 +58,7 @@ class Task(Generic[Network]):
         trainer = Trainer(model, settings, device, stage.folder, stage.fingerprint)
         for step in trainer.steps(self.name.capitalize()):
             items = batch_indices(seed, step, len(clouds), settings.batch)
-            points = clouds.draw(items, KEPT, generator(seed, "points", step))
+            points = clouds.sample(items, KEPT, generator(seed, "points", step))
             loss, recorded = self.loss(model, points, device, seed, step)
             trainer.descend(loss, **recorded)
         weights = stage.folder / f"{self.name}.safetensors"

@@ -22,7 +22,7 @@ from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.io.meshes import read_mesh, write_mesh
 from skfm_lib.data.manifest import read_manifest
 from skfm_lib.data.phantom import phantom_skull
-from skfm_lib.data.registration.canonical_pose import place
+from skfm_lib.data.registration.canonical_pose import register
 from skfm_lib.data.registration.rigid_icp import apply
 from skfm_lib.data.voxels import skull_grid, surface
 from skfm_lib.prepare.extraction import SHAPE as SHAPE_KEY
@@ -317,7 +317,7 @@ def all_ended(group: int, seconds: float = 10.0) -> bool:
 def test_a_mesh_in_lps_is_turned():
     truth = skull(3, 4)
     turned = truth.rotate_z(180)
-    registration = place(turned)
+    registration = register(turned)
     assert registration.matrix[0, 0] < 0
     away = np.linalg.norm(registration.mesh.points - truth.points, axis=1)
     assert away.mean() < 5
@@ -325,7 +325,7 @@ def test_a_mesh_in_lps_is_turned():
 
 def test_what_is_no_skull_is_refused():
     with pytest.raises(SkfmError, match="from a skull after registration"):
-        place(pv.Box((-70, 70, -90, 90, -80, 80)).triangulate().subdivide(4))
+        register(pv.Box((-70, 70, -90, 90, -80, 80)).triangulate().subdivide(4))
 
 
 @pytest.mark.skipif(

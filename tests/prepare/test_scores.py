@@ -5,7 +5,7 @@ import pytest
 import pyvista as pv
 
 from skfm_lib.data.phantom import phantom_skull
-from skfm_lib.data.registration.canonical_pose import Placement
+from skfm_lib.data.registration.canonical_pose import Registration
 from skfm_lib.data.registration.shape_model import MODES, reference
 from skfm_lib.data.voxels import skull_grid, surface
 from skfm_lib.prepare.labels import read_scores, write_scores
@@ -17,9 +17,9 @@ SHAPE = scaled_shape(1 / 8)
 GRID = skull_grid(SHAPE)
 
 
-def registered(bone: np.ndarray, doubt: float = 1.0) -> Placement:
+def registered(bone: np.ndarray, doubt: float = 1.0) -> Registration:
     mesh: pv.PolyData = surface(bone, GRID, 0.5)
-    return Placement(mesh, np.eye(4), 2.0, doubt, np.zeros(MODES))
+    return Registration(mesh, np.eye(4), 2.0, doubt, np.zeros(MODES))
 
 
 @pytest.mark.parametrize("quality", [2, 3, 4, 5, 6])

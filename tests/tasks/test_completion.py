@@ -63,7 +63,7 @@ def test_what_is_cut_and_what_is_left_are_all(clouds):
 
 
 def test_training_pairs_are_two_samples_of_a_skull(clouds):
-    points = clouds.draw([3, 3], KEPT, torch.Generator().manual_seed(0))
+    points = clouds.sample([3, 3], KEPT, torch.Generator().manual_seed(0))
     partial, whole = completion._training_pair(points, SETTINGS, 0, 7)
     assert partial.shape == (2, 256, 3) and whole.shape == (2, 512, 3)
     known = set(map(tuple, clouds.points[3].float().tolist()))

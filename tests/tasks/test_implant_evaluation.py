@@ -6,8 +6,8 @@ import pytest
 import pyvista as pv
 import torch
 
-from skfm_lib.data.point_clouds import load_clouds, sample_surface
-from skfm_lib.data.voxels import surface
+from skfm_lib.data.point_clouds import load_clouds
+from skfm_lib.data.voxels import sample_surface, surface
 from skfm_lib.models import PointAttN
 from skfm_lib.presets import preset
 from skfm_lib.tasks import implant

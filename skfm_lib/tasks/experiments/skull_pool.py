@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from skfm_lib import generation
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.manifest import Skull, read_manifest
-from skfm_lib.data.point_clouds import CloudSet, joined, load_clouds
+from skfm_lib.data.point_clouds import CloudSet, concatenate, load_clouds
 from skfm_lib.study import Study, stage_names
 from skfm_lib.study.data_stage import skulls
 from skfm_lib.tasks.experiments import training_sets
@@ -39,7 +39,7 @@ class SkullPool:
         """The clouds of a `training_set`; generated fragments are left out."""
         chosen = training_sets.training_set(name, self.real, self.synthetic, seed)
         index = {name: i for i, name in enumerate(self.train.names)}
-        return self.train.part([index[s.name] for s in chosen if s.name in index])
+        return self.train.subset([index[s.name] for s in chosen if s.name in index])
 
 
 def composition(pool: SkullPool, names: Sequence[str], seed: int) -> dict[str, Counts]:
@@ -73,7 +73,7 @@ def gather(study: Study, names: Sequence[str]) -> SkullPool:
         synthetic[model] = [skull for one in made for skull in one.skulls]
         clouds += [load_clouds(one, one.folder / CLOUDS, SMALLEST) for one in made]
     test_clouds = load_clouds(test, folder)
-    return SkullPool(train.skulls, synthetic, joined(clouds), test_clouds, test)
+    return SkullPool(train.skulls, synthetic, concatenate(clouds), test_clouds, test)
 
 
 def synthetic_skulls(study: Study, model: str, wanted: Counts) -> list[SkullSet]:
