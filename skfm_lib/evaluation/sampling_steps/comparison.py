@@ -153,7 +153,7 @@ def fewest_evaluations(comparisons: Sequence[Comparison]) -> Rows:
             "KID ↓": _fewest(line, lambda one: one.within_noise["KID ↓"]),
             "both": both,
             "indistinguishable": next((c for c in line if c.indistinguishable), None),
-            "of at most": line[-1],
+            "largest tested": line[-1],
         }
         rows[method] = {key: one and one.evaluations for key, one in found.items()}
         rows[method]["seconds per skull"] = both and both.sampled.sampling

@@ -131,7 +131,7 @@ def test_the_fewest_are_those_from_which_on_all_are_within():
         "KID ↓": 8,
         "both": 8,
         "indistinguishable": 8,
-        "of at most": 16,
+        "largest tested": 16,
         "seconds per skull": 0.08,
     }
     assert rows["OTFM, ancestral"]["seconds per skull"] is None
