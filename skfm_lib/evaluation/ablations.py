@@ -21,19 +21,12 @@ SIZES = ((0.578, True), (0.578, False), (0.53, True), (0.422, True))
 
 @dataclass(frozen=True)
 class Variant:
-    """One row of Table 8.
-
-    Attributes:
-        name: in the table.
-        changes: of the preset's VQ-VAE settings.
-        paper: error in Table 8, if it is there.
-        seed: added to the study's.
-    """
+    """One row of Table 8."""
 
     name: str
-    changes: Mapping[str, object]
-    paper: float | None
-    seed: int = 0
+    changes: Mapping[str, object]  # of the preset's VQ-VAE settings
+    paper: float | None  # the paper's error, if there is one
+    seed: int = 0  # added to the study's
 
 
 def variants(lpips_weights: str | None = None) -> list[Variant]:

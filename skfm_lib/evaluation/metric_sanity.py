@@ -66,8 +66,8 @@ def sanity_results(
     found: SanityResults = {}
     unaltered = None
     for kind, strength, reference, fake in _cases(real, fresh, seed):
-        features = [table1.features_of(network, v, cache) for v in (reference, fake)]
-        draws = table1.compare(*features, seed, paired=kind == "copies")
+        a, b = (table1.features_of(network, v, cache) for v in (reference, fake))
+        draws = table1.compare(a, b, seed, paired=kind == "copies")
         similarity = table1.pair_similarity(fake, PAIRS, seed)
         unaltered = unaltered or (draws, similarity)
         change = draws.minus(unaltered[0])
@@ -140,8 +140,8 @@ def _panel(
     for kind, colour in COLOURS.items():
         y, *ends = np.array([result.row[column] for result in found[kind].values()]).T
         x = start + np.arange(len(y))
-        style = {"color": colour, "marker": "o", "ms": 4, "lw": 1, "capsize": 2}
-        axis.errorbar(x, y, np.abs(ends - y), **style)
+        reach = np.abs(np.array(ends) - y)
+        axis.errorbar(x, y, reach, color=colour, marker="o", ms=4, lw=1, capsize=2)
         axis.text(
             x.mean(), 1.02, EXPECTED[kind][column].strip("·"), fontsize=12,
             color=NOT_MET if "not met" in outcome[kind] else MET, weight="bold",

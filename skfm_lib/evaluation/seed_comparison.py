@@ -1,7 +1,7 @@
 """Which model is better: in one run, over runs of other seeds, and in the paper."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -97,17 +97,18 @@ def better_model(
         gap, higher = difference(otfm, rows["DDPM"][column]), column.endswith("↑")
         decided = gap.low > 0 or gap.high < 0
         values = [[s[name][column].value for name in MODELS] for s in seeds.values()]
-        wins = [_better(*pair, higher) for pair in values].count("OTFM")
+        wins = [_better(pair, higher) for pair in values].count("OTFM")
         given = [paper[name][column] for name in MODELS if column in paper[name]]
         found[column] = {
-            "this run": _better(gap.value, 0, higher) if decided else "undecided",
+            "this run": _better([gap.value, 0], higher) if decided else "undecided",
             "seeds": f"OTFM in {wins} of {len(seeds)}",
-            "paper": _better(*given, higher) if given else "not given",
+            "paper": _better(given, higher) if given else "not given",
         }
     return found
 
 
-def _better(otfm: float, ddpm: float, higher: bool) -> str:
+def _better(values: Sequence[float], higher: bool) -> str:
+    otfm, ddpm = values
     if otfm == ddpm:
         return "equal"
     return "OTFM" if (otfm > ddpm) == higher else "DDPM"

@@ -111,8 +111,8 @@ def table_1(
 ) -> dict[str, Row]:
     """All columns of Table 1 for each of the `sets`, with 95 % intervals.
 
-    Each set is compared with equally many held-out skulls (`common_size`).  The
-    intervals reflect chance in the sets compared, not in training.
+    All sets are cut to a `common_size`.  The intervals reflect chance in the sets
+    compared, not in training.
     """
     count = common_size(held_out, *sets.values())
     sample = volumes_of(held_out, stratified_sample(held_out, count, seed))
@@ -127,9 +127,9 @@ def table_1(
 def table_row(
     draws: Draws, similarity: Mapping[str, np.ndarray], skulls: int, seed: int
 ) -> Row:
-    """The results of `compare` and `pair_similarity` for a set, as intervals.
+    """The results of `compare` and `pair_similarity` as intervals.
 
-    MS-SSIM is averaged over the pairs for which the variant is defined.
+    The variant of MS-SSIM is averaged over the pairs for which it is defined.
     """
     row = dict(zip(BETWEEN_SETS, draws.intervals()))
     for column, values in similarity.items():
@@ -146,13 +146,9 @@ def features_of(network: FeatureNetwork, volumes: Tensor, cache: Path) -> np.nda
 
 
 def compare(
-    real: np.ndarray,
-    fake: np.ndarray,
-    seed: int,
-    halves: int = HALVES,
-    paired: bool = False,
+    real: np.ndarray, fake: np.ndarray, seed: int, n: int = HALVES, paired: bool = False
 ) -> Draws:
-    """The columns `BETWEEN_SETS` for features (n, d) and (m, d), and for their halves.
+    """The columns `BETWEEN_SETS` for two sets of features (m, d), and for `n` halves.
 
     Halves of `paired` sets hold the same items.  Where there are fewer skulls than
     features, `comparison_caption` states it.
@@ -160,7 +156,7 @@ def compare(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", metrics.FewSamples)
         return metrics.half_draws(
-            _between_sets, real, fake, n=halves, seed=seed, paired=paired
+            _between_sets, real, fake, n=n, seed=seed, paired=paired
         )
 
 

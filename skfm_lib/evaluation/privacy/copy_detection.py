@@ -1,8 +1,8 @@
 """Copies of training skulls in a synthetic set, found by nearest-neighbour distance.
 
 Every measure is given for the held-out skulls, too, which no network has seen: the
-value of a set without copies.  None of this is a formal guarantee: a copy that is
-distant in the space of the search is not found.
+value of a set without copies.  It is no formal guarantee: a copy that is distant in
+the space of the search is not found.
 """
 
 from collections.abc import Mapping
@@ -13,14 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from skfm_lib.evaluation.privacy.measures import (
-    Side,
-    authentic,
-    chance_of_closer,
-    closer_to_training,
-    limits,
-    neighbour_ratio,
-)
+from skfm_lib.evaluation.privacy import measures
 from skfm_lib.metrics import Interval, bootstrap, share
 from skfm_lib.utils.errors import SkfmError
 
@@ -33,29 +26,19 @@ COLOURS = ("#b9b4a7", "#c4622d", "#1f5a94", "#4b8b3b")  # held-out skulls first
 class Findings:
     """Measures of copying for each sample of a set; arrays are (n,).
 
-    Attributes:
-        nearest: distance to the nearest view of a training skull.
-        which: that training skull, 0 … N − 1.
-        view: 0 if it is nearest as it is, 1 if mirrored.
-        limit: distance below which the sample is a copy.
-        ratio: `neighbour_ratio`.
-        authentic: `authentic`.
-        expected: share of unseen real skulls that would be called copies.
-        skulls: N, the number of training skulls.
-        closer: `closer_to_training`; None for the held-out skulls themselves.
-        chance: `chance_of_closer`; None for the held-out skulls themselves.
+    Those of closeness to training are None for the held-out skulls themselves.
     """
 
-    nearest: np.ndarray
-    which: np.ndarray
-    view: np.ndarray
-    limit: np.ndarray
-    ratio: np.ndarray
-    authentic: np.ndarray
-    expected: float
-    skulls: int
-    closer: np.ndarray | None = None
-    chance: Interval | None = None
+    nearest: np.ndarray  # distance to the nearest view of a training skull
+    which: np.ndarray  # that training skull, 0 … N − 1
+    view: np.ndarray  # 0 if it is nearest as it is, 1 if mirrored
+    limit: np.ndarray  # distance below which the sample is a copy
+    ratio: np.ndarray  # `measures.neighbour_ratio`
+    authentic: np.ndarray  # `measures.authentic`
+    expected: float  # share of unseen real skulls that would be called copies
+    skulls: int  # N, the number of training skulls
+    closer: np.ndarray | None = None  # `measures.closer_to_training`
+    chance: Interval | None = None  # `measures.chance_of_closer`
 
     @property
     def copies(self) -> np.ndarray:
@@ -90,9 +73,9 @@ class Findings:
     def closeness(self, seed: int = 0) -> dict[str, Interval]:
         """Share of samples closer to training, and its range by chance alone.
 
-        The first interval is of chance in the samples (bootstrap), the second of
-        chance in which skulls were held out.  The second decides, since all samples
-        share the same real skulls.  Empty for the held-out skulls themselves.
+        The first interval is of chance in the samples, the second of chance in which
+        skulls were held out.  The second decides, since all samples share the same
+        real skulls.  Empty for the held-out skulls themselves.
         """
         if self.closer is None or self.chance is None:
             return {}
@@ -106,23 +89,16 @@ class RealSkulls:
 
     Of the views of a training skull (as it is, mirrored) the nearest counts.
 
-    Attributes:
-        train_quality: quality scores (N,).
-        holdout_quality: quality scores (M,).
-        train_train: distances (views, N, N); the diagonal is ignored.
-        holdout_train: distances (views, M, N) to each view of a training skull.
-        share: of unseen real skulls that may be called copies.
-
     Raises:
         SkfmError: for other shapes, NaN, negative distances, and for a held-out
             skull that is also a training skull.
     """
 
-    train_quality: np.ndarray
-    holdout_quality: np.ndarray
-    train_train: np.ndarray
-    holdout_train: np.ndarray
-    share: float = SHARE
+    train_quality: np.ndarray  # quality scores (N,)
+    holdout_quality: np.ndarray  # quality scores (M,)
+    train_train: np.ndarray  # distances (views, N, N); the diagonal is ignored
+    holdout_train: np.ndarray  # distances (views, M, N)
+    share: float = SHARE  # of unseen real skulls that may be called copies
 
     def __post_init__(self) -> None:
         if not 0 < self.share < 1:
@@ -155,14 +131,14 @@ class RealSkulls:
         _check(to_train, (len(quality), len(self.train_quality)), "to training")
         _check(to_holdout, (len(quality), len(self.holdout_quality)), "to hold-out")
         known = (self._holdout_nearest, self.holdout_quality)
-        limit, rate = limits(*known, quality, self.share)
+        limit, rate = measures.limits(*known, quality, self.share)
         return self._findings(to_train, limit, rate, to_holdout.min(axis=0), seed)
 
     def control(self) -> Findings:
         """The same for the held-out skulls, each with the limits of the others."""
         quality, distance = self.holdout_quality, self._holdout_nearest
         found = [
-            limits(distance[rest], quality[rest], quality[~rest], self.share)
+            measures.limits(distance[rest], quality[rest], quality[~rest], self.share)
             for rest in ~np.eye(len(quality), dtype=bool)
         ]
         return self._findings(self.holdout_train, *np.concatenate(found, axis=1))
@@ -183,18 +159,17 @@ class RealSkulls:
         which = distance.argmin(axis=1)
         closer = chance = None
         if to_holdout is not None:
-            sides = (
-                Side(distance, self.train_quality),
-                Side(to_holdout, self.holdout_quality),
-            )
-            closer, chance = closer_to_training(*sides), chance_of_closer(*sides, seed)
+            train = measures.Side(distance, self.train_quality)
+            holdout = measures.Side(to_holdout, self.holdout_quality)
+            closer = measures.closer_to_training(train, holdout)
+            chance = measures.chance_of_closer(train, holdout, seed)
         return Findings(
             nearest=distance[rows, which],
             which=which,
             view=to_train[:, rows, which].argmin(axis=0),
             limit=limit,
-            ratio=neighbour_ratio(distance),
-            authentic=authentic(distance, self.train_train.min(axis=0)),
+            ratio=measures.neighbour_ratio(distance),
+            authentic=measures.authentic(distance, self.train_train.min(axis=0)),
             expected=float(rate.mean()),
             skulls=len(self.train_quality),
             closer=closer,

@@ -33,9 +33,6 @@ def neighbour_ratio(to_train: np.ndarray) -> np.ndarray:
 
     Raises:
         SkfmError: where a sample is compared with fewer than two training skulls.
-
-    >>> neighbour_ratio(np.array([[1.0, 4.0, 5.0]]))
-    array([0.25])
     """
     two = np.sort(to_train, axis=1)[:, :2]
     if two.shape[1] < 2 or not np.isfinite(two).all():
@@ -52,9 +49,8 @@ def authentic(to_train: np.ndarray, within_train: np.ndarray) -> np.ndarray:
     """Which samples are authentic (n,), bool (Alaa et al. 2022, from the definition).
 
     A sample is authentic if its nearest training skull is nearer to another training
-    skull than to the sample.  The share has no target value: independent samples
-    score 1/3 in one dimension and more in higher ones, so it is compared with that
-    of the held-out skulls.  The diagonal of `within_train` (N, N) is ignored.
+    skull than to the sample.  The share of independent samples is 1/3 in one
+    dimension and more in higher ones; its target is that of the held-out skulls.
     """
     others = within_train.astype(float)
     np.fill_diagonal(others, np.inf)
@@ -81,8 +77,8 @@ def limits(
         known = np.sort(holdout_nearest[holdout_quality == score])
         if not len(known):
             raise SkfmError(
-                f"samples of QS {score}, but no held-out skull of QS {score}",
-                f"scores {np.unique(holdout_quality).tolist()}",
+                f"no held-out skull of QS {score} for samples of QS {score}",
+                f"samples of QS {np.unique(holdout_quality).tolist()}",
                 "hold out skulls of every quality score (two for the control)",
             )
         k = max(1, int(share * (len(known) + 1) + 1e-9))
@@ -95,11 +91,11 @@ def closer_to_training(train: Side, holdout: Side) -> np.ndarray:
     """Probability (n,) that a sample is closer to training than to the hold-out.
 
     The distance to the closest skull decreases with their number, so training is cut
-    to as many skulls of each quality score as the hold-out has.  The mean over all
-    such subsets has a closed form: with c of the N training skulls of a score closer
-    than the closest hold-out, a subset of n holds none of them with the
-    hypergeometric probability C(N − c, n) / C(N, n); scores multiply.  Ties count
-    one half.  Where training has fewer skulls of a score, the hold-out is cut.
+    to as many skulls of each quality score as the hold-out has (or the hold-out,
+    where it has more).  This is the mean over all such subsets: with c of the N
+    training skulls of a score closer than the closest hold-out, a subset of n holds
+    none of them with the hypergeometric probability C(N − c, n) / C(N, n), and
+    scores multiply.  Ties count one half.
     """
     holdout = holdout.take(_first_of_each(holdout.quality, train.quality))
     closest = holdout.distances.min(axis=1, keepdims=True)
@@ -113,8 +109,7 @@ def chance_of_closer(train: Side, holdout: Side, seed: int = 0) -> Interval:
     """Mean `closer_to_training` under the null hypothesis of no effect of training.
 
     Mean and central 95 % of 200 random relabellings of real skulls as training or
-    held out, within quality scores.  A share above is not due to chance in which
-    skulls were held out.
+    held out, within quality scores.
     """
     rng, means = np.random.default_rng(seed), []
     holdout = holdout.take(_first_of_each(holdout.quality, train.quality))
@@ -150,4 +145,4 @@ def _none_sampled(
 @lru_cache
 def _hypergeometric_zero(total: int, sampled: int) -> np.ndarray:
     """P(none marked among those sampled) for 0 … `total` marked ones."""
-    return hypergeom.pmf(0, total, np.arange(total + 1), sampled)
+    return np.asarray(hypergeom.pmf(0, total, np.arange(total + 1), sampled))

@@ -1,4 +1,4 @@
-"""Membership inference: was a skull trained on, judging from a network's loss on it?
+"""Membership inference: was a skull trained on, given a network's loss on it?
 
 An attacker who has the weights and a skull computes the training loss: a network that
 has memorised its training skulls has a lower loss on them than on others.
@@ -78,16 +78,14 @@ def attack_auc(members: np.ndarray, others: np.ndarray) -> float:
     return float(wins / (len(members) * len(others)))
 
 
-def true_positive_rate(
-    members: np.ndarray, others: np.ndarray, false_positives: float = FALSE_POSITIVES
-) -> float:
-    """Share of members detected at a false-positive rate of at most `false_positives`.
+def true_positive_rate(members: np.ndarray, others: np.ndarray) -> float:
+    """Share of members detected at a false-positive rate of at most 1 %.
 
-    The threshold is the largest at which ⌊false_positives · m⌋ of the m others, and
-    no more, have a smaller loss.  Carlini et al. (2022) evaluate at such low rates,
-    where an attack is certain of a few members.
+    The threshold is the largest at which at most 1 % of the others have a smaller
+    loss.  At such a low rate an attack is certain of a few members (Carlini et al.
+    2022).
     """
-    allowed = int(false_positives * len(others) + 1e-9)
+    allowed = int(FALSE_POSITIVES * len(others) + 1e-9)
     return float(np.mean(members < np.sort(others)[allowed]))
 
 
@@ -98,8 +96,7 @@ def attack(
 ) -> dict[str, Interval]:
     """AUC and TPR at 1 % FPR with 95 % intervals, by bootstrap over both sets.
 
-    `members` are losses (n,) of skulls that were trained on, `others` losses (m,) of
-    held-out skulls.
+    `members` are the losses of skulls that were trained on, `others` of held-out ones.
 
     Raises:
         SkfmError: for fewer than two of either, and for NaN.

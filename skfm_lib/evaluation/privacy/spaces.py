@@ -1,4 +1,4 @@
-"""The search for copies in three spaces: latents, features, and voxels.
+"""Search for copies in three spaces: latents, features, and voxels.
 
 In each space a skull is a vector, and the distance of two skulls is the Euclidean
 one.  Since a copy may be mirrored, real skulls are compared as they are and mirrored.
@@ -16,10 +16,10 @@ from scipy import ndimage
 from skimage.measure import block_reduce
 from torch import Tensor
 
-from skfm_lib import metrics
 from skfm_lib.data.dataset import SkullSet, volumes_of
 from skfm_lib.evaluation.privacy import planted_copies
 from skfm_lib.evaluation.privacy.copy_detection import SHARE, Findings, RealSkulls
+from skfm_lib.evaluation.table1 import features_of
 from skfm_lib.metrics.feature_extraction import FeatureNetwork
 from skfm_lib.models import VQVAE
 from skfm_lib.training.latents import LatentSet, cache_latents
@@ -53,33 +53,25 @@ def distances(a: Vectors, b: Vectors, memory: int = MEMORY) -> np.ndarray:
     """
     length, other = len(a.row(0)), len(b.row(0))
     if length != other:
-        raise SkfmError(
-            f"vectors of {length} and {other} numbers",
-            "two sets in one space",
-            "read both with the same networks and grid",
-        )
+        found = f"vectors of {length} and {other} numbers"
+        remedy = "read both with the same networks and grid"
+        raise SkfmError(found, "two sets in one space", remedy)
     rows = max(1, memory // (2 * 8 * length))
-    found = np.empty((len(a.qualities), len(b.qualities)))
-    for i in range(0, len(found), rows):
+    result = np.empty((len(a.qualities), len(b.qualities)))
+    for i in range(0, len(a.qualities), rows):
         left = a.block(i, rows)
-        for j in range(0, found.shape[1], rows):
-            found[i : i + rows, j : j + rows] = torch.cdist(left, b.block(j, rows))
-    return found
+        for j in range(0, len(b.qualities), rows):
+            result[i : i + rows, j : j + rows] = torch.cdist(left, b.block(j, rows))
+    return result
 
 
 @dataclass(frozen=True)
 class Space:
-    """One way to compare skulls.
-
-    Attributes:
-        name: in tables and figures.
-        read: (skulls, label) → vectors; the label names what is kept on disk.
-        within_quality: whether only skulls of equal quality score are compared.
-    """
+    """One way to compare skulls."""
 
     name: str
-    read: Callable[[SkullSet, str], Vectors]
-    within_quality: bool = False
+    read: Callable[[SkullSet, str], Vectors]  # of a set, labelled for files on disk
+    within_quality: bool = False  # compare only skulls of equal quality score
 
     def views(self, skulls: SkullSet, label: str) -> tuple[Vectors, Vectors]:
         """A set as it is, and mirrored."""
@@ -172,16 +164,14 @@ def latent_space(read: Callable[[SkullSet, str], LatentSet]) -> Space:
 
 
 def feature_space(network: FeatureNetwork, folder: Path) -> Space:
-    """Skulls as feature vectors (`metrics.extract`), kept in `folder`."""
+    """Skulls as vectors of features, kept in `folder`."""
 
     def vectors(skulls: SkullSet, label: str) -> Vectors:
-        items = list(range(len(skulls)))
+        items = range(len(skulls))
         parts = [items[i : i + AT_ONCE] for i in items[::AT_ONCE]]
-        found = [
-            metrics.extract(network, volumes_of(skulls, part), cache=folder)
-            for part in parts
-        ]
-        return Vectors(np.array(skulls.qualities), torch.cat(found).__getitem__)
+        found = [features_of(network, volumes_of(skulls, p), folder) for p in parts]
+        features = torch.from_numpy(np.concatenate(found))
+        return Vectors(np.array(skulls.qualities), features.__getitem__)
 
     return Space("features", vectors)
 
@@ -199,11 +189,10 @@ def voxel_space() -> Space:
 def centred(bone: np.ndarray) -> Tensor:
     """A volume (D, H, W) bool as a vector whose dot products are correlations r.
 
-    The centre of the bone is moved to the middle of the grid: in the common frame of
-    all skulls, a shift by one voxel would take a copy farther than another person's
-    skull.  Then the volume is averaged over blocks of 2³ voxels (or more, for at most
-    64 blocks along an axis) and scaled to mean 0 and norm 1.  An empty volume is the
-    zero vector, at distance 1 from all others.
+    The centre of the bone is moved to the middle of the grid: without this, a shift
+    by one voxel would take a copy farther than another person's skull.  The volume
+    is averaged over blocks of 2³ voxels (or more, for at most 64 blocks along an
+    axis) and scaled to mean 0 and norm 1.  An empty volume is the zero vector.
     """
     volume = bone.astype(np.float32)
     # Voxels with three neighbours of bone or more: stray voxels do not count.

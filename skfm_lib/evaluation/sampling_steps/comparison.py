@@ -1,9 +1,8 @@
-"""Is a set as good as its reference, which takes many more evaluations?
+"""Comparison of each set of skulls with a reference of many more evaluations.
 
-The reference of a setting is the paper's sampler at the most evaluations, with the
-same quality scores and starting noise.  A paired randomisation test (Fisher 1935)
-gives the range of chance for the difference of their distances to the held-out
-skulls: it holds 95 % of the absolute differences when skulls are exchanged at random.
+The reference is the paper's sampler at the most evaluations, with the same quality
+scores and starting noise.  A paired randomisation test (Fisher 1935) gives the range
+of chance for the difference of their distances to the held-out skulls.
 
 The range between a reference and its repeat, which differ in the starting noise only,
 is the noise of the reference.  A set is within the noise if its distance exceeds that
@@ -35,19 +34,12 @@ Rows = dict[str, dict[str, object]]  # of a table
 
 @dataclass(frozen=True)
 class Comparison:
-    """A set compared with the held-out skulls and with its reference.
-
-    Attributes:
-        sampled: the set.
-        values: `BETWEEN_SETS` with the held-out skulls, with 95 % intervals.
-        excess: FID and KID minus those of the reference, ± the range of chance.
-        noise: of the reference's FID and KID.
-    """
+    """A set compared with the held-out skulls and with its reference."""
 
     sampled: SampledSet
-    values: Mapping[str, Interval]
-    excess: Mapping[str, Interval]
-    noise: Mapping[str, float]
+    values: Mapping[str, Interval]  # of `table1.BETWEEN_SETS`, with 95 % intervals
+    excess: Mapping[str, Interval]  # over the reference's FID and KID, ± chance
+    noise: Mapping[str, float]  # of the reference's FID and KID
 
     @property
     def within_noise(self) -> dict[str, bool]:
@@ -97,7 +89,7 @@ def compare(
         draws = table1.compare(held_out, one.features, seed, HALVES)
         values = dict(zip(table1.BETWEEN_SETS, draws.intervals()))
         excess = exchange_test(held_out, one.features, first[model], seed)
-        if one.setting.repeat:
+        if one.setting.repeat:  # all comparisons of the model share this noise
             noise[model].update({k: v.high - v.value for k, v in excess.items()})
         found.append(Comparison(one, values, excess, noise[model]))
     return found
@@ -106,10 +98,10 @@ def compare(
 def exchange_test(
     real: np.ndarray, fake: np.ndarray, reference: np.ndarray, seed: int
 ) -> dict[str, Interval]:
-    """FID and KID to `real` of `fake` minus those of `reference` (n, d), ± the range.
+    """FID and KID to `real` of `fake` minus those of `reference` (n, d), ± chance.
 
-    The range holds 95 % of the absolute differences that result when each row of
-    `fake` is exchanged with its row of `reference` with probability one half.
+    The range of chance holds 95 % of the absolute differences that result when each
+    row of `fake` is exchanged with its row of `reference` with probability one half.
     """
     difference = _difference(real, fake, reference)
     masks = np.random.default_rng(seed).integers(2, size=(EXCHANGES, len(fake), 1))
@@ -147,14 +139,14 @@ def fewest_evaluations(comparisons: Sequence[Comparison]) -> Rows:
     """
     rows: Rows = {}
     for method, line in by_method(comparisons).items():
-        both = _fewest(line, lambda one: all(one.within_noise.values()))
         found = {
             "FID ↓": _fewest(line, lambda one: one.within_noise["FID ↓"]),
             "KID ↓": _fewest(line, lambda one: one.within_noise["KID ↓"]),
-            "both": both,
+            "both": _fewest(line, lambda one: all(one.within_noise.values())),
             "indistinguishable": next((c for c in line if c.indistinguishable), None),
             "largest tested": line[-1],
         }
+        both = found["both"]
         rows[method] = {key: one and one.evaluations for key, one in found.items()}
         rows[method]["seconds per skull"] = both and both.sampled.sampling
     return rows

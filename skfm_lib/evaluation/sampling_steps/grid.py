@@ -78,8 +78,3 @@ def sampler_settings(
         shifted = [Sampler("euler", n, shift=shift) for n in counts[:-1]]
         settings += [SamplerSetting("otfm", sampler) for sampler in shifted]
     return references + repeats + [s for s in settings if s not in references]
-
-
-def total_evaluations(settings: Sequence[SamplerSetting]) -> int:
-    """Evaluations of the network for one skull of every setting."""
-    return sum(setting.sampler.evaluations for setting in settings)

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from skfm_lib.evaluation.sampling_steps.grid import SamplerSetting, total_evaluations
+from skfm_lib.evaluation.sampling_steps.grid import SamplerSetting
 from skfm_lib.generation import STAGES, SkullGenerator
 from skfm_lib.metrics.feature_extraction import as_input
 from skfm_lib.models.feature_net import StudyFeatures
@@ -34,19 +34,13 @@ CLEAR_REFS = Path("/proc/self/clear_refs")  # Linux: writing 5 resets the memory
 
 @dataclass(frozen=True)
 class SampledSet:
-    """The features (n, d) of a setting's skulls, and their cost.
-
-    Attributes:
-        sampling: seconds per skull, in batches of the preset.
-        decoding: seconds per skull, one by one.
-        memory: peak while sampling, in bytes, of the CUDA device or the process.
-    """
+    """The skulls of a setting as features, and their cost."""
 
     setting: SamplerSetting
-    features: np.ndarray
-    sampling: float
-    decoding: float
-    memory: int
+    features: np.ndarray  # (n, d), float64
+    sampling: float  # seconds per skull, in batches of the preset
+    decoding: float  # seconds per skull, one by one
+    memory: int  # peak bytes while sampling, of the CUDA device or the process
 
 
 @dataclass(frozen=True)
@@ -66,7 +60,7 @@ class Sweep:
             # Warm up, so that the choice of kernels is not timed.
             part, once = slice(0, self._batch), replace(own[0].sampler, steps=1)
             generator.latents(self.qualities[part], self._seeds(own[0])[part], once)
-        total = total_evaluations(own) * len(self.qualities)
+        total = sum(s.sampler.evaluations for s in own) * len(self.qualities)
         with Progress(f"Sampling, {generator.objective}", total) as bar:
             return [self._sampled(generator, setting, bar) for setting in own]
 
