@@ -22,11 +22,15 @@ class Altered(SkullSet):
         self.source, self.items, self.change = source, items, change
         self.folder, self.grid, self.shape = source.folder, source.grid, source.shape
         self.skulls = [source.skulls[i] for i in items]
-        self._keep = False  # the source does
 
     def occupancy(self, index: int) -> np.ndarray:
         """Bone of one skull, changed, bool (D, H, W)."""
         return self.change(self.source.occupancy(self.items[index]))
+
+    def load(self) -> "Altered":
+        """Read every volume of the source now; only the source keeps volumes."""
+        self.source.load()
+        return self
 
 
 def mirrored(volume: np.ndarray, grid: Grid) -> np.ndarray:

@@ -13,6 +13,8 @@ from skfm_lib.evaluation.privacy.membership_inference import (
 )
 from skfm_lib.generation import SkullGenerator
 from skfm_lib.losses import ddpm
+from skfm_lib.models import VQVAE, UNet3D
+from skfm_lib.presets import preset
 from skfm_lib.training.latents import LatentScale, LatentSet
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
@@ -23,11 +25,11 @@ TIMES = [i / 10 for i in range(1, 10)]
 SCALE = LatentScale(torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1), None)
 
 
-class Memory(nn.Module):
+class Memory(UNet3D):
     """The best velocity for a training set: E[ε − x_0 | z_t] over its latents."""
 
     def __init__(self, train):
-        super().__init__()
+        nn.Module.__init__(self)
         self.train_set = train
 
     def forward(self, z_t, t, quality):
@@ -37,15 +39,19 @@ class Memory(nn.Module):
         return (weight[..., None, None, None, None] * (eps - x)).sum(1)
 
 
-class Honest(nn.Module):
+class Honest(UNet3D):
     """The best velocity for the population N(0, I): it has seen no latent."""
+
+    def __init__(self):
+        nn.Module.__init__(self)
 
     def forward(self, z_t, t, quality):
         return z_t * (t - (1 - t)) / (t**2 + (1 - t) ** 2)
 
 
 def generator(network, objective="otfm"):
-    return SkullGenerator(objective, network, None, SCALE, CPU)
+    vqvae = VQVAE(preset("tiny").vqvae)
+    return SkullGenerator(objective, network, vqvae, SCALE, CPU)
 
 
 class Latents(LatentSet):
