@@ -196,8 +196,8 @@ def test_ablations_are_trained_and_judged(study):
         assert 0 < row["error ↓"]["low"] < row["error ↓"]["high"] < 2
     first, other, *_ = rows.values()
     assert first["minus the first row"] == 0 != other["minus the first row"]["value"]
-    cells = study.folder / "10_cells"
-    before = {path: path.stat().st_mtime_ns for path in cells.glob("*/*.pt")}
+    experiments = study.folder / "10_experiments"
+    before = {path: path.stat().st_mtime_ns for path in experiments.glob("*/*.pt")}
     assert len(before) == 8 and main(["run", "10", *words]) == 0  # kept, all eight
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
@@ -259,8 +259,8 @@ def test_few_steps_are_trained_and_swept(study):
     swept = study.finished("13_sweep").results
     assert len(swept) >= 16 and "OTFM, euler, shift 2, 2" in swept
     for name in ("OTFM, euler, 8", "DDPM, ancestral, 8"):  # the references
-        assert swept[name]["worse"]["FID"]["value"] == 0
-        assert swept[name]["within"]["FID"] and swept[name]["within"]["KID"]
+        assert swept[name]["excess"]["FID ↓"]["value"] == 0
+        assert all(swept[name]["within noise"].values())
     one, eight = (swept[f"OTFM, euler, {n}"]["sampling seconds"] for n in (1, 8))
     assert 0 < one < eight
     shortcut = study.finished("13_few_steps")

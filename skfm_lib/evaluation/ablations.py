@@ -1,70 +1,68 @@
-"""Table 8 again: autoencoders that differ in one thing, trained and judged alike."""
+"""Table 8: autoencoders that differ in one setting, trained and evaluated alike."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from torch import Tensor
+import torch
 
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.losses.adversarial import ADVERSARIAL
 from skfm_lib.losses.perceptual import LPIPS, StudyDistance
-from skfm_lib.metrics import bootstrap
+from skfm_lib.metrics import Interval, bootstrap
 from skfm_lib.presets.paper_tables import TABLE_8
 from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.training.vqvae import load_vqvae, of_each, reconstruct, train_vqvae
 from skfm_lib.utils.device import pick_device
 
-CELLS = "10_cells"  # one folder a row
+FOLDER = "10_experiments"
 SIZES = ((0.578, True), (0.578, False), (0.53, True), (0.422, True))
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One row: what it is called, here and on disk, and what is changed.
-
-    paper  the error in Table 8, where there is one
-    seed   is added to the study's
-    """
+    """One row of Table 8."""
 
     name: str
-    label: str
-    changes: Mapping[str, object]
-    paper: float | None
-    seed: int = 0
+    changes: Mapping[str, object]  # of the preset's VQ-VAE settings
+    paper: float | None  # the paper's error, if there is one
+    seed: int = 0  # added to the study's
 
 
 def variants(lpips_weights: str | None = None) -> list[Variant]:
-    """The rows of Table 8: the paper's own autoencoder, it with other luck, others.
+    """The rows of Table 8, and the paper's autoencoder with another seed.
 
-    lpips_weights  a folder (`LPIPS.load`), for the row with LPIPS; without it that
-                   row's distance is one of the study's features, and called so
+    Without `lpips_weights`, a folder for `LPIPS.load`, the row with LPIPS uses the
+    distance of the study's own features, and is named accordingly.
     """
-    looks = {"perceptual": 1.0, "lpips_weights": lpips_weights}
-    name = (LPIPS if lpips_weights else StudyDistance).short
-    gan = {"adversarial": ADVERSARIAL}
-    return [
-        Variant("VQ-VAE, s=0.82, up", "vqvae", {}, TABLE_8["VQ-VAE"]),
-        Variant("VQ-VAE, other seed", "vqvae-again", {}, None, seed=1),
-        Variant("VQ-GAN", "vqgan", gan, TABLE_8["VQ-GAN"]),
-        Variant(f"VQ-VAE + {name}", "perceptual", looks, TABLE_8["VQ-VAE + LPIPS"]),
-        *[_of_size(s, up) for s, up in SIZES],
+    perceptual = {"perceptual": 1.0, "lpips_weights": lpips_weights}
+    distance = (LPIPS if lpips_weights else StudyDistance).short
+    rows = [
+        Variant("VQ-VAE, s=0.82, up", {}, TABLE_8["VQ-VAE"]),
+        Variant("VQ-VAE, other seed", {}, None, seed=1),
+        Variant("VQ-GAN", {"adversarial": ADVERSARIAL}, TABLE_8["VQ-GAN"]),
+        Variant(f"VQ-VAE + {distance}", perceptual, TABLE_8["VQ-VAE + LPIPS"]),
     ]
+    for s, up in SIZES:
+        name = f"s={s}, {'up' if up else 'no up'}"
+        rows.append(Variant(name, {"scale": s, "upsample": up}, TABLE_8[name]))
+    return rows
 
 
 def train_variant(
     study: Study, variant: Variant, steps: int | None, train: SkullSet, test: SkullSet
 ) -> Stage:
-    """A row as a cell of its own: trained on `train`, then measured on `test`.
+    """The experiment of a row: trained on `train`, evaluated on `test`.
 
-    All rows see the same skulls in the same order, that of the other seed apart.
-    A cell that was stopped goes on, a finished one is kept.  `steps` of None are
-    the preset's.  The results are the reconstruction error and Dice of every skull.
+    All rows see the same skulls in the same order, except that of the other seed.
+    An interrupted experiment is resumed, a finished one kept.  `steps` of None are
+    the preset's.  The results are ``error`` and ``dice`` of every test skull.
     """
     settings = study.settings.vqvae.but(steps=steps, **variant.changes)
     own = replace(study, seed=study.seed + variant.seed)
     chosen = {"seed": own.seed, "vqvae": settings.as_dict()}
-    stage = own.experiment(CELLS, variant.label, chosen, after=(stage_names.DATA,))
+    label = variant.name.lower().replace(",", "").replace(" ", "-")
+    stage = own.experiment(FOLDER, label, chosen, after=(stage_names.DATA,))
     if not stage.done:
         device = pick_device()
         model, _ = train_vqvae(stage, train, settings, device)
@@ -75,41 +73,37 @@ def train_variant(
 
 def table_8(
     rows: Sequence[Variant], stages: Sequence[Stage], seed: int
-) -> dict[str, dict[str, object]]:
+) -> dict[str, dict[str, Interval | float]]:
     """Row → column → value, with 95 % bootstrap intervals over the test skulls.
 
-    The error is that of Table 8: mean |v − v̂| on [−1, 1] against the volume at full
-    resolution, whatever the training looked at.  "minus the first row" is the mean
-    difference from it, skull by skull: what skulls have in common cancels.
+    The error is that of Table 8: mean ``|v − v̂|`` on [−1, 1] at full resolution,
+    whatever the resolution of the loss.  "minus the first row" is the mean of the
+    paired differences, from which the variation between skulls cancels.
     """
-    first, found = np.array(stages[0].results["error"]), {}
+    first = np.array(stages[0].results["error"])
+    found: dict[str, dict[str, Interval | float]] = {}
     for variant, stage in zip(rows, stages):
         errors = np.array(stage.results["error"])
         more = errors - first
-        found[variant.name] = {
+        row = found[variant.name] = {
             "error ↓": bootstrap(np.mean, errors, seed=seed),
-            "minus the first row": bootstrap(np.mean, more, seed=seed)
-            if more.any()
-            else 0.0,
+            "minus the first row": 0.0,
             "Dice ↑": float(np.mean(stage.results["dice"])),
-            **({"paper's error ↓": variant.paper} if variant.paper else {}),
         }
+        if more.any():
+            row["minus the first row"] = bootstrap(np.mean, more, seed=seed)
+        if variant.paper:
+            row["paper's error ↓"] = variant.paper
     return found
 
 
 def reconstructions(
-    rows: Sequence[Variant], stages: Sequence[Stage], v: Tensor
-) -> dict[str, Tensor]:
-    """Row → (b, 1, D, H, W): the skulls `v` as its autoencoder gives them back."""
-    device, found = pick_device(), {}
+    rows: Sequence[Variant], stages: Sequence[Stage], skulls: SkullSet, items: list[int]
+) -> dict[str, np.ndarray]:
+    """The `items` (b, D, H, W) as "skull", and each row's reconstructions of them."""
+    v, device = torch.stack([skulls[i][0] for i in items]), pick_device()
+    found = {"skull": v[:, 0].numpy()}
     for variant, stage in zip(rows, stages):
         model = load_vqvae(stage.study, device, stage.name)
-        found[variant.name], _ = reconstruct(model, v, device)
+        found[variant.name] = reconstruct(model, v, device)[0][:, 0].numpy()
     return found
-
-
-def _of_size(s: float, up: bool) -> Variant:
-    """A row of Table 8's right half."""
-    name = f"s={s}, {'up' if up else 'no up'}"
-    label = name.replace(", ", "-").replace(" ", "-")
-    return Variant(name, label, {"scale": s, "upsample": up}, TABLE_8[name])

@@ -1,76 +1,86 @@
-"""Do the metrics answer as their definitions say?  Known skulls, harmed on purpose."""
+"""Sanity checks of the metrics: their response to known alterations of real skulls."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from skfm_lib.data.dataset import SkullSet, volumes_of
 from skfm_lib.evaluation import table1
-from skfm_lib.evaluation.table1 import COMPARED, LIKENESS, Row, equal_part
+from skfm_lib.evaluation.table1 import BETWEEN_SETS, WITHIN_SET, Row, stratified_sample
 from skfm_lib.metrics.feature_extraction import FeatureNetwork
 from skfm_lib.utils.seeding import generator
 
-# ↑ rises  ↓ falls  = stays  ≥ does not fall  ★ best there is  · no claim
-#               FID KID  IP IR  PP PR  Dens. Cov.  MS-SSIM, variant
-EXPECTED = {
-    "noise":       "↑ ↑   ↓ ·   ↓ ·     ↓ ↓        ↓ ↓",
-    "blur":        "↑ ↑   ↓ ·   ↓ ·     ↓ ↓        · ·",
-    "lost scores": "↑ ↑   ≥ ↓   ≥ ↓     · ↓        · ·",
-    "few skulls":  "↑ ↑   · ↓   · ↓     · ↓        ↑ ↑",
-    "copies":      "★ ★   ★ ★   ★ ★     = ★        = =",
+COLUMNS = (*BETWEEN_SETS, *WITHIN_SET)
+# ↑ rises  ↓ falls  = stays  ≥ does not fall  ★ best possible value  · no expectation
+SYMBOLS = {
+    #                 FID KID  IP IR  PP PR  Dens. Cov.  MS-SSIM, variant
+    "noise":          "↑ ↑   ↓ ·   ↓ ·     ↓ ↓        ↓ ↓",
+    "blur":           "↑ ↑   ↓ ·   ↓ ·     ↓ ↓        · ·",
+    "missing scores": "↑ ↑   ≥ ↓   ≥ ↓     · ↓        · ·",
+    "few skulls":     "↑ ↑   · ↓   · ↓     · ↓        ↑ ↑",
+    "copies":         "★ ★   ★ ★   ★ ★     = ★        = =",
 }  # fmt: skip
-COLUMNS = (*COMPARED, *LIKENESS)
-UNHARMED = "unharmed"
+EXPECTED = {  # alteration → column → symbol
+    kind: dict(zip(COLUMNS, line.split(), strict=True))
+    for kind, line in SYMBOLS.items()
+}
+UNALTERED = "unaltered"
 NOISE = (0.003, 0.01, 0.03)  # share of voxels flipped
-BLUR = (0.7, 1.0, 1.5)  # σ of a Gaussian, voxels; bone is what stays above one half
-FEW = (9, 2)  # skulls that a collapsed set repeats
+BLUR = (0.7, 1.0, 1.5)  # σ of a Gaussian in voxels, before thresholding at one half
+FEW = (9, 2)  # skulls that are repeated
 PAIRS = 100  # of MS-SSIM
 
+COLOURS = dict(zip(EXPECTED, ("#1f5a94", "#c4622d", "#4b8b3b", "#7a4b94", "#3c3c3c")))
+MET, NOT_MET = "#2e7d32", "#c62828"
 
-class Response(NamedTuple):
-    """Columns of Table 1 for a set, and their differences from the unharmed set's."""
+
+class SanityResult(NamedTuple):
+    """Columns of Table 1 for a set, and their differences from the unaltered set's."""
 
     row: Row
     change: Row
 
 
-Responses = dict[str, dict[str, Response]]  # kind of harm → strength → response
+SanityResults = dict[str, dict[str, SanityResult]]  # alteration → strength → result
+Outcomes = dict[str, dict[str, str]]  # column → alteration → outcome
 
 
-def responses(
+def sanity_results(
     real: SkullSet, fresh: SkullSet, network: FeatureNetwork, cache: Path, seed: int
-) -> Responses:
-    """Every column of Table 1 for skulls of `fresh` against `real`, whole and harmed.
+) -> SanityResults:
+    """Table 1 for skulls of `fresh` against `real`, unaltered and altered.
 
-    All sets hold as many skulls.  "lost scores" lacks the most frequent quality
-    score of `fresh`, then the two most frequent; "few skulls" repeats a few, which
-    may be good or bad ones; "copies" are the very skulls of `real` that the set is
-    compared with: no new skull in it, and the best score.
+    All sets are of equal size.  "missing scores" excludes the most frequent quality
+    score of `fresh`, then the two most frequent; "few skulls" repeats some skulls;
+    "copies" are the skulls of `real` with which the set is compared.
     """
-    found: Responses = {}
-    unharmed = None
-    for family, strength, reference, fake in _cases(real, fresh, seed):
-        paired = family == "copies"
-        draws = table1.compare(reference, fake, network, cache, seed, paired)
-        values = table1.likeness(fake, PAIRS, seed)
-        unharmed = unharmed or (draws, values)
-        change = draws.minus(unharmed[0])
-        changes = {name: values[name] - unharmed[1][name] for name in values}
-        found.setdefault(family, {})[strength] = Response(
-            table1.row_of(draws, values, len(fake), seed),
-            table1.row_of(change, changes, len(fake), seed),
+    found: SanityResults = {}
+    unaltered = None
+    for kind, strength, reference, fake in _cases(real, fresh, seed):
+        a, b = (table1.features_of(network, v, cache) for v in (reference, fake))
+        draws = table1.compare(a, b, seed, paired=kind == "copies")
+        similarity = table1.pair_similarity(fake, PAIRS, seed)
+        unaltered = unaltered or (draws, similarity)
+        change = draws.minus(unaltered[0])
+        changes = {name: similarity[name] - unaltered[1][name] for name in similarity}
+        found.setdefault(kind, {})[strength] = SanityResult(
+            table1.table_row(draws, similarity, len(fake), seed),
+            table1.table_row(change, changes, len(fake), seed),
         )
     return found
 
 
 def noisy(volumes: Tensor, share: float, seed: int) -> Tensor:
-    """Occupancies with a share of all voxels flipped, each volume from its own seed."""
+    """Occupancies with a random share of voxels flipped, each volume's own."""
     flips = [
         torch.rand(v.shape, generator=generator(seed, "noise", share, i)) < share
         for i, v in enumerate(volumes)
@@ -79,56 +89,93 @@ def noisy(volumes: Tensor, share: float, seed: int) -> Tensor:
 
 
 def blurred(volumes: Tensor, sigma: float) -> Tensor:
-    """Occupancies blurred by a Gaussian of `sigma` voxels and made binary again."""
+    """Occupancies smoothed by a Gaussian of `sigma` voxels and thresholded again."""
     soft = [gaussian_filter(v[0].numpy().astype(np.float32), sigma) for v in volumes]
     return torch.from_numpy(np.stack(soft)[:, None] > 0.5)
 
 
-def expected(kind: str) -> dict[str, str]:
-    """Column → the symbol of `EXPECTED` for a kind of harm."""
-    return dict(zip(COLUMNS, EXPECTED[kind].split(), strict=True))
+def outcomes(found: SanityResults) -> Outcomes:
+    """How each metric changed at the greatest strength, and whether as expected.
 
-
-def answers(found: Responses) -> dict[str, dict[str, str]]:
-    """Column → kind of harm → how it moved, and whether as its definition says.
-
-    Judged at the greatest strength: ↑ or ↓ where the 95 % interval of the change
-    leaves out 0, else =.  ★ is met where the value is the best that can be.
+    ↑ or ↓ where the 95 % interval of the change excludes 0, otherwise =.  ★ is met
+    where the value is the best possible one.
     """
-    table: dict[str, dict[str, str]] = {column: {} for column in COLUMNS}
-    for kind in EXPECTED:
-        strongest = list(found[kind].values())[-1]
-        for column, wanted in expected(kind).items():
+    table: Outcomes = {column: {} for column in COLUMNS}
+    for kind, symbols in EXPECTED.items():
+        *_, strongest = found[kind].values()
+        for column, symbol in symbols.items():
             _, low, high = strongest.change[column]
             moved = "↑" if low > 0 else "↓" if high < 0 else "="
-            if wanted == "★":
+            if symbol == "★":
                 value, higher = strongest.row[column].value, column.endswith("↑")
                 met = value >= 1 - 1e-9 if higher else value <= 1e-9
             else:
-                met = moved == wanted or (wanted == "≥" and moved != "↓")
-            told = f"{wanted} met" if met else f"{wanted} not met: {moved}"
-            table[column][kind] = moved if wanted == "·" else told
+                met = moved == symbol or (symbol == "≥" and moved != "↓")
+            outcome = f"{symbol} met" if met else f"{symbol} not met: {moved}"
+            table[column][kind] = moved if symbol == "·" else outcome
     return table
+
+
+def sanity_figure(found: SanityResults, outcome: Outcomes) -> Figure:
+    """One panel per metric: values with 95 % intervals, alterations side by side.
+
+    The grey band is the interval of the unaltered skulls; strengths increase to the
+    right.  The symbol of `EXPECTED` above is green where it is met, red otherwise.
+    """
+    figure, axes = plt.subplots(
+        2, 5, figsize=(12.5, 5.6), sharex=True, layout="constrained"
+    )
+    for axis, column in zip(axes.flat, COLUMNS):
+        _panel(axis, column, found, outcome[column])
+    return figure
+
+
+def _panel(
+    axis: Axes, column: str, found: SanityResults, outcome: Mapping[str, str]
+) -> None:
+    value, low, high = found[UNALTERED][""].row[column]
+    axis.axhspan(low, high, color="0.87", zorder=0)
+    axis.axhline(value, color="0.5", linewidth=0.8, zorder=1)
+    centres, start = [], 0.0
+    for kind, colour in COLOURS.items():
+        y, *ends = np.array([result.row[column] for result in found[kind].values()]).T
+        x = start + np.arange(len(y))
+        reach = np.abs(np.array(ends) - y)
+        axis.errorbar(x, y, reach, color=colour, marker="o", ms=4, lw=1, capsize=2)
+        axis.text(
+            x.mean(), 1.02, EXPECTED[kind][column].strip("·"), fontsize=12,
+            color=NOT_MET if "not met" in outcome[kind] else MET, weight="bold",
+            ha="center", va="bottom", transform=axis.get_xaxis_transform(),
+        )  # fmt: skip
+        centres.append(x.mean())
+        start = x[-1] + 2
+    axis.set_xticks(centres, list(COLOURS), rotation=55, ha="right", fontsize=9)
+    axis.set_title(column, fontsize=10, pad=18)
+    axis.tick_params(axis="y", labelsize=8)
+    if column.startswith(("FID", "KID")):  # linear near 0, logarithmic beyond
+        linear = 10 ** np.ceil(np.log10(max(-low, high, 1e-12)))
+        axis.set_yscale("symlog", linthresh=linear)
+        axis.set_ylim(bottom=min(1.5 * low, -0.1 * linear))
 
 
 def _cases(
     real: SkullSet, fresh: SkullSet, seed: int
 ) -> Iterator[tuple[str, str, Tensor, Tensor]]:
-    """Kind of harm, strength, reference and compared set; the unharmed set first."""
+    """Alteration, strength, reference and compared set; the unaltered set first."""
     frequent = Counter(fresh.qualities).most_common(2)
     count = min(len(real), len(fresh) - sum(n for _, n in frequent))
-    reference = volumes_of(real, equal_part(real, count, seed))
-    whole = volumes_of(fresh, equal_part(fresh, count, seed))
-    yield UNHARMED, "", reference, whole
+    reference = volumes_of(real, stratified_sample(real, count, seed))
+    intact = volumes_of(fresh, stratified_sample(fresh, count, seed))
+    yield UNALTERED, "", reference, intact
     for share in NOISE:
-        yield "noise", f"{share:.1%}", reference, noisy(whole, share, seed)
+        yield "noise", f"{share:.1%}", reference, noisy(intact, share, seed)
     for sigma in BLUR:
-        yield "blur", f"σ {sigma}", reference, blurred(whole, sigma)
-    for lost in ([q for q, _ in frequent[:some]] for some in (1, 2)):
-        rest = volumes_of(fresh, equal_part(fresh, count, seed, lost))
-        yield "lost scores", f"QS {lost}", reference, rest
+        yield "blur", f"σ {sigma}", reference, blurred(intact, sigma)
+    for missing in ([q for q, _ in frequent[:some]] for some in (1, 2)):
+        rest = volumes_of(fresh, stratified_sample(fresh, count, seed, missing))
+        yield "missing scores", f"QS {missing}", reference, rest
     order = torch.randperm(count, generator=generator(seed, "few"))
     for few in FEW:
         repeats = order[torch.arange(count) % few]
-        yield "few skulls", f"{few}", reference, whole[repeats]
+        yield "few skulls", f"{few}", reference, intact[repeats]
     yield "copies", f"{count}", reference, reference

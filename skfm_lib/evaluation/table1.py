@@ -1,4 +1,4 @@
-"""Table 1: a set of skulls compared with held-out ones, and with itself."""
+"""Table 1: generated sets compared with held-out skulls and within themselves."""
 
 import warnings
 from collections.abc import Collection, Mapping
@@ -20,7 +20,7 @@ from skfm_lib.utils.paths import project_root
 
 Row = dict[str, Interval]  # column of Table 1 → value
 
-GENERATED = {  # row of Table 1: the stage that draws its skulls, their folder there
+GENERATED = {  # row of Table 1: the stage that generates its skulls, their folder
     "DDPM": (stage_names.GENERATE, "ddpm"),
     "OTFM": (stage_names.GENERATE, "otfm"),
     "shortcut": (stage_names.FEW_STEPS, "shortcut"),
@@ -28,17 +28,19 @@ GENERATED = {  # row of Table 1: the stage that draws its skulls, their folder t
 HALVES = 100  # of half-sampling
 FEWEST = 12  # skulls in a set: each half must hold a skull and its 5 neighbours
 
-COMPARED = (
+BETWEEN_SETS = (
     "FID ↓", "KID ↓", "IP ↑", "IR ↑", "PP ↑", "PR ↑", "Density ↑", "Coverage ↑",
 )  # fmt: skip
-LIKENESS = ("MS-SSIM ↓", "MS-SSIM (variant) ↓")
+WITHIN_SET = ("MS-SSIM ↓", "MS-SSIM (variant) ↓")
 
 
 def generated_sets(study: Study) -> dict[str, SkullSet]:
     """The synthetic sets of a study by their row of Table 1.
 
-    DDPM's and OTFM's, and the few-step model's where its stage is finished and has
-    drawn some.  SkfmError, with the command for it, where stage 05 is not finished.
+    Those of DDPM and OTFM, and that of the few-step model where its stage is finished.
+
+    Raises:
+        SkfmError: where stage 05 is not finished.
     """
     study.finished(stage_names.GENERATE)
     return {
@@ -50,15 +52,15 @@ def generated_sets(study: Study) -> dict[str, SkullSet]:
 
 
 def generating_stages(study: Study) -> tuple[str, ...]:
-    """The stages that `generated_sets` reads, for the fingerprint of a stage."""
-    stages = [GENERATED[row][0] for row in generated_sets(study)]
-    return tuple(dict.fromkeys(stages))
+    """The stages that `generated_sets` reads, as inputs of another stage."""
+    return tuple(dict.fromkeys(GENERATED[row][0] for row in generated_sets(study)))
 
 
-def equal_count(*sets: SkullSet) -> int:
-    """How many skulls the smallest of the sets holds.
+def common_size(*sets: SkullSet) -> int:
+    """The number of skulls in the smallest of the sets.
 
-    SkfmError where that is fewer than half-sampling and k = 5 neighbours ask for.
+    Raises:
+        SkfmError: where that is too few for half-sampling with k = 5 neighbours.
     """
     count = min(map(len, sets))
     if count < FEWEST:
@@ -67,14 +69,16 @@ def equal_count(*sets: SkullSet) -> int:
     return count
 
 
-def equal_part(
+def stratified_sample(
     skulls: SkullSet, count: int, seed: int, without: Collection[int] = ()
 ) -> list[int]:
-    """`count` items drawn in the set's own mix of quality scores, for fair distances.
+    """`count` items of a set, sampled in its own proportions of quality scores.
 
-    Distances between sets fall with the number of skulls; so all are taken between
-    sets of one size.  Skulls of the scores `without` are left out.  Raises SkfmError
-    where the set holds fewer.
+    Distances between sets decrease with the number of skulls, so all are computed
+    between sets of one size.  Skulls of the scores `without` are excluded.
+
+    Raises:
+        SkfmError: where fewer than `count` skulls remain.
     """
     items = [i for i, q in enumerate(skulls.qualities) if q not in without]
     if not 0 < count <= len(items):
@@ -87,10 +91,10 @@ def equal_part(
 def feature_network(
     stage: Stage, train: SkullSet, steps: int, med3d_weights: str | None = None
 ) -> FeatureNetwork:
-    """What Table 1 measures in: Med3D with a user's weights, else `study_features`.
+    """The features of Table 1: `study_features`, or Med3D with a file of weights.
 
-    med3d_weights  ``resnet_50.pth`` or ``resnet_50_23dataset.pth``; a relative path
-                   starts at the project's folder
+    A relative path of ``resnet_50.pth`` or ``resnet_50_23dataset.pth`` starts at the
+    project's folder.
     """
     if med3d_weights is None:
         return study_features(stage, train, steps)
@@ -107,60 +111,56 @@ def table_1(
 ) -> dict[str, Row]:
     """All columns of Table 1 for each of the `sets`, with 95 % intervals.
 
-    Each is compared with as many skulls held out (`equal_count`).  The intervals
-    show chance in the sets compared, not in training.
+    All sets are cut to a `common_size`.  The intervals reflect chance in the sets
+    compared, not in training.
     """
-    count = equal_count(held_out, *sets.values())
-    real = volumes_of(held_out, equal_part(held_out, count, seed))
-    rows = {}
+    count = common_size(held_out, *sets.values())
+    sample = volumes_of(held_out, stratified_sample(held_out, count, seed))
+    real, rows = features_of(network, sample, cache), {}
     for name, skulls in sets.items():
-        fake = volumes_of(skulls, equal_part(skulls, count, seed))
-        draws = compare(real, fake, network, cache, seed)
-        rows[name] = row_of(draws, likeness(fake, pairs, seed), count, seed)
+        sample = volumes_of(skulls, stratified_sample(skulls, count, seed))
+        draws = compare(real, features_of(network, sample, cache), seed)
+        rows[name] = table_row(draws, pair_similarity(sample, pairs, seed), count, seed)
     return rows
 
 
-def row_of(
-    draws: Draws, values: Mapping[str, np.ndarray], skulls: int, seed: int
+def table_row(
+    draws: Draws, similarity: Mapping[str, np.ndarray], skulls: int, seed: int
 ) -> Row:
-    """What `compare` and `likeness` gave for a set of so many skulls, as intervals.
+    """The results of `compare` and `pair_similarity` as intervals.
 
-    MS-SSIM without the pairs for which the variant is undefined.
+    The variant of MS-SSIM is averaged over the pairs for which it is defined.
     """
-    row = dict(zip(COMPARED, draws.intervals()))
-    for column, each in values.items():
-        defined = np.isfinite(each)
-        pairs = metrics.random_pairs(skulls, len(each), seed)
+    row = dict(zip(BETWEEN_SETS, draws.intervals()))
+    for column, values in similarity.items():
+        defined = np.isfinite(values)
+        pairs = metrics.random_pairs(skulls, len(values), seed)
         sides = [side[defined] for side in pairs]
-        row[column] = metrics.pair_mean(each[defined], *sides)
+        row[column] = metrics.pair_mean(values[defined], *sides)
     return row
 
 
-def compare(
-    real: Tensor,
-    fake: Tensor,
-    network: FeatureNetwork,
-    cache: Path,
-    seed: int,
-    paired: bool = False,
-) -> Draws:
-    """The columns `COMPARED` of two sets of one size, and of random halves of them.
+def features_of(network: FeatureNetwork, volumes: Tensor, cache: Path) -> np.ndarray:
+    """Features (n, d), float64, of volumes (n, 1, D, H, W), kept in a folder."""
+    return metrics.extract(network, volumes, cache=cache).double().numpy()
 
-    `paired` sets belong together item by item, and are drawn together.  That there
-    may be fewer skulls than features is for the caption to say (`about`).
+
+def compare(
+    real: np.ndarray, fake: np.ndarray, seed: int, n: int = HALVES, paired: bool = False
+) -> Draws:
+    """The columns `BETWEEN_SETS` for two sets of features (m, d), and for `n` halves.
+
+    Halves of `paired` sets hold the same items.  Where there are fewer skulls than
+    features, `comparison_caption` states it.
     """
-    features = [
-        metrics.extract(network, volumes, cache=cache).double().numpy()
-        for volumes in (real, fake)
-    ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", metrics.FewSamples)
         return metrics.half_draws(
-            _compared, *features, n=HALVES, seed=seed, paired=paired
+            _between_sets, real, fake, n=n, seed=seed, paired=paired
         )
 
 
-def _compared(real: np.ndarray, fake: np.ndarray) -> list[float]:
+def _between_sets(real: np.ndarray, fake: np.ndarray) -> list[float]:
     return [
         metrics.frechet_distance(real, fake),
         metrics.kernel_distance(real, fake),
@@ -170,29 +170,28 @@ def _compared(real: np.ndarray, fake: np.ndarray) -> list[float]:
     ]
 
 
-def likeness(volumes: Tensor, pairs: int, seed: int) -> dict[str, np.ndarray]:
-    """MS-SSIM of random pairs within a set (§4.1), by column, one value a pair.
+def pair_similarity(volumes: Tensor, pairs: int, seed: int) -> dict[str, np.ndarray]:
+    """MS-SSIM of random pairs within a set (§4.1): column → one value per pair.
 
-    Standard, on {0, 1}; and "variant", `metrics.ms_ssim_fork`, as in the code the
-    paper grew from.  Lower is more varied.
+    The standard measure on {0, 1}, and `metrics.ms_ssim_fork`, the variant in the
+    code that the paper's is based on.  Lower means more varied.
     """
     window, scales = metrics.fitting(tuple(volumes.shape[-3:]))
-    settings = {"data_range": 1.0, "window": window, "scales": scales}
-    standard = metrics.ms_ssim_of_set(volumes, pairs, seed, **settings)
-    variant = metrics.ms_ssim_of_set(volumes, pairs, seed, _variant)
-    return dict(zip(LIKENESS, (standard, variant)))
+    standard = metrics.ms_ssim_of_set(
+        volumes, pairs, seed, data_range=1.0, window=window, scales=scales
+    )
+    variant = metrics.ms_ssim_of_set(
+        volumes, pairs, seed, lambda x, y: metrics.ms_ssim_fork(2 * x - 1, 2 * y - 1)
+    )
+    return dict(zip(WITHIN_SET, (standard, variant)))
 
 
-def _variant(x: Tensor, y: Tensor) -> Tensor:
-    return metrics.ms_ssim_fork(2 * x - 1, 2 * y - 1)
-
-
-def about(count: int, network: FeatureNetwork) -> str:
-    """What the columns that compare sets rest on, for a caption."""
-    told = f"{count} skulls a row and as many held out; {network.description}"
+def comparison_caption(count: int, network: FeatureNetwork) -> str:
+    """Number of skulls and features behind the columns `BETWEEN_SETS`."""
+    text = f"{count} skulls a row and as many held out; {network.description}"
     if count >= network.dimensions:
-        return told
+        return text
     return (
-        f"{told}, {network.dimensions} dimensions: fewer skulls than dimensions, so"
-        " FID is biased upwards and holds within this table only"
+        f"{text}, {network.dimensions} dimensions: fewer skulls than dimensions, so"
+        " FID is biased upwards and comparable within this table only"
     )

@@ -4,7 +4,7 @@ import pytest
 
 from skfm_lib.evaluation import seed_comparison
 from skfm_lib.metrics import Interval
-from skfm_lib.presets import paper_tables
+from skfm_lib.presets.paper_tables import TABLE_1
 from skfm_lib.study import open_study
 
 
@@ -23,7 +23,7 @@ def rows(otfm, ddpm, column="FID ↓"):
 )
 def test_a_difference_within_chance_is_undecided(otfm, ddpm, here):
     found = rows(otfm, ddpm)
-    answer = seed_comparison.reading(found, {0: found}, paper_tables.TABLE_1)["FID ↓"]
+    answer = seed_comparison.better_model(found, {0: found}, TABLE_1)["FID ↓"]
     assert (answer["this run"], answer["paper"]) == (here, "OTFM")
 
 
@@ -32,7 +32,7 @@ def test_higher_is_better_where_the_arrow_points_up():
         "OTFM": {"IR ↑": Interval(0.9, 0.8, 1.0), "KID ↓": Interval(0.0, 0.0, 0.0)},
         "DDPM": {"IR ↑": Interval(0.5, 0.4, 0.6), "KID ↓": Interval(1.0, 0.9, 1.1)},
     }
-    answer = seed_comparison.reading(better, {0: better}, paper_tables.TABLE_1)
+    answer = seed_comparison.better_model(better, {0: better}, TABLE_1)
     assert {c: a["this run"] for c, a in answer.items()} == {
         "IR ↑": "OTFM",
         "KID ↓": "OTFM",
@@ -47,7 +47,7 @@ def test_seeds_are_counted():
         1: rows((4.0, 3, 5), (3.0, 2, 4)),
         2: rows((2.0, 1, 3), (3.0, 2, 4)),
     }
-    answer = seed_comparison.reading(runs[0], runs, paper_tables.TABLE_1)
+    answer = seed_comparison.better_model(runs[0], runs, TABLE_1)
     assert answer["FID ↓"]["seeds"] == "OTFM in 2 of 3"
 
 
@@ -58,14 +58,14 @@ def test_mean_and_range_over_seeds():
         2: rows((2.5, 1, 3), (3.0, 2, 4)),
     }
     runs[1]["shortcut"] = runs[1]["OTFM"]  # only one seed has a few-step model
-    found = seed_comparison.over_seeds(runs)
+    found = seed_comparison.mean_over_seeds(runs)
     assert found["OTFM"]["FID ↓"] == Interval(2.5, 1.0, 4.0)
     assert found["DDPM"]["FID ↓"] == Interval(3.0, 3.0, 3.0)
     assert set(found) == {"OTFM", "DDPM"}
 
 
 def test_the_papers_numbers_stand_beside():
-    found = seed_comparison.beside(rows((1.0, 0, 2), (3.0, 3, 3)), paper_tables.TABLE_1)
+    found = seed_comparison.by_metric(rows((1.0, 0, 2), (3.0, 3, 3)), TABLE_1)
     assert found["FID ↓"] == {
         "OTFM": Interval(1.0, 0, 2),
         "DDPM": Interval(3.0, 3, 3),
@@ -73,7 +73,7 @@ def test_the_papers_numbers_stand_beside():
         "paper: DDPM": 0.073,
         "paper: OTFM": 0.0024,
     }
-    assert found["MS-SSIM ↓"]["paper: OTFM"] == "0.63"
+    assert found["MS-SSIM ↓"]["paper: OTFM"] == 0.63
 
 
 def finished(run, seed, value, pairs=300, preset="tiny"):
@@ -81,7 +81,7 @@ def finished(run, seed, value, pairs=300, preset="tiny"):
     study = open_study(run, preset, seed)
     study.stage("05_generate", {"steps": 4}).finish(skulls=1)
     stage = study.stage("06_metrics", {"pairs": pairs}, after=("05_generate",))
-    interval = Interval(value, value - 1, value + 1)._asdict()
+    interval = Interval(value, value - 1, value + 1)
     stage.finish(OTFM={"FID ↓": interval})
     return stage
 
@@ -91,6 +91,8 @@ def test_runs_of_other_seeds_are_found(project):
     other = finished(None, 2, 3.0)
     finished(None, 1, 2.0, pairs=100)  # other settings
     finished("tiny-seedling", 3, 4.0)  # another name
+    finished(None, 4, 5.0)  # stale: its input was made again since
+    open_study(None, "tiny", 4).stage("05_generate", {"steps": 8}).finish(skulls=1)
     open_study(None, "tiny", 5)  # not that far yet
     for stage in (first, other):
         found = seed_comparison.rows_of_seeds(stage)
@@ -104,7 +106,7 @@ def test_runs_that_differ_upstream_are_left_out(project):
     changed = open_study("mine-seed2", "tiny", 2)
     changed.stage("05_generate", {"steps": 8}).finish(skulls=1)
     stage = changed.stage("06_metrics", {"pairs": 300}, after=("05_generate",))
-    stage.finish(OTFM={"FID ↓": Interval(9.0, 8.0, 10.0)._asdict()})
+    stage.finish(OTFM={"FID ↓": Interval(9.0, 8.0, 10.0)})
     assert list(seed_comparison.rows_of_seeds(first)) == [0, 1]
     assert list(seed_comparison.rows_of_seeds(stage)) == [2]
 
@@ -116,6 +118,6 @@ def test_a_run_with_one_more_model_is_alike_in_what_both_have(project):
     richer.stage("13_few_steps", {}, after=("05_generate",)).finish()
     both = ("05_generate", "13_few_steps")
     stage = richer.stage("06_metrics", {"pairs": 300}, after=both)
-    stage.finish(OTFM={"FID ↓": Interval(2.0, 1.0, 3.0)._asdict()})
+    stage.finish(OTFM={"FID ↓": Interval(2.0, 1.0, 3.0)})
     assert list(seed_comparison.rows_of_seeds(first)) == [0, 1]
     assert list(seed_comparison.rows_of_seeds(stage)) == [0, 1]

@@ -48,11 +48,11 @@ def stage(project):
 
 def test_an_equal_part_keeps_the_mix_of_scores(many):
     skulls, _ = many
-    assert table1.equal_part(skulls, len(skulls), 0) == list(range(len(skulls)))
-    part = table1.equal_part(skulls, 9, 0)
+    assert table1.stratified_sample(skulls, len(skulls), 0) == list(range(len(skulls)))
+    part = table1.stratified_sample(skulls, 9, 0)
     found = Counter(skulls.qualities[i] for i in part)
     assert found == {2: 2, 3: 3, 4: 2, 5: 2}
-    assert part != table1.equal_part(skulls, 9, 1)
+    assert part != table1.stratified_sample(skulls, 9, 1)
     volumes = volumes_of(skulls, part[:2])
     assert volumes.shape == (2, 1, *skulls.shape)
     assert (volumes[0, 0].numpy() == skulls.occupancy(part[0])).all()
@@ -60,17 +60,17 @@ def test_an_equal_part_keeps_the_mix_of_scores(many):
 
 def test_a_part_without_some_scores(many):
     skulls, _ = many
-    part = table1.equal_part(skulls, 8, 0, without=[3, 6])
+    part = table1.stratified_sample(skulls, 8, 0, without=[3, 6])
     assert Counter(skulls.qualities[i] for i in part).keys() == {2, 4, 5}
     assert len(part) == 8
     with pytest.raises(SkfmError, match="13 of 12 skulls"):
-        table1.equal_part(skulls, 13, 0, without=[3, 6])
+        table1.stratified_sample(skulls, 13, 0, without=[3, 6])
 
 
 def test_sets_are_as_large_as_the_smallest_and_not_too_small(many, phantoms):
-    assert table1.equal_count(*many) == 18
+    assert table1.common_size(*many) == 18
     with pytest.raises(SkfmError, match="a set of 6 skulls; expected at least 12"):
-        table1.equal_count(*many, phantoms)
+        table1.common_size(*many, phantoms)
 
 
 def test_the_table_has_every_column_and_knows_its_best(many, tmp_path):
@@ -79,7 +79,7 @@ def test_the_table_has_every_column_and_knows_its_best(many, tmp_path):
     network = StudyFeatures().eval()
     sets = {"ref": train, "copies": test}
     rows = table1.table_1(test, sets, network, tmp_path, pairs=20, seed=0)
-    columns = (*table1.COMPARED, *table1.LIKENESS)
+    columns = (*table1.BETWEEN_SETS, *table1.WITHIN_SET)
     assert all(tuple(row) == columns for row in rows.values())
     for row in rows.values():
         assert all(low <= value <= high for value, low, high in row.values())
@@ -88,7 +88,7 @@ def test_the_table_has_every_column_and_knows_its_best(many, tmp_path):
     shares = ("IP ↑", "IR ↑", "PP ↑", "PR ↑", "Coverage ↑")
     assert {best[c] for c in shares} == {1}
     assert 0 < rows["ref"]["FID ↓"].value
-    volumes = volumes_of(train, table1.equal_part(train, 18, 0))
+    volumes = volumes_of(train, table1.stratified_sample(train, 18, 0))
     window, scales = metrics.fitting(volumes.shape)
     similarity = metrics.ms_ssim_of_set(
         volumes, 20, 0, data_range=1.0, window=window, scales=scales
@@ -103,11 +103,12 @@ def test_the_table_has_every_column_and_knows_its_best(many, tmp_path):
 
 def test_paired_halves_of_a_set_and_itself_are_always_the_best(many, tmp_path):
     _, test = many
-    volumes, network = volumes_of(test), StudyFeatures().eval()
-    together = table1.compare(volumes, volumes, network, tmp_path, 0, paired=True)
+    network = StudyFeatures().eval()
+    features = table1.features_of(network, volumes_of(test), tmp_path)
+    together = table1.compare(features, features, 0, paired=True)
     assert np.abs(together.halves[:, 0]).max() < 1e-9
     assert (together.halves[:, 2:4] == 1).all()
-    apart = table1.compare(volumes, volumes, network, tmp_path, 0)
+    apart = table1.compare(features, features, 0)
     assert apart.halves[:, 0].min() > 0
 
 
@@ -143,9 +144,9 @@ def test_table_1_in_the_features_of_a_users_medicalnet_file(stage, many, project
     rows = table1.table_1(test, {"ref": train}, network, cache, pairs=5, seed=0)
     assert rows["ref"]["FID ↓"].value > 0
     assert {np.load(p).shape for p in cache.glob("*/*.npy")} == {(2048,)}
-    told = table1.about(18, network)
-    assert "Med3D features (resnet_50_23dataset.pth, at 16×13×17)" in told
-    assert "2048 dimensions: fewer skulls than dimensions" in told
+    caption = table1.comparison_caption(18, network)
+    assert "Med3D features (resnet_50_23dataset.pth, at 16×13×17)" in caption
+    assert "2048 dimensions: fewer skulls than dimensions" in caption
     other = table1.feature_network(stage, train, 300, "resnet_50.pth")
     assert "resnet_50.pth" in other.description
     with pytest.raises(SkfmError, match="no file .*missing.pth"):
@@ -153,8 +154,8 @@ def test_table_1_in_the_features_of_a_users_medicalnet_file(stage, many, project
 
 
 def test_enough_skulls_need_no_warning():
-    assert "fewer" not in table1.about(224, StudyFeatures())
-    assert "fewer" in table1.about(223, StudyFeatures())
+    assert "fewer" not in table1.comparison_caption(224, StudyFeatures())
+    assert "fewer" in table1.comparison_caption(223, StudyFeatures())
 
 
 def test_the_few_step_model_joins_once_it_has_drawn_skulls(project, many):

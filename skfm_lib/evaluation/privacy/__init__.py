@@ -1,1 +1,1 @@
-"""Whether generated skulls copy those that the models were trained on."""
+"""Whether generated skulls, or the networks, disclose the training skulls."""

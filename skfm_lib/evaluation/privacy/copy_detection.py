@@ -1,54 +1,44 @@
-"""Does a synthetic set copy its training skulls?  Samples judged by real skulls.
+"""Copies of training skulls in a synthetic set, found by nearest-neighbour distance.
 
-`RealSkulls` holds the distances among real skulls in one space (`privacy_spaces`)
-and judges samples by them.  Everything is set beside the same quantity for the
-held-out skulls, which no network has seen: what a set that copies nothing scores.
-None of it is a formal guarantee: a measure that finds nothing has not looked there.
+Every measure is given for the held-out skulls, too, which no network has seen: the
+value of a set without copies.  It is no formal guarantee: a copy that is distant in
+the space of the search is not found.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 
-from skfm_lib.evaluation.privacy.measures import (
-    authentic,
-    chance_of_closer,
-    closer_to_training,
-    limits,
-    neighbour_ratio,
-)
+from skfm_lib.evaluation.privacy import measures
 from skfm_lib.metrics import Interval, bootstrap, share
 from skfm_lib.utils.errors import SkfmError
 
 SHARE = 0.05  # of unseen real skulls that may be flagged (Dar et al. 2024: 5 %)
+FAR = 3.0  # limits, at the end of the histograms
+COLOURS = ("#b9b4a7", "#c4622d", "#1f5a94", "#4b8b3b")  # held-out skulls first
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What is found about each sample of a set; arrays are (n,).
+    """Measures of copying for each sample of a set; arrays are (n,).
 
-    nearest    distance to the nearest training skull, in its nearest view
-    which      that training skull, 0 … N − 1
-    view       0 if it is nearest as it is, 1 if mirrored
-    limit      distance below which the sample is called a copy
-    ratio      `neighbour_ratio`;  authentic, `authentic`
-    closer     `closer_to_training`; None for the hold-out itself
-    chance     `chance_of_closer`; None for the hold-out itself
-    expected   share of unseen real skulls that would be called copies
-    skulls     N, the number of training skulls
+    Those of closeness to training are None for the held-out skulls themselves.
     """
 
-    nearest: np.ndarray
-    which: np.ndarray
-    view: np.ndarray
-    limit: np.ndarray
-    ratio: np.ndarray
-    authentic: np.ndarray
-    closer: np.ndarray | None
-    chance: Interval | None
-    expected: float
-    skulls: int
+    nearest: np.ndarray  # distance to the nearest view of a training skull
+    which: np.ndarray  # that training skull, 0 … N − 1
+    view: np.ndarray  # 0 if it is nearest as it is, 1 if mirrored
+    limit: np.ndarray  # distance below which the sample is a copy
+    ratio: np.ndarray  # `measures.neighbour_ratio`
+    authentic: np.ndarray  # `measures.authentic`
+    expected: float  # share of unseen real skulls that would be called copies
+    skulls: int  # N, the number of training skulls
+    closer: np.ndarray | None = None  # `measures.closer_to_training`
+    chance: Interval | None = None  # `measures.chance_of_closer`
 
     @property
     def copies(self) -> np.ndarray:
@@ -56,65 +46,59 @@ class Findings:
         return self.nearest < self.limit
 
     @property
-    def memorised(self) -> np.ndarray:
-        """The training skulls that a copy has as its nearest (Dar et al. 2024)."""
-        return np.unique(self.which[self.copies])
-
-    @property
     def by_limit(self) -> np.ndarray:
         """Nearest distance as a share of the limit (n,); below 1 is a copy."""
         return self.nearest / self.limit
 
-    def suspicious(self, count: int) -> np.ndarray:
-        """The `count` samples with the smallest `by_limit`, most suspicious first."""
-        return np.argsort(self.by_limit, kind="stable")[:count]
+    def suspicious(self, count: int) -> list[int]:
+        """The `count` samples with the smallest `by_limit`, in ascending order."""
+        return np.argsort(self.by_limit, kind="stable")[:count].tolist()
 
     def summary(self, seed: int = 0) -> dict[str, Interval | float]:
         """The set's row of the table of copies, with 95 % intervals.
 
-        Means by bootstrap over the samples, shares by Wilson's interval: they speak
-        of chance in the samples, for these training skulls.
+        "memorised" is the share of training skulls that are nearest to a copy (Dar
+        et al. 2024).  The intervals, by bootstrap for means and Wilson's for shares,
+        are of chance in the samples, for these training skulls.
         """
+        memorised = np.unique(self.which[self.copies])
         return {
             "copies": share(self.copies),
             "expected": self.expected,
-            "memorised": share(len(self.memorised), self.skulls),
+            "memorised": share(len(memorised), self.skulls),
             "NNDR": bootstrap(np.mean, self.ratio, seed=seed),
             "authentic": share(self.authentic),
         }
 
     def closeness(self, seed: int = 0) -> dict[str, Interval]:
-        """Share of samples closer to training, and where it lies by chance alone.
+        """Share of samples closer to training, and its range by chance alone.
 
-        The first interval is of chance in the samples (bootstrap), the second of
-        chance in who was held out; the second is the one to judge by, since all
-        samples share the same real skulls.  Nothing for the hold-out itself.
+        The first interval is of chance in the samples, the second of chance in which
+        skulls were held out.  The second decides, since all samples share the same
+        real skulls.  Empty for the held-out skulls themselves.
         """
         if self.closer is None or self.chance is None:
             return {}
-        share = bootstrap(np.mean, self.closer, seed=seed)
-        return {"closer to training": share, "by chance": self.chance}
+        closer = bootstrap(np.mean, self.closer, seed=seed)
+        return {"closer to training": closer, "by chance": self.chance}
 
 
 @dataclass(frozen=True)
 class RealSkulls:
-    """The distances among real skulls, by which samples are judged.
+    """Distances among real skulls, with which samples are compared.
 
-    train_quality    quality scores (N,);  holdout_quality (M,)
-    train_train      (views, N, N); the diagonal is not looked at
-    holdout_train    (views, M, N): from hold-outs to every view of a training skull
-    share            of unseen real skulls that may be called copies
+    Of the views of a training skull (as it is, mirrored) the nearest counts.
 
-    Of the views of a training skull (as it is, mirrored) the nearest one counts.
-    Raises SkfmError for other shapes, NaN, negative distances, and for a held-out
-    skull that is a training skull.
+    Raises:
+        SkfmError: for other shapes, NaN, negative distances, and for a held-out
+            skull that is also a training skull.
     """
 
-    train_quality: np.ndarray
-    holdout_quality: np.ndarray
-    train_train: np.ndarray
-    holdout_train: np.ndarray
-    share: float = SHARE
+    train_quality: np.ndarray  # quality scores (N,)
+    holdout_quality: np.ndarray  # quality scores (M,)
+    train_train: np.ndarray  # distances (views, N, N); the diagonal is ignored
+    holdout_train: np.ndarray  # distances (views, M, N)
+    share: float = SHARE  # of unseen real skulls that may be called copies
 
     def __post_init__(self) -> None:
         if not 0 < self.share < 1:
@@ -130,39 +114,34 @@ class RealSkulls:
                 "split the data again, one skull on one side",
             )
 
-    def judge(
+    def compare(
         self,
         to_train: np.ndarray,
         to_holdout: np.ndarray,
         quality: np.ndarray,
         seed: int = 0,
     ) -> Findings:
-        """What is found about samples of these quality scores (n,).
+        """The findings for samples of these quality scores (n,).
 
-        to_train    (views, n, N);  to_holdout  (views, n, M)
+        Distances are (views, n, N) to training and (views, n, M) to the hold-out.
 
-        Raises SkfmError for other shapes and for a score without hold-outs.
+        Raises:
+            SkfmError: for other shapes and for a score without held-out skulls.
         """
-        quality = np.asarray(quality)
         _check(to_train, (len(quality), len(self.train_quality)), "to training")
         _check(to_holdout, (len(quality), len(self.holdout_quality)), "to hold-out")
         known = (self._holdout_nearest, self.holdout_quality)
-        limit, rate = limits(*known, quality, self.share)
-        sides = (to_train.min(axis=0), to_holdout.min(axis=0))
-        qualities = (self.train_quality, self.holdout_quality)
-        closer = closer_to_training(*sides, *qualities)
-        chance = chance_of_closer(*sides, *qualities, seed=seed)
-        return self._findings(to_train, limit, rate, closer, chance)
+        limit, rate = measures.limits(*known, quality, self.share)
+        return self._findings(to_train, limit, rate, to_holdout.min(axis=0), seed)
 
     def control(self) -> Findings:
-        """The same for the hold-outs; each is judged by the limits of the others."""
+        """The same for the held-out skulls, each with the limits of the others."""
         quality, distance = self.holdout_quality, self._holdout_nearest
-        limit, rate = np.empty(len(quality)), np.empty(len(quality))
-        for i in range(len(quality)):
-            rest, one = np.arange(len(quality)) != i, slice(i, i + 1)
-            known = (distance[rest], quality[rest])
-            limit[one], rate[one] = limits(*known, quality[one], self.share)
-        return self._findings(self.holdout_train, limit, rate)
+        found = [
+            measures.limits(distance[rest], quality[rest], quality[~rest], self.share)
+            for rest in ~np.eye(len(quality), dtype=bool)
+        ]
+        return self._findings(self.holdout_train, *np.concatenate(found, axis=1))
 
     @cached_property
     def _holdout_nearest(self) -> np.ndarray:
@@ -173,31 +152,62 @@ class RealSkulls:
         to_train: np.ndarray,
         limit: np.ndarray,
         rate: np.ndarray,
-        closer: np.ndarray | None = None,
-        chance: Interval | None = None,
+        to_holdout: np.ndarray | None = None,
+        seed: int = 0,
     ) -> Findings:
-        apart, rows = to_train.min(axis=0), np.arange(len(limit))
-        which = apart.argmin(axis=1)
+        distance, rows = to_train.min(axis=0), np.arange(len(limit))
+        which = distance.argmin(axis=1)
+        closer = chance = None
+        if to_holdout is not None:
+            train = measures.Side(distance, self.train_quality)
+            holdout = measures.Side(to_holdout, self.holdout_quality)
+            closer = measures.closer_to_training(train, holdout)
+            chance = measures.chance_of_closer(train, holdout, seed)
         return Findings(
-            nearest=apart[rows, which],
+            nearest=distance[rows, which],
             which=which,
             view=to_train[:, rows, which].argmin(axis=0),
             limit=limit,
-            ratio=neighbour_ratio(apart),
-            authentic=authentic(apart, self.train_train.min(axis=0)),
-            closer=closer,
-            chance=chance,
+            ratio=measures.neighbour_ratio(distance),
+            authentic=measures.authentic(distance, self.train_train.min(axis=0)),
             expected=float(rate.mean()),
             skulls=len(self.train_quality),
+            closer=closer,
+            chance=chance,
         )
 
 
-def _check(apart: np.ndarray, shape: tuple[int, int], what: str) -> None:
+def _check(distances: np.ndarray, shape: tuple[int, int], what: str) -> None:
     """Distances (views, *shape) that are not NaN and not negative, or SkfmError."""
-    if apart.ndim != 3 or apart.shape[1:] != shape or not len(apart) or 0 in shape:
-        raise SkfmError(
-            f"distances {what} have shape {apart.shape}",
-            f"(views, {shape[0]}, {shape[1]}), none of them 0",
-        )
-    if not (apart >= 0).all():
+    found = distances.shape
+    if distances.ndim != 3 or found[1:] != shape or 0 in found:
+        expected = f"(views, {shape[0]}, {shape[1]}), none of them 0"
+        raise SkfmError(f"distances {what} have shape {found}", expected)
+    if not (distances >= 0).all():
         raise SkfmError(f"distances {what} hold NaN or negative values", "distances")
+
+
+def nearest_histograms(found: Mapping[str, Mapping[str, Findings]]) -> Figure:
+    """Nearest distances in units of the limit: space → set → findings, a panel each.
+
+    The first set, of held-out skulls, is filled.  Samples left of 1 are called
+    copies; the last bin holds all from `FAR` on.
+    """
+    figure, axes = plt.subplots(
+        1, len(found), figsize=(3.1 * len(found), 2.9), squeeze=False, sharey=True,
+        layout="constrained",
+    )  # fmt: skip
+    edges = np.linspace(0, FAR, 31)
+    for axis, (space, sets) in zip(axes[0], found.items()):
+        for i, (name, findings) in enumerate(sets.items()):
+            counts, _ = np.histogram(findings.by_limit.clip(max=FAR), edges)
+            style = {"fill": i == 0, "color": COLOURS[i], "linewidth": 1.6 if i else 0}
+            axis.stairs(counts / counts.sum(), edges, label=name, **style)
+        axis.axvline(1, color="black", linewidth=1, linestyle=":")
+        axis.text(0.95, 1.02, "copies", ha="right", va="bottom", fontsize=8,
+                  transform=axis.get_xaxis_transform())  # fmt: skip
+        axis.set_title(space, pad=14)
+        axis.set(xlabel="nearest distance / limit", xlim=(0, FAR))
+    axes[0, 0].set_ylabel("share of the set")
+    axes[0, -1].legend(frameon=False, fontsize=9)
+    return figure

@@ -1,13 +1,14 @@
-"""Where skulls are compared: in latents, in features, and voxel by voxel.
+"""Search for copies in three spaces: latents, features, and voxels.
 
-In each space a skull is a vector, and two skulls are as far apart as their vectors.
-A copy may be mirrored; so every real skull is compared as it is and mirrored.
+In each space a skull is a vector, and the distance of two skulls is the Euclidean
+one.  Since a copy may be mirrored, real skulls are compared as they are and mirrored.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,143 +16,124 @@ from scipy import ndimage
 from skimage.measure import block_reduce
 from torch import Tensor
 
-from skfm_lib import metrics
 from skfm_lib.data.dataset import SkullSet, volumes_of
+from skfm_lib.evaluation.privacy import planted_copies
 from skfm_lib.evaluation.privacy.copy_detection import SHARE, Findings, RealSkulls
-from skfm_lib.evaluation.privacy.planted_copies import Altered, disguises, mirror
+from skfm_lib.evaluation.table1 import features_of
 from skfm_lib.metrics.feature_extraction import FeatureNetwork
 from skfm_lib.models import VQVAE
 from skfm_lib.training.latents import LatentSet, cache_latents
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
 
-MEMORY = 2 * 2**30  # bytes of vectors that are held at once
-CELLS = 64  # along the longest axis, at most, when voxels are compared
-PART = 128  # volumes that are held at once for their features
-
-Reader = Callable[[SkullSet, str], "Vectors"]
+MEMORY = 2 * 2**30  # bytes of vectors that `distances` holds at once
+LONGEST = 64  # blocks along the longest axis, when voxels are compared
+AT_ONCE = 128  # volumes that are held at once for their features
 
 
-class Vectors:
-    """A set of skulls as vectors: quality scores (n,), and rows read one by one.
+class Vectors(NamedTuple):
+    """Skulls as vectors: quality scores (n,), and a function of the index."""
 
-    Rows are read once and kept, while all of them fit in `MEMORY`.
-    """
-
-    def __init__(self, qualities: Sequence[int], row: Callable[[int], Tensor]) -> None:
-        self.qualities, self._row = np.asarray(qualities), row
-        self._kept = {0: row(0)}
-        self._keep = len(qualities) * self._kept[0].nbytes <= MEMORY
-
-    def __len__(self) -> int:
-        return len(self.qualities)
-
-    def __getitem__(self, index: int) -> Tensor:
-        row = self._kept[index] if index in self._kept else self._row(index)
-        if self._keep:
-            self._kept[index] = row
-        return row
+    qualities: np.ndarray
+    row: Callable[[int], Tensor]
 
     def block(self, start: int, rows: int) -> Tensor:
-        """Rows `start` … `start` + `rows` − 1, as far as there are, float64."""
-        chosen = range(len(self))[start : start + rows]
-        return torch.stack([self[i] for i in chosen]).double()
+        """Up to `rows` rows from `start` on, float64."""
+        chosen = range(len(self.qualities))[start : start + rows]
+        return torch.stack([self.row(i) for i in chosen]).double()
 
 
 def distances(a: Vectors, b: Vectors, memory: int = MEMORY) -> np.ndarray:
     """Euclidean distances (n, m), float64, between the rows of two sets.
 
-    Block by block, so that no more than `memory` bytes of rows are held.  Raises
-    SkfmError where the rows differ in length.
+    Computed in blocks, so that at most `memory` bytes of rows are held.
+
+    Raises:
+        SkfmError: where the rows differ in length.
     """
-    if a[0].shape != b[0].shape:
-        raise SkfmError(
-            f"vectors of {len(a[0])} and {len(b[0])} numbers",
-            "two sets in one space",
-            "read both with the same networks and grid",
-        )
-    rows = max(1, memory // (2 * 8 * len(a[0])))
-    apart = np.empty((len(a), len(b)))
-    for i in range(0, len(a), rows):
+    length, other = len(a.row(0)), len(b.row(0))
+    if length != other:
+        found = f"vectors of {length} and {other} numbers"
+        remedy = "read both with the same networks and grid"
+        raise SkfmError(found, "two sets in one space", remedy)
+    rows = max(1, memory // (2 * 8 * length))
+    result = np.empty((len(a.qualities), len(b.qualities)))
+    for i in range(0, len(a.qualities), rows):
         left = a.block(i, rows)
-        for j in range(0, len(b), rows):
-            apart[i : i + rows, j : j + rows] = torch.cdist(left, b.block(j, rows))
-    return apart
+        for j in range(0, len(b.qualities), rows):
+            result[i : i + rows, j : j + rows] = torch.cdist(left, b.block(j, rows))
+    return result
 
 
 @dataclass(frozen=True)
 class Space:
-    """One way to compare skulls.
-
-    name            as it is printed
-    read            (skulls, label) → vectors; the label names what is kept on disk
-    within_quality  compare only skulls of the same quality score
-    """
+    """One way to compare skulls."""
 
     name: str
-    read: Reader
-    within_quality: bool = False
+    read: Callable[[SkullSet, str], Vectors]  # of a set, labelled for files on disk
+    within_quality: bool = False  # compare only skulls of equal quality score
 
     def views(self, skulls: SkullSet, label: str) -> tuple[Vectors, Vectors]:
         """A set as it is, and mirrored."""
-        other = self.read(mirror(skulls), f"{label}-mirrored")
-        return self.read(skulls, label), other
+        flipped = self.read(planted_copies.mirror(skulls), f"{label}-mirrored")
+        return self.read(skulls, label), flipped
 
-    def apart(self, these: Vectors, views: Sequence[Vectors]) -> np.ndarray:
-        """Distances (views, n, m) from `these` to every view of other skulls.
-
-        Infinite between scores that are not compared.
-        """
+    def distances(self, these: Vectors, views: Sequence[Vectors]) -> np.ndarray:
+        """Distances (views, n, m) to every view; infinite if not to be compared."""
         found = np.stack([distances(these, view) for view in views])
         if self.within_quality:
             found[:, these.qualities[:, None] != views[0].qualities] = np.inf
         return found
 
 
-@dataclass(frozen=True)
-class Bench:
-    """The real skulls of a study in one space, ready to judge samples."""
+class CopySearch:
+    """A search for copies of training skulls in one space.
 
-    space: Space
-    train: tuple[Vectors, Vectors]
-    holdout: tuple[Vectors, Vectors]
-    real: RealSkulls
+    Its limits are those of `RealSkulls`, and so are the errors that it raises.
+    """
 
-    def judge(self, skulls: SkullSet, label: str, seed: int = 0) -> Findings:
-        """What is found about a set of samples, by `RealSkulls.judge`."""
-        these = self.space.read(skulls, label)
-        sides = (self.space.apart(these, v) for v in (self.train, self.holdout))
-        return self.real.judge(*sides, these.qualities, seed)
+    def __init__(
+        self, space: Space, train: SkullSet, holdout: SkullSet, share: float = SHARE
+    ) -> None:
+        self.space, self.skulls = space, train
+        self.train = plain, _ = space.views(train, "train")
+        self.holdout = held, _ = space.views(holdout, "test")
+        within, across = (space.distances(v, self.train) for v in (plain, held))
+        self.real = RealSkulls(plain.qualities, held.qualities, within, across, share)
 
-    def planted(self, train: SkullSet, items: Sequence[int]) -> dict[str, str]:
+    def compare(self, samples: SkullSet, label: str, seed: int = 0) -> Findings:
+        """The findings for a set; `label` names what is kept of it on disk."""
+        these = self.space.read(samples, label)
+        to_train = self.space.distances(these, self.train)
+        to_holdout = self.space.distances(these, self.holdout)
+        return self.real.compare(to_train, to_holdout, these.qualities, seed)
+
+    def planted(self, items: Sequence[int]) -> dict[str, str]:
         """How many of the training skulls `items`, planted as samples, are found.
 
-        For each of the `disguises`: those called copies, and those of them whose
-        nearest training skull is the one that was planted.
+        For each of the `disguises`: the number called copies, and the number of
+        those whose nearest training skull is the one that was planted.
         """
         row = {}
-        for name, change in disguises(train.grid).items():
-            copies = Altered(train, change, items)
-            found = self.judge(copies, f"planted {name}")
+        for name, change in planted_copies.disguises(self.skulls.grid).items():
+            copies = planted_copies.Altered(self.skulls, items, change)
+            found = self.compare(copies, f"planted {name}")
             traced = found.copies & (found.which == np.asarray(items))
             row[name] = f"{found.copies.sum()} of {len(items)}, {traced.sum()} traced"
         return row
 
+    def most_suspicious(
+        self, findings: Findings, samples: SkullSet, count: int
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """The most suspicious samples, and the views of training skulls next to them.
 
-def bench(
-    space: Space, train: SkullSet, holdout: SkullSet, share: float = SHARE
-) -> Bench:
-    """Read training and held-out skulls in a space; raises as `RealSkulls` does."""
-    sides = space.views(train, "train"), space.views(holdout, "test")
-    (plain, _), (held, _) = sides
-    real = RealSkulls(
-        plain.qualities,
-        held.qualities,
-        space.apart(plain, sides[0]),
-        space.apart(held, sides[0]),
-        share,
-    )
-    return Bench(space, *sides, real)
+        Volumes (D, H, W) bool, most suspicious first.
+        """
+        views = (self.skulls, planted_copies.mirror(self.skulls))
+        chosen = findings.suspicious(count)
+        which, view = findings.which.tolist(), findings.view.tolist()
+        nearest = [views[view[i]].occupancy(which[i]) for i in chosen]
+        return [samples.occupancy(i) for i in chosen], nearest
 
 
 def latent_reader(
@@ -159,48 +141,47 @@ def latent_reader(
 ) -> Callable[[SkullSet, str], LatentSet]:
     """(skulls, label) → their latents by `model`, encoded once and kept on disk.
 
-    trained_on  where stage 02 keeps the latents of label "train"
-    folder      gets those of every other label, each in a folder of its name
+    Those of the label "train" are kept in `trained_on`, by stage 02, others in
+    subfolders of `folder`.
     """
 
     def read(skulls: SkullSet, label: str) -> LatentSet:
-        place = trained_on if label == "train" else folder / label
-        cache_latents(model, skulls, place, device)
-        return LatentSet(place, skulls)
+        target = trained_on if label == "train" else folder / label
+        cache_latents(model, skulls, target, device)
+        return LatentSet(target, skulls)
 
     return read
 
 
 def latent_space(read: Callable[[SkullSet, str], LatentSet]) -> Space:
-    """Skulls as latents z before quantisation, as stage two sees them."""
+    """Skulls as latents z before quantisation, from a `latent_reader`."""
 
     def vectors(skulls: SkullSet, label: str) -> Vectors:
         latents = read(skulls, label)
-        return Vectors(skulls.qualities, lambda i: latents[i][0].flatten())
+        return Vectors(np.array(skulls.qualities), lambda i: latents[i][0].flatten())
 
     return Space("latents", vectors)
 
 
 def feature_space(network: FeatureNetwork, folder: Path) -> Space:
-    """Skulls as feature vectors (`metrics.extract`), kept in `folder`."""
+    """Skulls as vectors of features, kept in `folder`."""
 
     def vectors(skulls: SkullSet, label: str) -> Vectors:
-        items = list(range(len(skulls)))
-        parts = [items[i : i + PART] for i in items[::PART]]
-        found = [
-            metrics.extract(network, volumes_of(skulls, part), cache=folder)
-            for part in parts
-        ]
-        return Vectors(skulls.qualities, torch.cat(found).__getitem__)
+        items = range(len(skulls))
+        parts = [items[i : i + AT_ONCE] for i in items[::AT_ONCE]]
+        found = [features_of(network, volumes_of(skulls, p), folder) for p in parts]
+        features = torch.from_numpy(np.concatenate(found))
+        return Vectors(np.array(skulls.qualities), features.__getitem__)
 
     return Space("features", vectors)
 
 
 def voxel_space() -> Space:
-    """Skulls as volumes of the same quality score (`centred`): distance √(2 − 2r)."""
+    """Skulls as `centred` volumes, within quality scores: distance ``√(2 − 2r)``."""
 
     def vectors(skulls: SkullSet, label: str) -> Vectors:
-        return Vectors(skulls.qualities, lambda i: centred(skulls.occupancy(i)))
+        rows = [centred(skulls.occupancy(i)) for i in range(len(skulls))]
+        return Vectors(np.array(skulls.qualities), rows.__getitem__)
 
     return Space("voxels", vectors, within_quality=True)
 
@@ -208,18 +189,18 @@ def voxel_space() -> Space:
 def centred(bone: np.ndarray) -> Tensor:
     """A volume (D, H, W) bool as a vector whose dot products are correlations r.
 
-    Moved so that the centre of its bone is the middle of the grid, averaged over
-    cells of 2³ voxels (more, where more than 64 cells would lie along an axis), mean
-    0 and norm 1.  All skulls lie in one frame, where moving a copy by one voxel takes
-    it further than another person is; hence the move.  The centre is that of voxels
-    with three neighbours of bone or more, so that stray voxels do not pull at it.  An
-    empty volume is the zero vector, at distance 1 from all others.
+    The centre of the bone is moved to the middle of the grid: without this, a shift
+    by one voxel would take a copy farther than another person's skull.  The volume
+    is averaged over blocks of 2³ voxels (or more, for at most 64 blocks along an
+    axis) and scaled to mean 0 and norm 1.  An empty volume is the zero vector.
     """
     volume = bone.astype(np.float32)
+    # Voxels with three neighbours of bone or more: stray voxels do not count.
     solid = bone & (ndimage.uniform_filter(volume, 3, mode="constant") > 3.5 / 27)
     if solid.any():
         offset = (np.array(bone.shape) - 1) / 2 - ndimage.center_of_mass(solid)
         volume = ndimage.shift(volume, offset, order=1)
-    cells = block_reduce(volume, max(2, ceil(max(bone.shape) / CELLS)), np.mean).ravel()
-    cells -= cells.mean()
-    return torch.from_numpy(cells / max(np.linalg.norm(cells), 1e-12))
+    width = max(2, ceil(max(bone.shape) / LONGEST))
+    blocks = block_reduce(volume, width, np.mean).ravel()
+    blocks -= blocks.mean()
+    return torch.from_numpy(blocks / max(np.linalg.norm(blocks), 1e-12))

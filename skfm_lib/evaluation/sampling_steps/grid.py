@@ -1,4 +1,4 @@
-"""What a sweep draws: sets of skulls in more and in fewer evaluations."""
+"""The sampler settings that are compared: models, solvers, numbers of evaluations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from skfm_lib.generation import COSTS, LEAPS, SAMPLERS, Sampler
 from skfm_lib.utils.errors import SkfmError
 
-# The paper's samplers; the shortcut model is to do what OTFM does.
+# The paper's samplers; the shortcut model is compared with OTFM.
 REFERENCES = {
     "otfm": ("otfm", "euler"),
     "ddpm": ("ddpm", "ancestral"),
@@ -15,11 +15,14 @@ REFERENCES = {
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One set of skulls, all of one model, drawn by one sampler.
+class SamplerSetting:
+    """A set of skulls: the model and the sampler that generate it.
 
-    All cells ask for the same quality scores from the same starting noise; a
-    `repeat` starts from other noise.
+    All settings share quality scores and starting noise; a `repeat` starts from
+    other noise.
+
+    >>> SamplerSetting("otfm", Sampler("heun", 4)).name
+    'OTFM, heun, 8'
     """
 
     model: str
@@ -27,8 +30,8 @@ class Cell:
     repeat: bool = False
 
     @property
-    def line(self) -> str:
-        """What it is called beside cells of other numbers of evaluations."""
+    def method(self) -> str:
+        """Its name without the number of evaluations."""
         if self.model == "shortcut":
             return "shortcut"
         shift = f", shift {self.sampler.shift:g}" if self.sampler.shift != 1 else ""
@@ -36,46 +39,42 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """What it is called among all cells."""
-        again = ", other noise" if self.repeat else ""
-        return f"{self.line}, {self.sampler.evaluations}{again}"
+        """Its name among all settings."""
+        other = ", other noise" if self.repeat else ""
+        return f"{self.method}, {self.sampler.evaluations}{other}"
 
 
-def plan(
+def sampler_settings(
     evaluations: Sequence[int], spared: Sequence[str] = (), shift: float = 1.0
-) -> list[Cell]:
-    """The cells of a sweep, those that the others are compared with first.
+) -> list[SamplerSetting]:
+    """Every method at every number of evaluations, after the references (`REFERENCES`).
 
-    spared  methods that are not drawn at the largest of `evaluations`, where the
-            references are (`REFERENCES`) and a second set of each from other noise
-    shift   other than 1: a further line, Euler on a shifted grid (spared, too)
+    The references have the largest number, and a repeat each.  Other methods are
+    included where their steps cost a whole number of evaluations, the shortcut model
+    at powers of two.  The methods `spared` are left out at the largest number.  A
+    `shift` other than 1 adds Euler on a shifted grid of times, left out there, too.
 
-    A method is drawn where its steps cost a whole number of evaluations, the
-    shortcut model at powers of two.  Raises SkfmError for numbers below 1.
+    Raises:
+        SkfmError: for no evaluations, or a number below 1.
     """
     if not evaluations or min(evaluations) < 1:
         raise SkfmError(f"evaluations {list(evaluations)}", "some numbers from 1")
-    most = max(evaluations)
+    counts, most = sorted(set(evaluations)), max(evaluations)
     references = [
-        Cell(model, Sampler(method, most))
+        SamplerSetting(model, Sampler(method, most))
         for model, method in dict.fromkeys(REFERENCES.values())
     ]
-    repeats = [replace(cell, repeat=True) for cell in references]
-    cells = [
-        Cell(model, Sampler(method, n // COSTS.get(method, 1)))
+    repeats = [replace(setting, repeat=True) for setting in references]
+    settings = [
+        SamplerSetting(model, Sampler(method, n // COSTS.get(method, 1)))
         for model, methods in SAMPLERS.items()
         for method in methods
-        for n in sorted(set(evaluations))
+        for n in counts
         if n % COSTS.get(method, 1) == 0
         and not (n == most and method in spared)
         and (model != "shortcut" or n in LEAPS)
     ]
     if shift != 1:
-        fewer = sorted(set(evaluations) - {most})
-        cells += [Cell("otfm", Sampler("euler", n, shift=shift)) for n in fewer]
-    return references + repeats + [cell for cell in cells if cell not in references]
-
-
-def cost(cells: Sequence[Cell]) -> int:
-    """Evaluations of the network for one skull of every cell."""
-    return sum(cell.sampler.evaluations for cell in cells)
+        shifted = [Sampler("euler", n, shift=shift) for n in counts[:-1]]
+        settings += [SamplerSetting("otfm", sampler) for sampler in shifted]
+    return references + repeats + [s for s in settings if s not in references]

@@ -1,192 +1,167 @@
-"""Cells of a sweep drawn, decoded and put into features, with what that cost.
+"""Generate the skulls of sampler settings; keep their latents, features and costs.
 
-What is drawn is kept, batch by batch, under what it was made from: a run that was
-stopped, or is given more cells, draws only what is missing.
+A setting is an experiment of the study (`Study.experiment`): a finished one is not
+generated again, and an interrupted one resumes with the next batch.
 """
 
 import contextlib
 import hashlib
-import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from skfm_lib.evaluation.sampling_steps.grid import Cell, cost
-from skfm_lib.generation import STAGES, Sampler, SkullGenerator
-from skfm_lib.metrics.feature_extraction import FeatureNetwork, as_input
-from skfm_lib.study import Study
+from skfm_lib.evaluation.sampling_steps.grid import SamplerSetting
+from skfm_lib.generation import STAGES, SkullGenerator
+from skfm_lib.metrics.feature_extraction import as_input
+from skfm_lib.models.feature_net import StudyFeatures
+from skfm_lib.study import Stage, Study
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import replacing
 from skfm_lib.utils.memory import memory
 from skfm_lib.utils.progress import Progress
 from skfm_lib.utils.seeding import seed_of
 
-FOLDER = "13_cells"
-PEAK = Path("/proc/self/clear_refs")  # on Linux: 5 has the peak counted anew
+FOLDER = "13_experiments"
+CLEAR_REFS = Path("/proc/self/clear_refs")  # Linux: writing 5 resets the memory peak
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """The skulls of a cell in feature space, and what they cost.
+class SampledSet:
+    """The skulls of a setting as features, and their cost."""
 
-    features  (n, d)
-    sampling  seconds a skull, in batches of the preset
-    decoding  seconds a skull, one by one
-    memory    bytes at most while sampling: of the CUDA device, else of the process
-    """
-
-    cell: Cell
-    features: np.ndarray
-    sampling: float
-    decoding: float
-    memory: int
+    setting: SamplerSetting
+    features: np.ndarray  # (n, d), float64
+    sampling: float  # seconds per skull, in batches of the preset
+    decoding: float  # seconds per skull, one by one
+    memory: int  # peak bytes while sampling, of the CUDA device or the process
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """Draws cells for one study, and measures them in the features of `network`."""
+    """Skulls of the same `qualities` from many settings, as features of `network`."""
 
     study: Study
-    network: FeatureNetwork
+    network: StudyFeatures
     qualities: Sequence[int]
 
-    def draw(self, generator: SkullGenerator, cells: Sequence[Cell]) -> list[Drawn]:
-        """Those cells that are of the generator's model, drawn now or earlier."""
-        cells = [cell for cell in cells if cell.model == generator.objective]
-        if not all(self.folder(cell).is_dir() for cell in cells):
-            self._warm_up(generator, cells[0])
-        total = cost(cells) * len(self.qualities)
-        with Progress(f"Sweep, {generator.objective}", total) as bar:
-            return [self._cell(generator, cell, bar) for cell in cells]
+    def sample(
+        self, generator: SkullGenerator, settings: Sequence[SamplerSetting]
+    ) -> list[SampledSet]:
+        """The sets of the generator's model; those that are missing are generated."""
+        own = [s for s in settings if s.model == generator.objective]
+        if not all(self.experiment(setting).done for setting in own):
+            # Warm up, so that the choice of kernels is not timed.
+            part, once = slice(0, self._batch), replace(own[0].sampler, steps=1)
+            generator.latents(self.qualities[part], self._seeds(own[0])[part], once)
+        total = sum(s.sampler.evaluations for s in own) * len(self.qualities)
+        with Progress(f"Sampling, {generator.objective}", total) as bar:
+            return [self._sampled(generator, setting, bar) for setting in own]
 
-    def latents(self, cell: Cell) -> Tensor:
-        """z (n, k, d, h, w), float16, of a cell that was drawn."""
-        files = sorted(self.folder(cell).glob("latents-*.safetensors"))
-        return torch.cat([_read(path)[0] for path in files])
+    def volume(
+        self, generator: SkullGenerator, setting: SamplerSetting, item: int
+    ) -> np.ndarray:
+        """v* (D, H, W) of one skull of a finished setting; the surface is at 0."""
+        z = torch.cat([batch["z"] for batch in _batches(self.experiment(setting))])
+        one = generator.device.to_device(z[item : item + 1].float())
+        return generator.decode(one)[0, 0].numpy()
 
-    def volume(self, generator: SkullGenerator, cell: Cell, item: int) -> np.ndarray:
-        """v* (D, H, W) of one skull of a cell that was drawn; surface at 0."""
-        z = self.latents(cell)[item : item + 1].float()
-        return generator.decode(generator.device.to_device(z))[0, 0].numpy()
-
-    def folder(self, cell: Cell) -> Path:
-        """Where a cell is kept, by what it is made from."""
-        made_from = {
-            "model": self.study.finished(STAGES[cell.model]).fingerprint,
-            "sampler": cell.sampler.as_dict(),
-            "seeds": self._seeds(cell),
+    def experiment(self, setting: SamplerSetting) -> Stage:
+        """The stage of a setting, finished or not."""
+        settings = {
+            "seed": self.study.seed,
+            "repeat": setting.repeat,
+            "sampler": setting.sampler.as_dict(),
             "qualities": list(self.qualities),
             "batch": self._batch,
         }
-        text = json.dumps(made_from, sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-        method = f"{cell.sampler.method}-{cell.sampler.evaluations}"
-        return self.study.folder / FOLDER / f"{cell.model}-{method}-{digest}"
+        sampler = f"{setting.sampler.method}-{setting.sampler.evaluations}"
+        label, after = f"{setting.model}-{sampler}", (STAGES[setting.model],)
+        return self.study.experiment(FOLDER, label, settings, after)
 
     @property
     def _batch(self) -> int:
         return self.study.settings.sampling.batch
 
-    def _seeds(self, cell: Cell) -> list[int]:
-        """Those of chapter 5's skulls, or others."""
-        word, count = "repeat" if cell.repeat else "sample", len(self.qualities)
+    def _seeds(self, setting: SamplerSetting) -> list[int]:
+        """The seeds of chapter 5's skulls, or others for a repeat."""
+        word, count = "repeat" if setting.repeat else "sample", len(self.qualities)
         return [seed_of(self.study.seed, word, index) for index in range(count)]
 
-    def _warm_up(self, generator: SkullGenerator, cell: Cell) -> None:
-        """One evaluation, lest the first cell pay for the choice of kernels."""
-        part = slice(0, self._batch)
-        once = replace(cell.sampler, steps=1)
-        generator.latents(self.qualities[part], self._seeds(cell)[part], once)
-
-    def _cell(self, generator: SkullGenerator, cell: Cell, bar: Progress) -> Drawn:
-        folder, seeds, key = self.folder(cell), self._seeds(cell), _key(self.network)
-        found, about = [], []
+    def _sampled(
+        self, generator: SkullGenerator, setting: SamplerSetting, bar: Progress
+    ) -> SampledSet:
+        stage, seeds = self.experiment(setting), self._seeds(setting)
         for start in range(0, len(seeds), self._batch):
             part = slice(start, start + self._batch)
-            latents = folder / f"latents-{start:05d}.safetensors"
-            features = folder / f"features-{key}-{start:05d}.safetensors"
-            if not latents.is_file():
-                given = self.qualities[part], seeds[part], cell.sampler
-                _draw(generator, *given, latents)
-            if not features.is_file():
-                _measure(generator, self.network, latents, features)
-            found.append(_read(features)[0])
-            about.append(_read(latents)[1] | _read(features)[1])
-            bar.advance(cell.sampler.evaluations * len(seeds[part]), cell.name)
-        return Drawn(
-            cell,
-            torch.cat(found).double().numpy(),
-            sum(a["sampling"] for a in about) / len(seeds),
-            sum(a["decoding"] for a in about) / len(seeds),
-            max(a["memory"] for a in about),
-        )
+            path = stage.folder / f"latents-{start:05d}.safetensors"
+            if not stage.done and not path.is_file():
+                given = self.qualities[part], seeds[part], setting.sampler
+                _reset_memory_peak()
+                started = time.perf_counter()
+                z = generator.latents(*given).half().cpu()
+                _save(path, time.perf_counter() - started, z=z, peak=memory()[1])
+            bar.advance(setting.sampler.evaluations * len(seeds[part]), setting.name)
+        found = self._features(generator, stage)
+        if not stage.done:
+            batches, count = _batches(stage), len(seeds)
+            stage.finish(
+                sampling=sum(batch["seconds"].item() for batch in batches) / count,
+                decoding=found["seconds"].item() / count,
+                memory=max(batch["peak"].item() for batch in batches),
+            )
+        return SampledSet(setting, found["f"].double().numpy(), **stage.results)
+
+    def _features(self, generator: SkullGenerator, stage: Stage) -> dict[str, Tensor]:
+        """Features "f" (n, d) of the decoded latents, and "seconds" of decoding."""
+        weights = self.network.state_dict().values()
+        content = b"".join(weight.cpu().numpy().tobytes() for weight in weights)
+        key = hashlib.sha256(content).hexdigest()[:12]
+        path = stage.folder / f"features-{key}.safetensors"
+        if not path.is_file():
+            to_device, found, seconds = generator.device.to_device, [], 0.0
+            network = to_device(self.network).eval()
+            for z in (batch["z"].float() for batch in _batches(stage)):
+                started = time.perf_counter()
+                bone = [generator.decode(to_device(one[None])) > 0 for one in z]
+                seconds += time.perf_counter() - started
+                with torch.no_grad():
+                    v = to_device(as_input(torch.cat(bone)))
+                    found.append(network.features(v).float().cpu())
+            _save(path, seconds, f=torch.cat(found))
+        return _read(path)
 
 
-def _draw(
-    generator: SkullGenerator,
-    qualities: Sequence[int],
-    seeds: Sequence[int],
-    sampler: Sampler,
-    path: Path,
-) -> None:
-    """Keep a batch of latents, and what it cost to draw them."""
-    _forget_peak()
-    started = time.perf_counter()
-    z = generator.latents(qualities, seeds, sampler).half().cpu()
-    seconds = time.perf_counter() - started
-    _save(path, z, {"sampling": seconds, "memory": memory()[1]})
+def _batches(stage: Stage) -> list[dict[str, Tensor]]:
+    """Latents "z" of each batch, and the "seconds" and "peak" memory they took."""
+    return [_read(path) for path in sorted(stage.folder.glob("latents-*"))]
 
 
-def _measure(
-    generator: SkullGenerator, network: FeatureNetwork, latents: Path, path: Path
-) -> None:
-    """Keep the features of a batch of latents, and what it cost to decode them."""
-    place, z = generator.device.to_device, _read(latents)[0].float()
-    started = time.perf_counter()
-    v = torch.cat([generator.decode(place(one[None])) for one in z])
-    seconds = time.perf_counter() - started
-    with torch.no_grad():
-        features = place(network).eval().features(place(as_input(v > 0)))
-    _save(path, features.float().cpu(), {"decoding": seconds})
-
-
-def _save(path: Path, values: Tensor, about: Mapping[str, float]) -> None:
+def _save(path: Path, seconds: float, **values: Tensor | int) -> None:
+    content = {k: torch.as_tensor(v).contiguous() for k, v in values.items()}
     with replacing(path) as temporary:
-        save_file(
-            {"values": values.contiguous()}, temporary, {"about": json.dumps(about)}
-        )
+        save_file({**content, "seconds": torch.tensor(seconds).double()}, temporary)
 
 
-def _read(path: Path) -> tuple[Tensor, dict[str, float]]:
+def _read(path: Path) -> dict[str, Tensor]:
     try:
-        with safe_open(path, "pt") as file:
-            return file.get_tensor("values"), json.loads(file.metadata()["about"])
+        return load_file(path)
     except (OSError, SafetensorError) as error:
         raise SkfmError(
-            f"{path} cannot be read ({error})", "a batch of the sweep", f"rm {path}"
+            f"{path} cannot be read ({error})", "a safetensors file", f"rm {path}"
         ) from error
 
 
-def _key(network: FeatureNetwork) -> str:
-    """A name for the network's weights."""
-    digest = hashlib.sha256(type(network).__name__.encode())
-    for name, weight in sorted(network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(weight.detach().cpu().contiguous().numpy())
-    return digest.hexdigest()[:12]
-
-
-def _forget_peak() -> None:
-    """Have the peak of memory counted from here on, where the system can."""
+def _reset_memory_peak() -> None:
+    """Count the peak of memory from here on, where the system allows it."""
     if torch.cuda.is_initialized():
         torch.cuda.reset_peak_memory_stats()
         return
-    with contextlib.suppress(OSError):  # not Linux: the peak of the whole process
-        PEAK.write_text("5", encoding="ascii")
+    with contextlib.suppress(OSError):  # not Linux: the peak of the process's life
+        CLEAR_REFS.write_text("5", encoding="ascii")

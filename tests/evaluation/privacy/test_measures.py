@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from skfm_lib.evaluation.privacy.measures import (
+    Side,
     authentic,
     chance_of_closer,
     closer_to_training,
@@ -55,7 +56,7 @@ def test_authenticity_is_the_definition(rng):
 
 
 @pytest.mark.parametrize(("dimension", "share"), [(1, 1 / 3), (2, 0.38), (8, 0.58)])
-def test_fresh_draws_have_the_known_authenticity(rng, dimension, share):
+def test_fresh_samples_have_the_known_authenticity(rng, dimension, share):
     found = []
     for _ in range(8):
         train, fresh = rng.normal(size=(2, 700, dimension))
@@ -90,7 +91,8 @@ def test_closer_to_training_is_the_mean_over_all_subsets(rng, sizes):
     for two, five in product(twos, fives):
         near = to_train[:, [*two, *five]].min(axis=1)
         expected.append((near < closest) + 0.5 * (near == closest))
-    found = closer_to_training(to_train, to_holdout, train_quality, holdout_quality)
+    sides = Side(to_train, train_quality), Side(to_holdout, holdout_quality)
+    found = closer_to_training(*sides)
     assert found == pytest.approx(np.mean(expected, axis=0))
     assert (found != 0.5).any()
 
@@ -100,7 +102,7 @@ def test_relabelling_covers_what_the_binomial_interval_does_not(rng):
     inside, binomial, runs = 0, 0, 40
     for seed in range(runs):
         train, holdout, fresh = np.split(rng.normal(size=560), [40, 60])
-        sides = line(fresh, train), line(fresh, holdout), ones(40), ones(20)
+        sides = [Side(line(fresh, x), ones(len(x))) for x in (train, holdout)]
         share = closer_to_training(*sides).mean()
         chance = chance_of_closer(*sides, seed=seed)
         inside += chance.low <= share <= chance.high

@@ -1,4 +1,4 @@
-"""Cells drawn from untrained networks: what is kept, and what is drawn again."""
+"""Skulls sampled from untrained networks: what is kept, and what is resumed."""
 
 from dataclasses import replace
 
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from skfm_lib.evaluation.sampling_steps import Cell, Sweep
+from skfm_lib.evaluation.sampling_steps.grid import SamplerSetting
+from skfm_lib.evaluation.sampling_steps.sampling import Sweep
 from skfm_lib.generation import Sampler, SkullGenerator
 from skfm_lib.metrics import extract
 from skfm_lib.models import VQVAE, UNet3D
@@ -20,8 +21,9 @@ from skfm_lib.utils.seeding import seed_of
 
 TINY = preset("tiny")
 QUALITIES = [2, 3, 4, 5, 6]
-EULER, HEUN = Cell("otfm", Sampler("euler", 2)), Cell("otfm", Sampler("heun", 1))
-AGAIN = Cell("otfm", Sampler("euler", 2), repeat=True)
+EULER = SamplerSetting("otfm", Sampler("euler", 2))
+HEUN = SamplerSetting("otfm", Sampler("heun", 1))
+REPEAT = SamplerSetting("otfm", Sampler("euler", 2), repeat=True)
 
 
 @pytest.fixture(scope="module")
@@ -51,19 +53,20 @@ def sweep(project):
 
 @pytest.fixture
 def calls(monkeypatch):
-    """How many latents each call of the generator drew; the warm-up among them."""
-    drawn, draw = [], SkullGenerator.latents
+    """How many latents each call of the generator returned, including the warm-up."""
+    counts, latents = [], SkullGenerator.latents
 
     def counted(self, qualities, seeds, sampler):
-        drawn.append(len(seeds))
-        return draw(self, qualities, seeds, sampler)
+        z = latents(self, qualities, seeds, sampler)
+        counts.append(len(seeds))
+        return z
 
     monkeypatch.setattr(SkullGenerator, "latents", counted)
-    return drawn
+    return counts
 
 
-def test_a_cell_holds_the_features_of_what_the_generator_draws(sweep, generator):
-    (drawn,) = sweep.draw(generator, [EULER])
+def test_a_set_holds_the_features_of_what_the_generator_samples(sweep, generator):
+    (found,) = sweep.sample(generator, [EULER])
     seeds = [seed_of(0, "sample", i) for i in range(5)]  # as in chapter 5
     z = torch.cat(
         [
@@ -71,93 +74,109 @@ def test_a_cell_holds_the_features_of_what_the_generator_draws(sweep, generator)
             for i in (0, 2, 4)
         ]
     )
-    assert torch.equal(sweep.latents(EULER), z.half())
-    volumes = generator.decode(z.half().float()) > 0
-    expected = extract(features(), volumes).double().numpy()
-    assert drawn.features.shape == (5, 224)
-    assert np.allclose(drawn.features, expected, atol=1e-4)
+    volumes = generator.decode(z.half().float())
+    expected = extract(features(), volumes > 0).double().numpy()
+    assert found.features.shape == (5, 224)
+    assert np.allclose(found.features, expected, atol=1e-4)
+    third = sweep.volume(generator, EULER, 3)
+    assert np.allclose(third, volumes[3, 0], atol=1e-4) and third.std() > 0.01
 
 
 def test_costs_are_those_of_a_skull(sweep, generator):
-    (drawn,) = sweep.draw(generator, [EULER])
-    assert 0 < drawn.sampling < 60 and 0 < drawn.decoding < 60
-    assert 2**26 < drawn.memory < 2**36  # PyTorch alone takes more than 64 MiB
+    (found,) = sweep.sample(generator, [EULER])
+    assert 0 < found.sampling < 60 and 0 < found.decoding < 60
+    assert 2**26 < found.memory < 2**36  # PyTorch alone takes more than 64 MiB
 
 
-def test_what_is_drawn_is_kept(sweep, generator, calls):
-    (first,) = sweep.draw(generator, [EULER])
-    assert calls == [2, 2, 2, 1]
+def test_finished_settings_are_kept_and_missing_ones_added(sweep, generator, calls):
+    (first,) = sweep.sample(generator, [EULER])
+    assert calls == [2, 2, 2, 1]  # a warm-up and three batches
+    stage = sweep.experiment(EULER)
+    assert stage.done and stage.folder.parent.name == "13_experiments"
     calls.clear()
-    (again,) = sweep.draw(generator, [EULER])
-    assert not calls and np.array_equal(again.features, first.features)
-    assert (again.sampling, again.memory) == (first.sampling, first.memory)
-    more = sweep.draw(generator, [EULER, HEUN])
-    assert [one.cell for one in more] == [EULER, HEUN] and calls == [2, 2, 2, 1]
+    (second,) = sweep.sample(generator, [EULER])
+    assert not calls and np.array_equal(second.features, first.features)
+    assert (second.sampling, second.memory) == (first.sampling, first.memory)
+    more = sweep.sample(generator, [EULER, HEUN])
+    assert [one.setting for one in more] == [EULER, HEUN] and calls == [2, 2, 2, 1]
 
 
-def test_a_cell_goes_on_where_it_was_stopped(sweep, generator, calls, monkeypatch):
+def test_a_setting_resumes_with_the_batch_that_is_missing(
+    sweep, generator, calls, monkeypatch
+):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(SkullGenerator, "decode", _interrupt_after(3))
-        sweep.draw(generator, [EULER])
-    assert calls == [2, 2, 2]  # a warm-up and two batches, whose second has no features
+        patch.setattr(SkullGenerator, "latents", _interrupt(SkullGenerator.latents, 3))
+        sweep.sample(generator, [EULER])
+    assert calls == [2, 2, 2] and not sweep.experiment(EULER).done
     calls.clear()
-    (drawn,) = sweep.draw(generator, [EULER])
-    assert calls == [1] and drawn.features.shape == (5, 224)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(SkullGenerator, "decode", _interrupt(SkullGenerator.decode, 3))
+        sweep.sample(generator, [EULER])
+    assert calls == [2, 1] and not sweep.experiment(EULER).done  # a warm-up, a batch
+    calls.clear()
+    (resumed,) = sweep.sample(generator, [EULER])
+    assert calls == [2]  # a warm-up
+    other = replace(sweep.study, folder=sweep.study.folder.with_name("other"))
+    other.stage("03_train_otfm", {}).finish()
+    (uninterrupted,) = replace(sweep, study=other).sample(generator, [EULER])
+    assert np.array_equal(resumed.features, uninterrupted.features)
 
 
-def _interrupt_after(count):
-    decode, seen = SkullGenerator.decode, []
+def _interrupt(method, count):
+    seen = []
 
-    def interrupted(self, latents):
+    def interrupted(self, *given):
         seen.append(1)
         if len(seen) > count:
             raise KeyboardInterrupt
-        return decode(self, latents)
+        return method(self, *given)
 
     return interrupted
 
 
-def test_only_cells_of_the_generators_model_are_drawn(sweep, generator, calls):
-    other = Cell("shortcut", Sampler("shortcut", 1))
-    assert [one.cell for one in sweep.draw(generator, [other, HEUN])] == [HEUN]
+def test_only_settings_of_the_generators_model_are_sampled(sweep, generator):
+    other = SamplerSetting("shortcut", Sampler("shortcut", 1))
+    found = sweep.sample(generator, [other, HEUN])
+    assert [one.setting for one in found] == [HEUN]
 
 
 def test_other_features_leave_the_latents(sweep, generator, calls):
-    (first,) = sweep.draw(generator, [HEUN])
+    (first,) = sweep.sample(generator, [HEUN])
     calls.clear()
-    changed = Sweep(sweep.study, features(seed=1), QUALITIES)
-    (second,) = changed.draw(generator, [HEUN])
+    changed = replace(sweep, network=features(seed=1))
+    (second,) = changed.sample(generator, [HEUN])
     assert not calls and not np.allclose(first.features, second.features)
+    assert second.decoding == first.decoding
 
 
-def test_cells_start_alike_and_repeats_do_not(sweep, generator):
+def test_settings_start_alike_and_repeats_do_not(sweep, generator):
     starts = {}
-    for cell in (EULER, HEUN, AGAIN):
-        seen = starts.setdefault(cell, [])
+    for setting in (EULER, HEUN, REPEAT):
+        seen = starts.setdefault(setting, [])
         hook = generator.network.register_forward_pre_hook(
             lambda module, given, seen=seen: seen.append(given[0])
         )
         with hook:
-            sweep.draw(generator, [cell])
-    # The first of the last batch, of one skull, is noise.
-    euler, heun, again = (
+            sweep.sample(generator, [setting])
+    # The first input of the last batch, of one skull, is noise.
+    euler, heun, repeat = (
         next(z for z in seen if len(z) == 1) for seen in starts.values()
     )
-    assert torch.equal(euler, heun) and not torch.equal(euler, again)
+    assert torch.equal(euler, heun) and not torch.equal(euler, repeat)
 
 
 def test_another_model_or_label_has_another_folder(sweep):
-    study, folders = sweep.study, {sweep.folder(EULER)}
-    folders.add(Sweep(study, sweep.network, [2, 3, 4, 5, 5]).folder(EULER))
-    folders.add(sweep.folder(AGAIN))
+    study, folders = sweep.study, {sweep.experiment(EULER).folder}
+    folders.add(replace(sweep, qualities=[2, 3, 4, 5, 5]).experiment(EULER).folder)
+    folders.add(sweep.experiment(REPEAT).folder)
     study.stage("03_train_otfm", {"steps": 7}).finish()
-    folders.add(sweep.folder(EULER))
+    folders.add(sweep.experiment(EULER).folder)
     assert len(folders) == 4
 
 
 def test_a_damaged_batch_is_named(sweep, generator):
-    sweep.draw(generator, [HEUN])
-    path = sweep.folder(HEUN) / "latents-00002.safetensors"
+    sweep.sample(generator, [HEUN])
+    path = sweep.experiment(HEUN).folder / "latents-00002.safetensors"
     path.write_bytes(b"x" * 20)
     with pytest.raises(SkfmError, match="latents-00002.*next: rm "):
-        sweep.draw(generator, [HEUN])
+        replace(sweep, network=features(seed=1)).sample(generator, [HEUN])

@@ -6,8 +6,11 @@ import pytest
 
 matplotlib.use("Agg")
 
-from skfm_lib.evaluation.privacy.copy_detection import RealSkulls  # noqa: E402
-from skfm_lib.evaluation.privacy.figures import FAR, nearest_histograms  # noqa: E402
+from skfm_lib.evaluation.privacy.copy_detection import (  # noqa: E402
+    FAR,
+    RealSkulls,
+    nearest_histograms,
+)
 
 
 @pytest.fixture
@@ -19,12 +22,12 @@ def found():
     real = RealSkulls(quality, quality, apart(train), apart(held))
     samples = [0.5, 10.25, 15.0, 40.0]
     to_held = np.abs(np.array(samples)[:, None] - held)[None]
-    judged = real.judge(apart(samples), to_held, np.full(4, 4))
-    return {"a line": {"held out": real.control(), "model": judged}}
+    model = real.compare(apart(samples), to_held, np.full(4, 4))
+    return {"a line": {"held out": real.control(), "model": model}}
 
 
 def test_copies_lie_left_of_one_and_far_samples_in_the_last_bin(found):
-    (axis,) = nearest_histograms(found, "held out").axes
+    (axis,) = nearest_histograms(found).axes
     held, model = (patch.get_data() for patch in axis.patches)
     assert model.values.sum() == held.values.sum() == pytest.approx(1)
     left = model.edges[1:] <= 1 + 1e-9
@@ -36,5 +39,5 @@ def test_copies_lie_left_of_one_and_far_samples_in_the_last_bin(found):
 
 
 def test_only_the_control_is_filled(found):
-    (axis,) = nearest_histograms(found, "held out").axes
+    (axis,) = nearest_histograms(found).axes
     assert [patch.get_fill() for patch in axis.patches] == [True, False]
