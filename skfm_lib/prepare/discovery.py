@@ -40,7 +40,7 @@ def find_sources(folder: Path, out: Path, sandbox: Sandbox) -> Found:
 
     Volumes and meshes are recognised by suffix, DICOM slices by content; files in
     archives count like those in folders.  DICOM slices are grouped by patient and
-    study, and one series of each study is chosen (see `dicom_headers.choose`).
+    study, and one series of each study is chosen (see `dicom_headers.choose_series`).
     SkfmError if the folder is missing or contains no scan.
     """
     folder = Path(folder).absolute()

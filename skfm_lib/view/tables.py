@@ -57,8 +57,8 @@ def made_by(stage: Stage) -> Markdown:
     return Markdown(text, metadata={KEY: about})
 
 
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+def _line(texts: Sequence[str]) -> str:
+    return "| " + " | ".join(texts) + " |"
 
 
 def _text(value: object) -> str:

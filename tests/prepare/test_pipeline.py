@@ -94,7 +94,7 @@ def test_the_stored_transform_takes_the_scan_back_to_its_pose(scans, prepared):
     mesh = read_mesh(scans / "mesh ü.stl")
     moved = apply(np.array(entry["scan to skull frame"]), mesh.points)
     truth = apply(np.linalg.inv(POSE), mesh.points)
-    assert np.linalg.norm(moved - truth, axis=1).mean() < 5  # see `place`
+    assert np.linalg.norm(moved - truth, axis=1).mean() < 5  # see `register`
     bone = SkullSet(out, "unlabelled").occupancy(0)
     assert (bone & phantom_skull(1, 5, SHAPE)).sum() > 0.4 * bone.sum()
 

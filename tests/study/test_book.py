@@ -29,7 +29,7 @@ def made_by(run, stage="01_preprocess", fingerprint="f"):
 
 
 def write_record(path, *outputs, text="text", ran=None, age=0):
-    """An executed notebook, saved `age` seconds ago; `ran`: by papermill, from there."""
+    """An executed notebook, saved `age` seconds ago; `ran` by papermill from there."""
     cells = [
         nbformat.v4.new_markdown_cell(f"# {text}"),
         nbformat.v4.new_code_cell("made_by(stage)", outputs=list(outputs)),
