@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from heads import CRANIUM, needs_cranium
 
 from skfm_lib.cli.main import main
 from skfm_lib.study import open_study
@@ -14,7 +15,6 @@ from skfm_lib.utils.files import read_json
 
 ROOT = Path(__file__).parents[1]
 SOURCES = {path.stem[:2]: path for path in sorted(ROOT.glob("notebooks/*.ipynb"))}
-CT = ROOT.parent / "shared" / "data" / "cranium_ct.nii.gz"
 STAGES = {
     "01": "01_preprocess",
     "02": "02_train_vqvae",
@@ -154,9 +154,9 @@ def test_a_second_run_skips_training_and_gives_the_same(study):
 
 
 @pytest.mark.skipif("11" not in SOURCES, reason="there is no notebook 11")
-@pytest.mark.skipif(not CT.is_file(), reason=f"needs the head CT {CT.name}")
+@needs_cranium
 def test_the_real_scan_is_prepared_and_reconstructed(study):
-    given = ["--preset", "tiny", "-p", "scans", str(CT)]
+    given = ["--preset", "tiny", "-p", "scans", str(CRANIUM)]
     assert main(["run", "11", *given]) == 0
     notebook = record(study, "11")
     assert "error" not in {output.output_type for output in outputs(notebook)}
@@ -232,12 +232,12 @@ def test_the_tasks_compare_their_training_sets(study, number):
     assert main(words + ["--aligned"] * (number == "09")) == 0
 
 
-@pytest.mark.skipif(not CT.is_file(), reason=f"needs the head CT {CT.name}")
+@needs_cranium
 def test_the_tools_are_put_to_a_real_scan(study):
     for number in ("08", "09"):
         words = ["--preset", "tiny", "-p", "steps", "2"]
         assert main(["run", number, *words]) == 0
-    given = ["-p", "scans", str(CT), "-p", "trials", "1"]
+    given = ["-p", "scans", str(CRANIUM), "-p", "trials", "1"]
     assert main(["run", "15", "--preset", "tiny", *given]) == 0
     notebook = record(study, "15")
     assert "error" not in {output.output_type for output in outputs(notebook)}

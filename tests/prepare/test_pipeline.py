@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import pyvista as pv
 import SimpleITK as sitk
+from heads import CRANIUM, needs_cranium
 
 from skfm_lib.cli import main
 from skfm_lib.data.dataset import SkullSet
@@ -328,14 +329,10 @@ def test_what_is_no_skull_is_refused():
         register(pv.Box((-70, 70, -90, 90, -80, 80)).triangulate().subdivide(4))
 
 
-@pytest.mark.skipif(
-    "SKFM_HEAD_CT" not in os.environ,
-    reason="set SKFM_HEAD_CT to InVesalius' sample Cranium as NIfTI",
-)
+@needs_cranium
 def test_a_real_head(tmp_path):
     (tmp_path / "in").mkdir()
-    source = Path(os.environ["SKFM_HEAD_CT"])
-    (tmp_path / "in" / source.name).symlink_to(source)
+    (tmp_path / "in" / CRANIUM.name).symlink_to(CRANIUM)
     report = prepare(tmp_path / "in", tmp_path / "out")
     assert report.skulls[0].checks == "touches lower border"
     items = SkullSet(tmp_path / "out", "unlabelled")

@@ -1,17 +1,14 @@
 """Phantoms beside a real skull: mean surface distance after rigid alignment."""
 
-from pathlib import Path
-
 import numpy as np
-import pytest
 import SimpleITK as sitk
+from heads import CRANIUM, needs_cranium
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.voxels import skull_grid
 
-CT = Path(__file__).parents[4] / "shared/data/cranium_ct.nii.gz"
 QUARTER = (114, 88, 128)
 PORIONS = np.array([119.1, 111.0, 32.0])  # read off the scan, mm from its corner
 TILT = np.deg2rad(6.0)  # of its Frankfurt plane
@@ -24,7 +21,7 @@ def surface(volume: np.ndarray) -> np.ndarray:
 
 def real_surface() -> tuple[np.ndarray, np.ndarray]:
     """Bone surface points in the skull frame, mm, and the lower face's normal."""
-    image = sitk.DICOMOrient(sitk.ReadImage(str(CT)), "RAS")
+    image = sitk.DICOMOrient(sitk.ReadImage(str(CRANIUM)), "RAS")
     labels, _ = ndimage.label(sitk.GetArrayFromImage(image) > 200)
     skull = labels == np.bincount(labels.ravel())[1:].argmax() + 1
     points = surface(skull)[:, ::-1] * np.array(image.GetSpacing()) - PORIONS
@@ -52,7 +49,7 @@ def aligned(moving: np.ndarray, fixed: np.ndarray, up: np.ndarray) -> np.ndarray
     return moving[moving @ up > -30]
 
 
-@pytest.mark.skipif(not CT.exists(), reason=f"needs the real scan {CT}")
+@needs_cranium
 def test_phantoms_lie_close_to_a_real_skull() -> None:
     """At most 5 mm on the mean; measured 3.1 and 3.3 mm over ten at 1 mm voxels."""
     real, up = real_surface()
