@@ -84,8 +84,12 @@ def completers():
         give_attention(a, b)
     for a, b in zip(ours.refine, theirs.refine):
         nn.init.normal_(a.offset[-1].weight, std=0.1)
-        for name in ("places", "whole", "offset"):
-            give_all(getattr(a, name), getattr(b, name))
+        for name, plain in (
+            ("places", "position"),
+            ("whole", "context"),
+            ("offset", "offset"),
+        ):
+            give_all(getattr(a, name), getattr(b, plain))
         for attention in zip(a.among, b.among):
             give_attention(*attention)
         give(a.expand, b.expand), give(a.join, b.join)
