@@ -42,7 +42,7 @@ def train(name, skulls, settings=JUDGED):
     study = open_study(name, "tiny")
     study.stage("01_preprocess", {}).finish()
     chosen = {k: v for k, v in settings.as_dict().items() if k != "output_shape"}
-    stage, made = vqvae_stage(study, **chosen)
+    stage, made = vqvae_stage(study, skulls, **chosen)
     assert made == settings
     return stage, train_vqvae(stage, skulls, settings, pick_device())
 
@@ -62,7 +62,9 @@ def flat(part, path):
             yield from flat(value, (*path, key))
 
 
-@pytest.mark.parametrize("owner", [Trainer, Companion], ids=["network", "rival"])
+@pytest.mark.parametrize(
+    "owner", [Trainer, Companion], ids=["network", "discriminators"]
+)
 def test_killed_training_resumes_bit_for_bit(project, phantoms, monkeypatch, owner):
     stage, (_, history) = train("whole", phantoms)
     calls, descend = itertools.count(), owner.descend
@@ -121,7 +123,10 @@ def skulls_at(settings):
 
 def test_nobody_judges_by_default(project, phantoms):
     model, nobody = judged(PLAIN)
-    assert nobody.rival is None and nobody.losses(*2 * [skulls_at(PLAIN)], 4) == {}
+    assert (
+        nobody.discriminators is None
+        and nobody.losses(*2 * [skulls_at(PLAIN)], 4) == {}
+    )
     assert not model._forward_hooks
     stage, (_, history) = train("run", phantoms, PLAIN)
     assert set(history) == {"loss", "reconstruction", "commitment"}
@@ -145,8 +150,8 @@ def test_verdicts_move_the_autoencoder_and_not_the_discriminators(upsample):
     v = skulls_at(settings)
     v_hat = model.loss(v)[-1]
     sum(those.losses(v, v_hat, 3).values()).backward()
-    assert all(w.grad is None for w in those.rival.network.parameters())
-    assert all(w.requires_grad for w in those.rival.network.parameters())
+    assert all(w.grad is None for w in those.discriminators.network.parameters())
+    assert all(w.requires_grad for w in those.discriminators.network.parameters())
     assert all(w.grad is None for w in those.distance.parameters())
     assert sum(w.grad.abs().sum() for w in model.decoder.parameters()) > 0
 
@@ -154,19 +159,21 @@ def test_verdicts_move_the_autoencoder_and_not_the_discriminators(upsample):
 def test_discriminators_learn_to_tell(tmp_path):
     settings = PLAIN.but(adversarial=0.25, steps=12, warmup=0)
     model, those = judged(settings)
-    trainer = Trainer(model, settings, CPU, tmp_path, "x", companion=those.rival)
+    trainer = Trainer(
+        model, settings, CPU, tmp_path, "x", companion=those.discriminators
+    )
     v = skulls_at(settings)
     for step in trainer.steps("test"):
         those.losses(v, model.loss(v)[-1], step)
-        those.learn(trainer)  # the autoencoder stays as it is
+        those.train_discriminators(trainer)  # the autoencoder stays as it is
     losses = trainer.history["discriminators"]
     assert len(losses) == 11 and losses[-1] < 0.5 * losses[0]
 
 
 def test_slices_are_random_and_the_same_again():
     _, those = judged(PLAIN)
-    drawn = [those._items(4, 29, step).tolist() for step in range(20)]
-    assert drawn == [those._items(4, 29, step).tolist() for step in range(20)]
+    drawn = [those._slices(4, 29, step).tolist() for step in range(20)]
+    assert drawn == [those._slices(4, 29, step).tolist() for step in range(20)]
     assert set(sum(drawn, [])) <= set(range(29)) and len(set(sum(drawn, []))) > 15
 
 
