@@ -35,6 +35,7 @@ SAMPLERS = {  # the first of each is the paper's
 }
 SHORTCUT_STEPS = tuple(2**k for k in range(shortcut.HALVINGS + 1))
 FEW_STEPS = 4  # default steps of a shortcut model
+VOLUME = "volumes/{}.nii.gz"  # by the name of a skull
 COSTS = {"midpoint": 2, "heun": 2}  # evaluations per step; one for all others
 
 
@@ -222,10 +223,11 @@ def generate_skulls(
     claim(folder, {"made from": generator.objective, **what})
     seeds = [seed_of(seed, "sample", index) for index in range(len(qualities))]
     skulls = _rows(generator, qualities, seeds, sampler)
+    kinds = [VOLUME, f"meshes/{{}}.{mesh}"] if mesh else [VOLUME]
     with Progress(f"Generating by {generator.objective}", len(skulls)) as bar:
         for start in range(0, len(skulls), batch):
             part = slice(start, start + batch)
-            files = [_files(folder, skull, mesh) for skull in skulls[part]]
+            files = [[folder / k.format(s.name) for k in kinds] for s in skulls[part]]
             if not all(path.is_file() for paths in files for path in paths):
                 z = generator.latents(qualities[part], seeds[part], sampler)
                 for latent, paths in zip(z, files):
@@ -249,15 +251,9 @@ def _rows(
         counted[quality] += 1
         name = f"{model}-qs{quality}-{counted[quality]:04d}"
         source = f"{model}, {sampler.steps} {sampler.method} steps, seed {seed}"
-        file = f"volumes/{name}.nii.gz"
+        file = VOLUME.format(name)
         skulls.append(Skull(name, "train", quality, file, source, spacing))
     return skulls
-
-
-def _files(folder: Path, skull: Skull, mesh: str | None) -> list[Path]:
-    """The volume of a skull, and its mesh if there is to be one."""
-    meshes = [folder / "meshes" / f"{skull.name}.{mesh}"] if mesh else []
-    return [folder / skull.file, *meshes]
 
 
 def _write(

@@ -65,14 +65,21 @@ def unet_step(size: float = 1.0, with_peers: bool = True) -> list[Case]:
     return [Case(OURS, partial(skfm_cases.unet_step, shape)), *peers]
 
 
-def nearest(size: float = 1.0) -> list[Case]:
-    """The nearest of 16,384 codes for 720,510 vectors (size 1)."""
-    return _searches(PAPER_VECTORS, size, with_table=False)
+def nearest(
+    size: float = 1.0, vectors: int = PAPER_VECTORS, with_table: bool = False
+) -> list[Case]:
+    """The nearest of 16,384 codes for so many vectors (at size 1).
 
-
-def nearest_beside_table(size: float = 1.0, with_peers: bool = True) -> list[Case]:
-    """The same for 20,000 vectors (size 1), for which the full table fits."""
-    return _searches(TABLE_VECTORS, size, with_table=with_peers)
+    For at most `TABLE_VECTORS` there is room for the full table of distances.
+    """
+    setups = {
+        OURS: skfm_cases.nearest,
+        "products, in parts": peer_cases.chunked_nearest,
+        "vector-quantize-pytorch": peer_cases.table_nearest,
+    }
+    count, names = max(1, round(vectors * size**3)), list(setups)[: 2 + with_table]
+    check = partial(wrong_codes, count)
+    return [Case(name, partial(setups[name], count), check) for name in names]
 
 
 def paper_size(size: float = 1.0) -> list[Case]:
@@ -129,18 +136,6 @@ def _monai(
     if dtype != "float32":
         cases.append(Case(f"{name}, {dtype}", partial(setup, shape, True)))
     return cases
-
-
-def _searches(count: int, size: float, with_table: bool) -> list[Case]:
-    setups = {
-        OURS: skfm_cases.nearest,
-        "products, in parts": peer_cases.chunked_nearest,
-        "vector-quantize-pytorch": peer_cases.table_nearest,
-    }
-    count = max(1, round(count * size**3))
-    check = partial(wrong_codes, count)
-    names = list(setups)[: 2 + with_table]
-    return [Case(name, partial(setups[name], count), check) for name in names]
 
 
 def _scaled(shape: Shape, size: float, multiple: int = 1) -> Shape:

@@ -29,11 +29,11 @@ class _Counter(TorchDispatchMode):
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         out = func(*args, **(kwargs or {}))
-        self.count(func, args, kwargs or {}, out)
+        self.count(func, out, *args, **(kwargs or {}))
         return out
 
-    def count(self, func: Any, args: Any, kwargs: Any, out: Any) -> None:
-        raise NotImplementedError
+    def count(self, func: Any, out: Any, *args: Any, **kwargs: Any) -> None:
+        """Count one operation."""
 
 
 class FlopCount(_Counter):
@@ -49,7 +49,7 @@ class FlopCount(_Counter):
         super().__init__()
         self.total = 0
 
-    def count(self, func: Any, args: Any, kwargs: Any, out: Any) -> None:
+    def count(self, func: Any, out: Any, *args: Any, **kwargs: Any) -> None:
         if formula := FORMULAS.get(func.overloadpacket):
             self.total += formula(*args, **kwargs, out_val=out)
 
@@ -62,17 +62,16 @@ class MemoryCount(_Counter):
         self.now = self.peak = 0
         self._known: dict[int, weakref.ref] = {}
 
-    def count(self, func: Any, args: Any, kwargs: Any, out: Any) -> None:
-        for created in () if func.is_view else tree_leaves(out):
-            if isinstance(created, Tensor):
-                self._add(created.untyped_storage())
-
-    def _add(self, storage: torch.UntypedStorage) -> None:
-        key, size = storage._cdata, storage.nbytes()
-        if key not in self._known:
-            self._known[key] = weakref.ref(storage, partial(self._remove, key, size))
-            self.now += size
-            self.peak = max(self.peak, self.now)
+    def count(self, func: Any, out: Any, *args: Any, **kwargs: Any) -> None:
+        created = () if func.is_view else tree_leaves(out)
+        storages = [x.untyped_storage() for x in created if isinstance(x, Tensor)]
+        for storage in storages:
+            key, size = storage._cdata, storage.nbytes()
+            if key not in self._known:
+                gone = partial(self._remove, key, size)
+                self._known[key] = weakref.ref(storage, gone)
+                self.now += size
+                self.peak = max(self.peak, self.now)
 
     def _remove(self, key: int, size: int, _: weakref.ref) -> None:
         self.now -= size

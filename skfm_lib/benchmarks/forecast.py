@@ -1,9 +1,8 @@
 """Forecast of memory and time of a study's stages, before they run.
 
-The step of every stage runs twice.  Once on tensors without data at the preset's own
-size, with the code that will train, counting the bytes of tensors alive and FLOPs.
-And once for real, on a grid small enough to take seconds: that gives the speed of this
-machine, and the ratio of FLOPs the time at full size.
+The step of every stage runs twice: on tensors without data at the preset's own size, to
+count FLOPs and the bytes of tensors alive, and for real on a grid small enough to take
+seconds.  That gives the machine's speed, and the ratio of FLOPs the time at full size.
 """
 
 import contextlib
@@ -31,15 +30,10 @@ GIB = 1 << 30
 
 @dataclass(frozen=True)
 class Part:
-    """The repeated computation of a stage.
+    """The computation that a stage repeats so many `times`, on input of a `shape`.
 
-    Attributes:
-        stage: its number and what is repeated.
-        network: whose weights are needed.
-        shape: of the random input.
-        compute: (network, input) → the result; a loss if `trained`.
-        times: how often the stage repeats it.
-        trained: with gradients, Adam's moments and (denoisers) averaged weights.
+    ``compute(network, input)`` returns a loss if the part is `trained`, with gradients,
+    Adam's moments and (denoisers) averaged weights.
     """
 
     stage: str
@@ -78,10 +72,9 @@ class Forecast:
 def forecast(settings: Preset) -> list[Forecast]:
     """Peak memory and time of the most expensive parts of the stages, on this machine.
 
-    Memory is the sum of what the process has now, the weights with gradients and
-    optimizer state, the peak of all tensors and, on a CPU, the freed memory that is
-    kept for reuse (`device.KEPT_AT_MOST`).  Time assumes the same FLOP/s on the full
-    grid as on the small one.
+    Memory is that of the process now, of the weights with gradients and optimizer
+    state, of all tensors at their peak and, on a CPU, freed memory kept for reuse
+    (`device.KEPT_AT_MOST`).  Time assumes the FLOP/s of the small grid.
     """
     device, found = pick_device(), []
     here = memory()[0]

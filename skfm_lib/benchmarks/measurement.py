@@ -33,9 +33,8 @@ class Case:
 
     Attributes:
         name: its row in tables.
-        setup: prepares everything and returns one repetition, as a callable.  It is
-            called in the fresh process, so it must be a function of a module or a
-            `functools.partial` of one.
+        setup: prepares everything and returns one repetition; called in the fresh
+            process, so it is a function of a module or a `functools.partial` of one.
         check: of the last repetition's result, after the timing.
     """
 
@@ -51,8 +50,7 @@ class Run:
     Attributes:
         started: Unix time of the first timed repetition.
         seconds: of every repetition after one warm-up.
-        before: bytes of memory when all was prepared; of the device's memory on CUDA.
-        peak: most bytes of memory since the start of the process.
+        before, peak: bytes of memory after the setup and at most; on CUDA, of the GPU.
         flops: of one repetition (`FlopCount`).
         checked: the result of the case's `check`.
         failure: why there is no result; empty if there is one.
@@ -96,13 +94,10 @@ def measure(
 
 
 def run_isolated(case: Case, seconds: float = SECONDS) -> Run:
-    """Run a case in a fresh process.
+    """Run a case in a fresh process: a warm-up, then 1 to 100 times in `seconds`.
 
-    After one warm-up it is repeated until `seconds` have passed, at least once and at
-    most 100 times.  If it runs out of memory, the `failure` of the run states it.
-
-    Raises:
-        SkfmError: with the reason, if the case fails otherwise.
+    If it runs out of memory, the `failure` of the run states it; SkfmError, with the
+    reason, if it fails otherwise.
     """
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe(duplex=False)

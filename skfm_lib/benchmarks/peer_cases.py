@@ -7,8 +7,7 @@ those tried.
 """
 
 from collections.abc import Callable
-from importlib.metadata import version
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from typing import cast
 
 import torch
@@ -20,30 +19,23 @@ from skfm_lib.presets import QUALITY_SCORES
 from skfm_lib.presets.grid_sizes import Shape
 from skfm_lib.utils.device import Device, M, pick_device
 
-PACKAGES = {"monai": "monai", "vector_quantize_pytorch": "vector-quantize-pytorch"}
+PACKAGES = ("monai", "vector-quantize-pytorch")
 TABLE_ROWS = 4096  # of distances held at a time by `chunked_nearest`
-
-
-def installed() -> bool:
-    """Whether the packages of the extra ``bench`` are installed."""
-    return all(find_spec(package) for package in PACKAGES)
 
 
 def versions(wanted: bool = True) -> dict[str, str]:
     """Package and version of the peers; empty if not wanted or not installed."""
-    if not (wanted and installed()):
+    try:
+        return {name: version(name) for name in PACKAGES} if wanted else {}
+    except PackageNotFoundError:
         return {}
-    return {name: version(name) for name in PACKAGES.values()}
 
 
 def about(wanted: bool = True) -> str:
-    """A sentence for readers: the peers that are measured, or how to install them."""
-    if found := versions(wanted):
-        return f"Compared with {', '.join(f'{k} {v}' for k, v in found.items())}."
-    names, how = " and ".join(PACKAGES.values()), '`pip install ".[bench]"`'
-    if wanted:
-        return f"{names} are not installed, so their rows are missing; see {how}."
-    return f"{names} are left out, as `peers` is False; {how} installs them."
+    """A sentence for readers: the peers that are measured, and how to install them."""
+    found = ", ".join(f"{k} {v}" for k, v in versions(wanted).items())
+    names, install = " and ".join(PACKAGES), 'pip install ".[bench]"'
+    return f"Compared with: {found or 'none'} (`{install}` installs {names})."
 
 
 def monai_vqvae(full: bool = False) -> nn.Module:

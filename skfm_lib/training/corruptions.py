@@ -10,26 +10,18 @@ HOLE = 0.25  # largest side of a hole, as a share of the volume's side
 
 
 def damaged(v: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Corrupt three quarters of a batch of binary volumes.
+    """Binary volumes, most of them corrupted, and the strengths (n, 3) of `KINDS`.
 
-    The first quarter stays intact; each of the others is corrupted by one of `KINDS`.
-
-    Args:
-        v: (n, 1, D, H, W) of −1 and +1, in random order; n is at least 4.
-        rng: a CPU generator.
-
-    Returns:
-        The volumes, and the strengths (n, 3) from U(0, 1), 0 where not corrupted.
+    The first quarter of `v` (n, 1, D, H, W), n ≥ 4, stays intact; each other quarter is
+    corrupted by one kind, with strengths from U(0, 1).  `rng` is a CPU generator.
     """
     intact, *quarters = v.tensor_split(len(KINDS) + 1)
-    items, strengths = [intact], torch.zeros(len(v), len(KINDS))
-    start = len(intact)
+    items, strengths = [intact], [torch.zeros(len(intact), len(KINDS))]
     for kind, part in enumerate(quarters):
-        drawn = torch.rand(len(part), generator=rng)
+        strengths.append(torch.zeros(len(part), len(KINDS)))
+        strengths[-1][:, kind] = drawn = torch.rand(len(part), generator=rng)
         items.append((_noise, _smoothing, _hole)[kind](part, drawn, rng))
-        strengths[start : start + len(part), kind] = drawn
-        start += len(part)
-    return torch.cat(items), strengths
+    return torch.cat(items), torch.cat(strengths)
 
 
 def _noise(v: Tensor, strengths: Tensor, rng: torch.Generator) -> Tensor:

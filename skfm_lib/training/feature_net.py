@@ -40,10 +40,8 @@ def train_features(
     without the target of corruptions, from 1.0 to 5.3.
 
     Use the training split only, and one network for all sets that are compared.  The
-    same seed gives the same weights on the same machine.
-
-    Raises:
-        SkfmError: for scores outside 2–6 and for another number of scores.
+    same seed gives the same weights on the same machine.  SkfmError for scores outside
+    2–6 and for another number of scores.
     """
     scores, expected = torch.as_tensor(qualities).long(), len(volumes)
     if len(scores) != expected or not 2 <= scores.min() <= scores.max() <= 6:
@@ -118,10 +116,9 @@ def anatomy_targets(v: Tensor) -> Tensor:
 
 
 def _target_scale(volumes: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of the anatomy of training skulls, corrupted.
+    """Mean and standard deviation of the anatomy of corrupted training skulls.
 
-    In intact skulls the empty blocks would have no deviation, and noise in them would
-    dominate every other target.
+    (Intact ones have empty blocks of deviation 0, where noise would dominate.)
     """
     some = torch.randint(len(volumes), (128,), generator=rng)
     targets = anatomy_targets(damaged(as_input(volumes[some]), rng)[0])

@@ -117,14 +117,11 @@ class LatentScale:
 
 
 def latent_scale(kind: str, model: VQVAE, latents: LatentSet) -> LatentScale:
-    """The normalisation of the latents of a training set.
+    """The normalisation of the `latents` of a training set, encoded by `model`.
 
-    Args:
-        kind: "codebook" uses the smallest and the largest value of all codes (paper
-            §3.2), "channel" the mean and standard deviation of each channel over the
-            training set, with the range of the training latents as bounds.
-        model: the autoencoder that encoded them.
-        latents: of the training set.
+    Kind "codebook" uses the smallest and the largest value of all codes (paper §3.2),
+    "channel" the mean and standard deviation of each channel over the training set,
+    with the range of the training latents as bounds.
     """
     if kind == "codebook":
         codes = model.codebook.vectors.detach().cpu()
@@ -152,11 +149,7 @@ def spread(scale: LatentScale, latents: LatentSet) -> Tensor:
 def latent_batch(
     latents: LatentSet, scale: LatentScale, seed: int, step: int, count: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The data of one training step: this process's share of a batch of `count`.
-
-    Returns:
-        x_0 and noise ε, both (b, k, d, h, w), and the quality scores (b,).
-    """
+    """(x_0, ε, quality scores) of a training step: a share of a batch of `count`."""
     chosen = distributed.share(batch_indices(seed, step, len(latents), count))
     batch = [latents[i] for i in chosen]
     x_0 = scale.normalise(torch.stack([z for z, _ in batch]))

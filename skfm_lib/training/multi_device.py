@@ -36,7 +36,7 @@ def training_stage(
     changes: Mapping[str, object],
     **record: object,
 ) -> tuple[Stage, Any]:
-    """Begin or resume a stage that `devices` processes train together.
+    """Begin or resume a stage that several devices train: the stage and its settings.
 
     Args:
         study: the run.
@@ -47,9 +47,6 @@ def training_stage(
             settings; 1 is the default and omitted, which keeps fingerprints.
         changes: to the settings of the preset; None keeps a setting.
         record: further settings of the stage.
-
-    Returns:
-        The stage and its settings.
 
     Raises:
         SkfmError: for parameters out of range, before anything is written.
@@ -78,7 +75,7 @@ def global_batch(settings: TrainingConfig, training_set: Sized, devices: int) ->
 
 
 def pace(settings: TrainingConfig, devices: int) -> str:
-    """The global batch: ``4 devices × batch 1 = 4 skulls a step, learning rate …``.
+    """``4 devices × batch 1 = 4 skulls a step, learning rate …``.
 
     The learning rate is not scaled with the number of devices: those of the paper's
     Table 7 are for its four GPUs of batch 1.  (The code that the paper is based on
@@ -95,11 +92,9 @@ def pace(settings: TrainingConfig, devices: int) -> str:
 def train_in_processes(stage: Stage, group: str, settings: TrainingConfig) -> None:
     """Train a stage of several devices in as many processes, unless it is trained.
 
-    Does nothing within one of these processes, and for a stage of one device.  On a
-    CPU any number is allowed.  `group` is the name of `settings` in the stage.
-
-    Raises:
-        SkfmError: for more devices than GPUs, and as `launch` does.
+    Does nothing within one of these processes, and for a stage of one device.  `group`
+    is the name of `settings` in the stage.  SkfmError for more devices than there are
+    GPUs (on a CPU any number is allowed), and as `launch` raises.
     """
     devices, joined = stage.settings.get("devices", 1), distributed.devices()
     checkpoint = stage.folder / "checkpoint.pt"

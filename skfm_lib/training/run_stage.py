@@ -27,9 +27,6 @@ def train(
     If this process was started by torchrun, srun or `multi_device.launch`, it is one
     of several, and `devices` is their number.  Otherwise it starts `devices` processes.
     The notebook of the stage, with the same parameters, then finds it trained.
-
-    Raises:
-        SkfmError: as the stages do; Interrupted after a signal.
     """
     with distributed.joined(), noting_warnings():
         devices = devices or distributed.devices()

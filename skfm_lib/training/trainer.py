@@ -7,11 +7,11 @@
 Everything random is a function of (seed, step), so that a stopped and resumed
 training gives the same bits as an uninterrupted one.
 
-With several processes (`distributed.joined`), each computes its share of the global
-batch; gradients and recorded losses are averaged, so that all processes have the same
-weights and history, and the first one writes them.  DistributedDataParallel is not
-used because it hooks into one ``forward``: the losses call parts of a network
-(``VQVAE.loss``), and the codebook is updated without gradients.
+Of several processes (`distributed.joined`), each computes its share of the batch;
+gradients and recorded losses are averaged, so that all have the same weights and
+history, and the first one saves them.  DistributedDataParallel is not used because it
+hooks into one ``forward``: losses call parts of a network (``VQVAE.loss``), and the
+codebook is updated without gradients.
 """
 
 import math

@@ -22,7 +22,7 @@ from skfm_lib.utils.memory import memory
 
 MIB = 2**20
 needs_peers = pytest.mark.skipif(
-    not peer_cases.installed(), reason='needs the peers: pip install ".[bench]"'
+    not peer_cases.versions(), reason='needs the peers: pip install ".[bench]"'
 )
 
 
