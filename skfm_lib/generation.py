@@ -112,9 +112,13 @@ class SkullGenerator:
             return self.scale.restore(solve(shift=sampler.shift))
         if self.objective == "shortcut":
             return self.scale.restore(solve())
-        fresh = [lambda i: noise(shape, "fresh", i, samples=samples)]  # for step i
-        draws = fresh if sampler.method == "ancestral" else []
-        return self.scale.restore(solve(self.scale.bounds, *draws))
+        if sampler.method == "ddim":
+            return self.scale.restore(solve(self.scale.bounds))
+
+        def fresh(i: int) -> Tensor:
+            return self.device.to_device(noise(shape, "fresh", i, samples=samples))
+
+        return self.scale.restore(solve(self.scale.bounds, fresh))
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:

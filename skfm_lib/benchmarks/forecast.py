@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn import functional as F
 
 from skfm_lib.benchmarks.counters import FlopCount, MemoryCount
 from skfm_lib.models import VQVAE, UNet3D, attention
@@ -28,27 +29,36 @@ REHEARSAL = 0.35  # edge of the real grid, as a share of the paper's
 GIB = 1 << 30
 
 
+# What each stage repeats, as a function of a network and its input.
+PARTS: dict[str, Callable[[Any, Tensor], Tensor]] = {
+    "02 VQ-VAE, a training step": lambda vqvae, v: sum(vqvae.loss(v.sign())[:2]),
+    "02 latents, a skull encoded": lambda vqvae, v: vqvae.encode(v.sign()),
+    "03, 04 U-Net, a training step": lambda unet, z: F.mse_loss(unet(z, 0.5, 3), z),
+    "05 sampling, an evaluation": lambda unet, z: unet(z, 0.5, 3),
+    "05 a skull decoded": lambda vqvae, z: vqvae.decode(vqvae.quantize(z)[0]),
+}
+
+
 @dataclass(frozen=True)
 class Part:
-    """The computation that a stage repeats so many `times`, on input of a `shape`.
+    """One of `PARTS`, repeated so many `times` on random input of a `shape`.
 
-    ``compute(network, input)`` returns a loss if the part is `trained`, with gradients,
-    Adam's moments and (denoisers) averaged weights.
+    If `trained`, the result is a loss, and gradients, Adam's moments and (denoisers)
+    averaged weights are needed.
     """
 
     stage: str
     network: VQVAE | UNet3D
     shape: tuple[int, ...]
-    compute: Callable[[Any, Tensor], Tensor]
     times: int
-    trained: bool = False
+    trained: bool
 
     def run(self, device: Device) -> None:
         """Compute it once; the network must be on `device` already."""
         with torch.set_grad_enabled(self.trained):
             x = torch.randn(self.shape, device=device.device)
             with device.autocast():
-                result = self.compute(self.network, x)
+                result = PARTS[self.stage](self.network, x)
             if self.trained:
                 result.backward()
                 self.network.zero_grad()
@@ -110,48 +120,17 @@ def parts(settings: Preset, size: float | None = None) -> list[Part]:
     if size is not None:
         vqvae = vqvae.but(output_shape=scaled_shape(size))
     shape, latent = vqvae.output_shape, (vqvae.code_dim, *vqvae.latent_shape)
-    sampling, data = settings.sampling, settings.data
-    batches = -(-sampling.count // sampling.batch)
+    sampling, skulls = settings.sampling, settings.data
+    evaluations = -(-sampling.count // sampling.batch) * sampling.steps
     first, second = VQVAE(vqvae), UNet3D(denoiser)
-    return [
-        Part(
-            "02 VQ-VAE, a training step",
-            first,
-            (vqvae.batch, 1, *shape),
-            lambda network, v: torch.stack(network.loss(v.sign())[:2]).sum(),
-            vqvae.steps,
-            trained=True,
-        ),
-        Part(
-            "02 latents, a skull encoded",
-            first,
-            (1, 1, *shape),
-            lambda network, v: network.encode(v.sign()),
-            data.train_skulls + data.test_skulls,
-        ),
-        Part(
-            "03, 04 U-Net, a training step",
-            second,
-            (denoiser.batch, *latent),
-            lambda network, z: (network(z, 0.5, 3) - z).square().mean(),
-            denoiser.steps,
-            trained=True,
-        ),
-        Part(
-            "05 sampling, an evaluation",
-            second,
-            (sampling.batch, *latent),
-            lambda network, z: network(z, 0.5, 3),
-            batches * sampling.steps,
-        ),
-        Part(
-            "05 a skull decoded",
-            first,
-            (1, *latent),
-            lambda network, z: network.decode(network.quantize(z)[0]),
-            sampling.count,
-        ),
+    rows: list[tuple[VQVAE | UNet3D, tuple[int, ...], int, bool]] = [
+        (first, (vqvae.batch, 1, *shape), vqvae.steps, True),
+        (first, (1, 1, *shape), skulls.train_skulls + skulls.test_skulls, False),
+        (second, (denoiser.batch, *latent), denoiser.steps, True),
+        (second, (sampling.batch, *latent), evaluations, False),
+        (first, (1, *latent), sampling.count, False),
     ]
+    return [Part(stage, *row) for stage, row in zip(PARTS, rows, strict=True)]
 
 
 @dataclass
