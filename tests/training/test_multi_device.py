@@ -123,7 +123,9 @@ def test_what_one_process_says_is_said_once(project, capsys):
         main(["train", "02", *of("whole"), "--devices", "2", "-p", "stpes", "3"]) == 1
     )
     line = capsys.readouterr().err.strip()
-    assert line.startswith("skfm: unknown setting 'stpes' of VQVAEConfig; expected one of")
+    assert line.startswith(
+        "skfm: unknown setting 'stpes' of VQVAEConfig; expected one of"
+    )
     assert main(["train", "03", *of("parts"), "--devices", "2"]) == 1
     line = capsys.readouterr().err.strip()
     assert "there is no finished 02_train_vqvae" in line and len(line.splitlines()) == 1

@@ -255,7 +255,7 @@ def test_a_killed_denoiser_resumes_bit_for_bit(project, monkeypatch, objective):
     whole, history = run("whole")
     with pytest.raises(KeyboardInterrupt):
         run("parts", stop=3)
-    torch.manual_seed(99)  # nothing hangs on the global state
+    torch.manual_seed(99)  # nothing depends on the global state
     resumed, again = run("parts")
     assert history == again and len(history["loss"]) == 5
     pairs = zip(whole.state_dict().values(), resumed.state_dict().values())

@@ -57,7 +57,7 @@ def test_killed_training_resumes_bit_for_bit(project, phantoms, monkeypatch, mom
         kill_at(patch, owner, name, step)
         with pytest.raises(KeyboardInterrupt):
             train_vqvae(stage_of("parts"), phantoms, SETTINGS, pick_device())
-    torch.manual_seed(99)  # nothing hangs on the global state
+    torch.manual_seed(99)  # nothing depends on the global state
     resumed, again = train_vqvae(stage_of("parts"), phantoms, SETTINGS, pick_device())
     assert history == again
     assert_same_weights(whole.state_dict(), resumed.state_dict())
