@@ -108,17 +108,15 @@ class SkullGenerator:
         z = self.device.to_device(noise(shape, "start", samples=samples))
         field = self._field(torch.tensor(qualities), sampler.guidance)
         solve = partial(getattr(samplers, sampler.method), field, z, sampler.steps)
-        if self.objective == "otfm":
-            return self.scale.restore(solve(shift=sampler.shift))
-        if self.objective == "shortcut":
-            return self.scale.restore(solve())
-        if sampler.method == "ddim":
-            return self.scale.restore(solve(self.scale.bounds))
 
-        def fresh(i: int) -> Tensor:
-            return self.device.to_device(noise(shape, "fresh", i, samples=samples))
+        def fresh(step: int) -> Tensor:
+            eps = noise(shape, "fresh", step, samples=samples)
+            return self.device.to_device(eps)
 
-        return self.scale.restore(solve(self.scale.bounds, fresh))
+        options: list[Any] = [self.scale.bounds] if self.objective == "ddpm" else []
+        options += [fresh] if sampler.method == "ancestral" else []
+        shift = {"shift": sampler.shift} if self.objective == "otfm" else {}
+        return self.scale.restore(solve(*options, **shift))
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
@@ -133,12 +131,11 @@ class SkullGenerator:
         if sampler.method not in allowed:
             found = f"sampler {sampler.method!r} for {self.objective}"
             raise SkfmError(found, " or ".join(allowed))
-        if self.objective == "shortcut" and sampler.steps not in SHORTCUT_STEPS:
-            found = f"{sampler.steps} shortcut steps"
-            raise SkfmError(found, f"one of {SHORTCUT_STEPS}")
-        if self.objective == "ddpm" and sampler.steps > ddpm.TIMESTEPS:
-            found = f"{sampler.steps} diffusion steps"
-            raise SkfmError(found, f"1 to {ddpm.TIMESTEPS}")
+        steps = sampler.steps
+        if self.objective == "shortcut" and steps not in SHORTCUT_STEPS:
+            raise SkfmError(f"{steps} shortcut steps", f"one of {SHORTCUT_STEPS}")
+        if self.objective == "ddpm" and steps > ddpm.TIMESTEPS:
+            raise SkfmError(f"{steps} diffusion steps", f"1 to {ddpm.TIMESTEPS}")
         if sampler.shift != 1 and self.objective != "otfm":
             found = f"time shift {sampler.shift} with the sampler {sampler.method}"
             raise SkfmError(found, "1; only the time grid of OTFM can be shifted")
@@ -165,11 +162,7 @@ class SkullGenerator:
 
 
 def load_generator(study: Study, objective: str) -> SkullGenerator:
-    """The generator that a study trained by `objective`, one of `STAGES`.
-
-    Raises:
-        SkfmError: for another objective, and if its stage or stage 02 is not finished.
-    """
+    """The generator that a study trained by `objective`, one of `STAGES`."""
     if objective not in STAGES:
         raise SkfmError(f"model {objective!r}", " or ".join(STAGES))
     stage, device = study.finished(STAGES[objective]), pick_device()
@@ -213,7 +206,7 @@ def generate_skulls(
     Args:
         generator: the trained model.
         folder: for ``volumes/NAME.nii.gz`` and a manifest.
-        qualities: the scores.
+        qualities: the scores of the skulls.
         seed: the i-th skull depends on (seed, i); all models start from the same noise.
         sampler: checked before anything is written.
         batch: latents sampled at a time.
