@@ -163,8 +163,8 @@ class Refinement(nn.Module):
     def __init__(self, width: int, ratio: int, feed: int) -> None:
         super().__init__()
         self.ratio, many = ratio, 2 * width * ratio
-        self.position = convolutions(3, width, 2 * width)
-        self.context = convolutions(8 * width, 4 * width, 2 * width)
+        self.coordinates = convolutions(3, width, 2 * width)
+        self.feature = convolutions(8 * width, 4 * width, 2 * width)
         self.among = nn.Sequential(
             Attention(4 * width, 8 * width, feed),
             Attention(8 * width, 8 * width, feed),
@@ -176,8 +176,8 @@ class Refinement(nn.Module):
 
     def forward(self, points: Tensor, pooled: Tensor) -> Tensor:
         """(b, 3, n) and global features (b, 8 · width, 1) → (b, 3, ratio · n)."""
-        x = self.position(points)
-        split = self.among(torch.cat([x, self.context(pooled).expand_as(x)], 1))
+        x = self.coordinates(points)
+        split = self.among(torch.cat([x, self.feature(pooled).expand_as(x)], 1))
         split = self.expand(split).unflatten(1, (self.ratio, -1))
         split = split.permute(0, 2, 3, 1).flatten(2)
         repeated = x.repeat_interleave(self.ratio, 2)

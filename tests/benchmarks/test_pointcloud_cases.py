@@ -85,8 +85,8 @@ def completers():
     for a, b in zip(ours.refine, theirs.refine):
         nn.init.normal_(a.offset[-1].weight, std=0.1)
         for name, plain in (
-            ("places", "position"),
-            ("whole", "context"),
+            ("places", "coordinates"),
+            ("whole", "feature"),
             ("offset", "offset"),
         ):
             give_all(getattr(a, name), getattr(b, plain))
