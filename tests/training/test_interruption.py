@@ -143,7 +143,7 @@ def test_ctrl_c_in_a_chapter_is_answered_by_one_line(project):
     running.send_signal(signal.SIGINT)
     _, told = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert told.splitlines()[-1] == "skfm: interrupted; the same command goes on"
+    assert told.splitlines()[-1].startswith("skfm: interrupted; the same command ")
     assert "Traceback" not in told and "retrieved" not in told
 
 

@@ -79,7 +79,7 @@ def test_killed_and_warned_training_equals_an_uninterrupted_one(whole, capsys):
     assert train("parts", "KILL", 2) == 1
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert line.startswith("skfm: process ") and "of 2 ended with status -9" in line
-    assert line.endswith("the same command goes on")
+    assert line.endswith(subprocesses.GO_ON)
     assert saved("parts")["step"] == 2
     assert train("parts", "USR1", 3) == 75
     line = capsys.readouterr().err.strip().splitlines()[-1]
