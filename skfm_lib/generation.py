@@ -1,9 +1,11 @@
-"""New skulls: from a seed and a quality score to a volume, and sets of them."""
+"""Generate skulls from seeds and quality scores: volumes, and data sets of them."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +15,7 @@ from skfm_lib.data.io.meshes import write_mesh
 from skfm_lib.data.io.volumes import write_volume
 from skfm_lib.data.manifest import Skull, claim, proportional, write_manifest
 from skfm_lib.data.voxels import Grid, skull_grid, surface
-from skfm_lib.losses import shortcut
+from skfm_lib.losses import ddpm, shortcut
 from skfm_lib.models import VQVAE, UNet3D
 from skfm_lib.study import Study, stage_names
 from skfm_lib.training.checkpoints import load_weights
@@ -27,24 +29,30 @@ from skfm_lib.utils.seeding import noise, seed_of
 
 STAGES = {name: objective.stage for name, objective in OBJECTIVES.items()}
 STAGES["shortcut"] = stage_names.FEW_STEPS
-SAMPLERS = {
+SAMPLERS = {  # the first of each is the paper's
     "otfm": ("euler", "midpoint", "heun"),
     "ddpm": ("ancestral", "ddim"),
     "shortcut": ("shortcut",),
 }
-LEAPS = tuple(2**k for k in range(shortcut.HALVINGS + 1))  # of a shortcut model
-FEW_STEPS = 4  # S of a shortcut model, unless told otherwise
-COSTS = {"midpoint": 2, "heun": 2}  # evaluations a step; all others take one
+SHORTCUT_STEPS = tuple(2**k for k in range(shortcut.HALVINGS + 1))
+FEW_STEPS = 4  # default steps of a shortcut model
+VOLUME = "volumes/{}.nii.gz"  # by the name of a skull
+COSTS = {"midpoint": 2, "heun": 2}  # evaluations per step; one for all others
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """How to go from noise to data.
+    """A sampling method with its settings.
 
-    method    of `SAMPLERS`; the first of each is the paper's
-    steps     S; for the shortcut model a power of two
-    guidance  1: the conditional model; above 1, away from the unconditional one
-    shift     of the flow solvers' grid of times; 1 is uniform
+    Attributes:
+        method: one of `SAMPLERS`.
+        steps: S; for the shortcut model a power of two.
+        guidance: 1 is the conditional model; larger values move the prediction away
+            from that of the unconditional model.
+        shift: of the time grid of the flow solvers; 1 is uniform.
+
+    >>> Sampler("heun", 50).evaluations
+    100
     """
 
     method: str
@@ -52,19 +60,31 @@ class Sampler:
     guidance: float = 1.0
     shift: float = 1.0
 
+    def __post_init__(self) -> None:
+        """Raise SkfmError for an unknown method and for values out of range."""
+        methods = sum(SAMPLERS.values(), ())
+        if self.method not in methods:
+            raise SkfmError(f"sampler {self.method!r}", " or ".join(methods))
+        if self.steps < 1:
+            raise SkfmError(f"{self.steps} sampling steps", "at least 1")
+        if not 0 <= self.guidance < float("inf"):
+            raise SkfmError(f"guidance {self.guidance}", "a number of at least 0")
+        if not 0 < self.shift < float("inf"):
+            raise SkfmError(f"time shift {self.shift}", "a positive number")
+
     @property
     def evaluations(self) -> int:
-        """How often the network is asked for one skull."""
+        """Evaluations of the network per skull."""
         return self.steps * COSTS.get(self.method, 1) * (1 if self.guidance == 1 else 2)
 
-    def as_dict(self) -> dict[str, object]:
-        """Plain values, for records; that a grid is uniform goes without saying."""
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for records; a uniform time grid is the default and omitted."""
         return {k: v for k, v in vars(self).items() if k != "shift" or v != 1}
 
 
 @dataclass(frozen=True)
 class SkullGenerator:
-    """A trained denoiser with the autoencoder it was trained for."""
+    """A trained denoiser with the autoencoder that it was trained for."""
 
     objective: str
     network: UNet3D
@@ -75,7 +95,7 @@ class SkullGenerator:
 
     @property
     def grid(self) -> Grid:
-        """Where the generated volumes lie."""
+        """The voxel grid of the generated volumes, in mm."""
         return skull_grid(self.vqvae.settings.output_shape)
 
     @torch.no_grad()
@@ -85,28 +105,51 @@ class SkullGenerator:
         """z (b, k, d, h, w): one sample per (quality, seed), noise from the seed."""
         self.check(sampler)
         settings = self.vqvae.settings
-        shape = (settings.code_dim, *settings.latent_shape)
-        z = self.device.to_device(noise(shape, "start", samples=list(seeds)))
+        shape, samples = (settings.code_dim, *settings.latent_shape), list(seeds)
+        z = self.device.to_device(noise(shape, "start", samples=samples))
         field = self._field(torch.tensor(qualities), sampler.guidance)
-        method = getattr(samplers, sampler.method)
-        if self.objective == "otfm":
-            x = method(field, z, sampler.steps, shift=sampler.shift)
-        elif sampler.method == "ancestral":
-            x = method(field, z, sampler.steps, self.scale.bounds, _fresh(shape, seeds))
-        elif sampler.method == "ddim":
-            x = method(field, z, sampler.steps, self.scale.bounds)
-        else:
-            x = method(field, z, sampler.steps)
-        return self.scale.restore(x)
+        solve = partial(getattr(samplers, sampler.method), field, z, sampler.steps)
+
+        def fresh(step: int) -> Tensor:
+            eps = noise(shape, "fresh", step, samples=samples)
+            return self.device.to_device(eps)
+
+        options: list[Any] = [self.scale.bounds] if self.objective == "ddpm" else []
+        options += [fresh] if sampler.method == "ancestral" else []
+        shift = {"shift": sampler.shift} if self.objective == "otfm" else {}
+        return self.scale.restore(solve(*options, **shift))
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
-        """v* (b, 1, D, H, W) on the CPU of latents, quantised first; surface at 0."""
+        """Quantise and decode latents: v* (b, 1, D, H, W) on the CPU, surface at 0."""
         with self.device.autocast():
             q, _ = self.vqvae.quantize(latents)
             return self.vqvae.decode(q).cpu()
 
+    def check(self, sampler: Sampler) -> None:
+        """Raise SkfmError for a sampler that this model cannot use."""
+        allowed = SAMPLERS[self.objective]
+        if sampler.method not in allowed:
+            found = f"sampler {sampler.method!r} for {self.objective}"
+            raise SkfmError(found, " or ".join(allowed))
+        steps = sampler.steps
+        if self.objective == "shortcut" and steps not in SHORTCUT_STEPS:
+            raise SkfmError(f"{steps} shortcut steps", f"one of {SHORTCUT_STEPS}")
+        if self.objective == "ddpm" and steps > ddpm.TIMESTEPS:
+            raise SkfmError(f"{steps} diffusion steps", f"1 to {ddpm.TIMESTEPS}")
+        if sampler.shift != 1 and self.objective != "otfm":
+            found = f"time shift {sampler.shift} with the sampler {sampler.method}"
+            raise SkfmError(found, "1; only the time grid of OTFM can be shifted")
+        if sampler.guidance != 1 and self.label_dropout == 0:
+            raise SkfmError(
+                f"guidance {sampler.guidance} with a model trained on every label",
+                "guidance 1",
+                "train OTFM or DDPM with -p label_dropout 0.1 for guided sampling",
+            )
+
     def _field(self, quality: Tensor, guidance: float) -> Callable[..., Tensor]:
+        """The network as a function of (z, t), or (z, t, d) for the shortcut model."""
+
         def conditional(z: Tensor, t: float, *step: float) -> Tensor:
             with self.device.autocast():
                 return self.network(z, t, quality, *step)
@@ -118,33 +161,15 @@ class SkullGenerator:
 
         return conditional if guidance == 1 else guided
 
-    def check(self, sampler: Sampler) -> None:
-        """Raise SkfmError for a sampler that does not go with this model."""
-        allowed = SAMPLERS[self.objective]
-        if sampler.method not in allowed:
-            found = f"sampler {sampler.method!r} for {self.objective}"
-            raise SkfmError(found, " or ".join(allowed))
-        if self.objective == "shortcut" and sampler.steps not in LEAPS:
-            raise SkfmError(f"{sampler.steps} shortcut steps", f"one of {LEAPS}")
-        if sampler.shift != 1 and self.objective != "otfm":
-            found = f"time shift {sampler.shift} with the sampler {sampler.method}"
-            raise SkfmError(found, "1; only the flow's solvers have a grid to shift")
-        if sampler.guidance != 1 and self.label_dropout == 0:
-            raise SkfmError(
-                f"guidance {sampler.guidance} with a model trained on every label",
-                "guidance 1",
-                "train OTFM or DDPM with -p label_dropout 0.1 for guided sampling",
-            )
-
 
 def load_generator(study: Study, objective: str) -> SkullGenerator:
-    """The generator that a study trained by `objective`, of `STAGES`."""
+    """The generator that a study trained by `objective`, one of `STAGES`."""
     if objective not in STAGES:
         raise SkfmError(f"model {objective!r}", " or ".join(STAGES))
     stage, device = study.finished(STAGES[objective]), pick_device()
     settings = study.settings.denoiser.but(**stage.settings["denoiser"])
     network = UNet3D(settings, leaps=objective == "shortcut")
-    about = load_weights(network, stage.folder / WEIGHTS)
+    about = load_weights(network, stage.folder / WEIGHTS, "scale")
     return SkullGenerator(
         objective,
         device.to_device(network).eval(),
@@ -156,7 +181,11 @@ def load_generator(study: Study, objective: str) -> SkullGenerator:
 
 
 def mix_of(counts: dict[int, int], total: int) -> list[int]:
-    """`total` quality scores in the proportions of `counts`, in ascending order."""
+    """`total` quality scores in the proportions of `counts`, in ascending order.
+
+    >>> mix_of({3: 20, 5: 10}, 3)
+    [3, 3, 5]
+    """
     shares = proportional(counts, total)
     return [quality for quality, n in shares.items() for _ in range(n)]
 
@@ -170,33 +199,38 @@ def generate_skulls(
     batch: int,
     mesh: str | None = None,
 ) -> list[Skull]:
-    """Write a synthetic data set: one skull per quality score, each of its own seed.
+    """Write a synthetic data set: one skull for each quality score, at least one.
 
-    folder  gets ``volumes/NAME.nii.gz`` and a manifest, as any data set; with `mesh`
-            ("ply" or "stl") also ``meshes/NAME.ply``, in RAS mm
-    seed    the i-th skull's own seed comes from (seed, i), whatever the model: OTFM
-            and DDPM start from the same noise
+    Existing skulls are kept.  Batches do not depend on them, so that a resumed set
+    equals an uninterrupted one.
 
-    Skulls already there are kept; batches are always the same, so that a resumed
-    set equals an uninterrupted one.
+    Args:
+        generator: the trained model.
+        folder: for ``volumes/NAME.nii.gz`` and a manifest.
+        qualities: the scores of the skulls.
+        seed: the i-th skull depends on (seed, i); all models start from the same noise.
+        sampler: checked before anything is written.
+        batch: latents sampled at a time.
+        mesh: "ply" or "stl" to write also ``meshes/NAME.ply``, in RAS mm.
     """
-    generator.check(sampler)  # before the folder is claimed
+    generator.check(sampler)
+    if not len(qualities):
+        raise SkfmError("0 skulls", "at least one quality score", "--count 1")
     settings = generator.vqvae.settings
     what = {"seed": seed, "shape": list(settings.output_shape), **sampler.as_dict()}
     claim(folder, {"made from": generator.objective, **what})
     seeds = [seed_of(seed, "sample", index) for index in range(len(qualities))]
     skulls = _rows(generator, qualities, seeds, sampler)
+    kinds = [VOLUME, f"meshes/{{}}.{mesh}"] if mesh else [VOLUME]
     with Progress(f"Generating by {generator.objective}", len(skulls)) as bar:
         for start in range(0, len(skulls), batch):
-            part = skulls[start : start + batch]
-            if not all(
-                path.is_file() for s in part for path in _files(folder, s, mesh)
-            ):
-                z = generator.latents(
-                    [s.quality for s in part], seeds[start : start + batch], sampler
-                )
-                _write(generator, z, part, folder, mesh)
-            bar.advance(len(part))
+            part = slice(start, start + batch)
+            files = [[folder / k.format(s.name) for k in kinds] for s in skulls[part]]
+            if not all(path.is_file() for paths in files for path in paths):
+                z = generator.latents(qualities[part], seeds[part], sampler)
+                for latent, paths in zip(z, files):
+                    _write(generator, latent, *paths)
+            bar.advance(len(files))
     write_manifest(folder, skulls)
     return skulls
 
@@ -207,41 +241,24 @@ def _rows(
     seeds: Sequence[int],
     sampler: Sampler,
 ) -> list[Skull]:
-    """The manifest of a synthetic set; skulls are counted within their score."""
-    spacing = round(generator.grid.spacing, 6)
-    source = f"{generator.objective}, {sampler.steps} {sampler.method} steps, seed"
-    counted, skulls = Counter(), []
+    """The manifest of a synthetic set; skulls are numbered within their score."""
+    model, spacing = generator.objective, round(generator.grid.spacing, 6)
+    counted: Counter[int] = Counter()
+    skulls = []
     for quality, seed in zip(qualities, seeds):
         counted[quality] += 1
-        name = f"{generator.objective}-qs{quality}-{counted[quality]:04d}"
-        file = f"volumes/{name}.nii.gz"
-        skulls.append(Skull(name, "train", quality, file, f"{source} {seed}", spacing))
+        name = f"{model}-qs{quality}-{counted[quality]:04d}"
+        source = f"{model}, {sampler.steps} {sampler.method} steps, seed {seed}"
+        file = VOLUME.format(name)
+        skulls.append(Skull(name, "train", quality, file, source, spacing))
     return skulls
 
 
-def _files(folder: Path, skull: Skull, mesh: str | None) -> list[Path]:
-    """What is written for one skull."""
-    meshes = [folder / "meshes" / f"{skull.name}.{mesh}"] if mesh else []
-    return [folder / skull.file, *meshes]
-
-
 def _write(
-    generator: SkullGenerator,
-    z: Tensor,
-    skulls: Sequence[Skull],
-    folder: Path,
-    mesh: str | None,
+    generator: SkullGenerator, latent: Tensor, volume: Path, *meshes: Path
 ) -> None:
-    """Decode latents one by one and write what they show."""
-    grid = generator.grid
-    for skull, latent in zip(skulls, z):
-        v = generator.decode(latent[None])[0, 0].numpy()
-        volume, *meshes = _files(folder, skull, mesh)
-        for path in meshes if v.max() > 0 else ():  # an empty volume has no surface
-            write_mesh(path, surface(v, grid, 0.0))
-        write_volume(volume, v > 0, grid)
-
-
-def _fresh(shape: tuple[int, ...], seeds: Sequence[int]) -> Callable[[int], Tensor]:
-    """Fresh noise for step i, per sample from its own seed."""
-    return lambda i: noise(shape, "fresh", i, samples=list(seeds))
+    """Decode one latent and write its volume and meshes."""
+    v = generator.decode(latent[None])[0, 0].numpy()
+    for path in meshes if v.max() > 0 else ():  # an empty volume has no surface
+        write_mesh(path, surface(v, generator.grid, 0.0))
+    write_volume(volume, v > 0, generator.grid)

@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.generation import (
@@ -16,6 +17,7 @@ from skfm_lib.generation import (
 from skfm_lib.models import VQVAE, UNet3D
 from skfm_lib.presets import preset
 from skfm_lib.study import open_study
+from skfm_lib.training.checkpoints import save_weights
 from skfm_lib.training.latents import LatentScale
 from skfm_lib.utils.device import Device, pick_device
 from skfm_lib.utils.errors import SkfmError
@@ -118,7 +120,6 @@ def test_guidance_needs_dropout_and_pushes_away_from_no_label():
     [
         ("otfm", "ddim", "euler or midpoint or heun"),
         ("ddpm", "euler", "ancestral or ddim"),
-        ("otfm", "rk45", "euler or midpoint or heun"),
         ("shortcut", "euler", "shortcut"),
     ],
 )
@@ -127,13 +128,22 @@ def test_the_sampler_of_the_other_objective_is_refused(objective, method, allowe
         untrained(objective).latents([3], [1], Sampler(method, 2))
 
 
-@pytest.mark.parametrize(("objective", "method"), [("otfm", "euler"), ("ddpm", "ddim")])
-def test_no_steps_are_refused(objective, method):
-    with pytest.raises(SkfmError, match="0 (sampling|diffusion) steps"):
-        untrained(objective).latents([3], [1], Sampler(method, 0))
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        (("rk45", 2), "sampler 'rk45'; expected euler or .* or shortcut"),
+        (("euler", 0), "0 sampling steps"),
+        (("euler", 2, -1.0), "guidance -1.0"),
+        (("euler", 2, float("nan")), "guidance nan"),
+        (("euler", 2, 1.0, 0.0), "time shift 0.0"),
+    ],
+)
+def test_a_sampler_out_of_range_is_refused(settings, found):
+    with pytest.raises(SkfmError, match=found):
+        Sampler(*settings)
 
 
-@pytest.mark.parametrize("steps", [0, 3, 256])
+@pytest.mark.parametrize("steps", [3, 256])
 def test_a_shortcut_takes_a_power_of_two_of_steps(steps):
     with pytest.raises(SkfmError, match=f"{steps} shortcut steps.*1, 2, 4, .*128"):
         untrained("shortcut").latents([3], [1], Sampler("shortcut", steps))
@@ -162,10 +172,18 @@ def test_where_no_grid_is_to_be_shifted_a_shift_is_refused(objective, method):
         untrained(objective).latents([3], [1], Sampler(method, 2, shift=2.0))
 
 
-def test_a_refused_sampler_leaves_no_folder_behind(tmp_path):
-    with pytest.raises(SkfmError, match="time shift"):
-        refused = Sampler("ddim", 2, shift=2.0)
-        generate_skulls(untrained("ddpm"), tmp_path / "new", [3], 7, refused, 1)
+@pytest.mark.parametrize(
+    ("scores", "sampler", "found"),
+    [
+        ([3], Sampler("ddim", 2, shift=2.0), "time shift"),
+        ([3], Sampler("ddim", 301), "301 diffusion steps; expected 1 to 300"),
+        ([3], Sampler("ddim", 2, guidance=2.0), "label_dropout"),
+        ([], Sampler("ddim", 2), "0 skulls; expected at least one"),
+    ],
+)
+def test_what_is_refused_leaves_no_folder_behind(tmp_path, scores, sampler, found):
+    with pytest.raises(SkfmError, match=found):
+        generate_skulls(untrained("ddpm"), tmp_path / "new", scores, 7, sampler, 1)
     assert not (tmp_path / "new").exists()
 
 
@@ -263,9 +281,21 @@ def test_a_mix_is_in_proportion_and_ascending():
 
 def test_a_generator_needs_its_training(project):
     study = open_study("new", "tiny")
-    with pytest.raises(SkfmError, match="skfm run 04 --run new --preset tiny"):
+    with pytest.raises(SkfmError, match="skfm run 01 02 04 --run new --preset tiny"):
         load_generator(study, "ddpm")
-    with pytest.raises(SkfmError, match="skfm run 13 --run new --preset tiny"):
+    with pytest.raises(SkfmError, match="skfm run 01 02 03 13 --run new --preset tiny"):
         load_generator(study, "shortcut")
     with pytest.raises(SkfmError, match="'gan'.*otfm or ddpm or shortcut"):
         load_generator(study, "gan")
+
+
+@pytest.mark.parametrize("about", [None, {}, {"denoiser": {}}])
+def test_weights_of_another_program_are_reported(project, about):
+    stage = open_study("new", "tiny").stage("03_train_otfm", {"denoiser": {}})
+    path, network = stage.folder / "denoiser.safetensors", UNet3D(TINY.denoiser)
+    save_file(network.state_dict(), path)
+    if about is not None:
+        save_weights(network, path, about)
+    stage.finish()
+    with pytest.raises(SkfmError, match=f"{path.name} has no record.*scale; next: run"):
+        load_generator(stage.study, "otfm")

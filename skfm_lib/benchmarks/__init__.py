@@ -1,1 +1,1 @@
-"""How fast and how large: this library's steps, and its peers' on the same machine."""
+"""Time and memory: of this library beside its peers, and of a study before it runs."""

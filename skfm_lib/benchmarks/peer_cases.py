@@ -1,14 +1,14 @@
-"""The same work by well-kept libraries: MONAI and vector-quantize-pytorch.
+"""The cases of other libraries: MONAI and vector-quantize-pytorch.
 
-They come with ``pip install ".[bench]"``.  MONAI's networks run as they come, in
-float32, and with the favours that ours enjoy: the device's precision and layout, and
-fused attention.  Of configurations comparable to the paper's, they are the fastest
-of those tried.
+Both are installed by ``pip install ".[bench]"``.  MONAI's networks run as they come,
+in float32, and `tuned` as ours are: with the device's precision and memory layout, and
+fused attention.  Of configurations comparable to the paper's, they are the fastest of
+those tried.
 """
 
 from collections.abc import Callable
-from importlib.metadata import version
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -19,38 +19,31 @@ from skfm_lib.presets import QUALITY_SCORES
 from skfm_lib.presets.grid_sizes import Shape
 from skfm_lib.utils.device import Device, M, pick_device
 
-PACKAGES = {"monai": "monai", "vector_quantize_pytorch": "vector-quantize-pytorch"}
+PACKAGES = ("monai", "vector-quantize-pytorch")
 TABLE_ROWS = 4096  # of distances held at a time by `chunked_nearest`
 
 
-def installed() -> bool:
-    """Whether the packages of the extra ``bench`` are there."""
-    return all(find_spec(package) for package in PACKAGES)
-
-
 def versions(wanted: bool = True) -> dict[str, str]:
-    """Package and version of what is measured beside ours; empty if not wanted."""
-    if not (wanted and installed()):
+    """Package and version of the peers; empty if not wanted or not installed."""
+    try:
+        return {name: version(name) for name in PACKAGES} if wanted else {}
+    except PackageNotFoundError:
         return {}
-    return {name: version(name) for name in PACKAGES.values()}
 
 
 def about(wanted: bool = True) -> str:
-    """A sentence for readers: what is measured beside ours, or how to have it."""
-    if found := versions(wanted):
-        return f"Beside ours: {', '.join(f'{k} {v}' for k, v in found.items())}."
-    names, how = " and ".join(PACKAGES.values()), '`pip install ".[bench]"`'
-    if wanted:
-        return f"{names} are not installed: their rows are left out. {how} adds them."
-    return f"{names} are left out, as asked for; {how} brings what they need."
+    """A sentence for readers: the peers that are measured, and how to install them."""
+    found = ", ".join(f"{k} {v}" for k, v in versions(wanted).items())
+    names, install = " and ".join(PACKAGES), 'pip install ".[bench]"'
+    return f"Compared with: {found or 'none'} (`{install}` installs {names})."
 
 
 def monai_vqvae(full: bool = False) -> nn.Module:
     """MONAI's VQVAE with the paper's codebook and about as many weights as ours.
 
     32 and 64 channels at half and quarter resolution, two residual layers at each.
-    MONAI halves before its first layer; with `full`, a level of 16 channels at full
-    resolution goes before that: the widths of the paper's encoder.
+    MONAI halves before its first layer; `full` adds a level of 16 channels at full
+    resolution before that: the widths of the paper's encoder.
     """
     from monai.networks.nets import VQVAE
 
@@ -90,12 +83,12 @@ def monai_unet() -> nn.Module:
 
 
 def monai_vqvae_step(
-    input_shape: Shape, favours: bool, full: bool = False
+    input_shape: Shape, tuned: bool, full: bool = False
 ) -> Callable[[], None]:
     """One training step of MONAI's VQVAE, batch 1, its loss at the input size."""
-    device = _device(favours)
-    network = _place(monai_vqvae(full), device, favours)
-    v = _place(skull(input_shape), device, favours)
+    device = _device(tuned)
+    network = _to_device(monai_vqvae(full), device, tuned)
+    v = _to_device(skull(input_shape), device, tuned)
 
     def loss() -> Tensor:
         with device.autocast():
@@ -105,23 +98,35 @@ def monai_vqvae_step(
     return bare_training(network, loss)
 
 
-def monai_unet_forward(latent_shape: Shape, favours: bool) -> Callable[[], Tensor]:
+def monai_unet_forward(latent_shape: Shape, tuned: bool) -> Callable[[], Tensor]:
     """One evaluation of MONAI's DiffusionModelUNet, batch 1, without gradients."""
-    evaluate, network = _evaluation(latent_shape, favours)
+    evaluate, network = _evaluation(latent_shape, tuned)
     network.eval()
     return torch.no_grad()(evaluate)
 
 
-def monai_unet_step(latent_shape: Shape, favours: bool) -> Callable[[], None]:
+def monai_unet_step(latent_shape: Shape, tuned: bool) -> Callable[[], None]:
     """One training step of MONAI's DiffusionModelUNet, batch 1."""
-    evaluate, network = _evaluation(latent_shape, favours)
+    evaluate, network = _evaluation(latent_shape, tuned)
     target = torch.randn(1, PAPER.denoiser.code_dim, *latent_shape)
     target = target.to(pick_device().device)
     return bare_training(network, lambda: F.mse_loss(evaluate().float(), target))
 
 
+def bare_training(network: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], None]:
+    """One training step: loss, gradients and Adam, without averages or clipping."""
+    optimiser = torch.optim.Adam(network.parameters(), fused=True)
+
+    def step() -> None:
+        optimiser.zero_grad(set_to_none=True)
+        loss().backward()
+        optimiser.step()
+
+    return step
+
+
 def table_nearest(count: int) -> Callable[[], Tensor]:
-    """The nearest codes by vector-quantize-pytorch, which holds the whole table."""
+    """The nearest codes by vector-quantize-pytorch, which holds the full table."""
     from vector_quantize_pytorch import VectorQuantize
 
     z, codes = map(pick_device().to_device, vectors_and_codes(count))
@@ -143,16 +148,14 @@ def chunked_nearest(count: int) -> Callable[[], Tensor]:
 
 
 def _evaluation(
-    latent_shape: Shape, favours: bool
+    latent_shape: Shape, tuned: bool
 ) -> tuple[Callable[[], Tensor], nn.Module]:
     """An evaluation of MONAI's U-Net at t = 0.5 for one label, and the network."""
-    device, settings = _device(favours), PAPER.denoiser
-    network = _place(monai_unet(), device, favours)
-    z_t = _place(torch.randn(1, settings.code_dim, *latent_shape), device, favours)
-    t, label = (
-        torch.tensor([n], device=device.device)
-        for n in (settings.timesteps // 2, QUALITY_SCORES.index(QUALITY))
-    )
+    device, settings = _device(tuned), PAPER.denoiser
+    network = _to_device(monai_unet(), device, tuned)
+    z_t = _to_device(torch.randn(1, settings.code_dim, *latent_shape), device, tuned)
+    t = torch.tensor([settings.timesteps // 2], device=device.device)
+    label = torch.tensor([QUALITY_SCORES.index(QUALITY)], device=device.device)
 
     def evaluate() -> Tensor:
         with device.autocast():
@@ -161,24 +164,13 @@ def _evaluation(
     return evaluate, network
 
 
-def bare_training(network: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], None]:
-    """Loss, gradients and Adam, with nothing around them."""
-    optimiser = torch.optim.Adam(network.parameters(), fused=True)
-
-    def step() -> None:
-        optimiser.zero_grad(set_to_none=True)
-        loss().backward()
-        optimiser.step()
-
-    return step
-
-
-def _device(favours: bool) -> Device:
-    """The device that this library would use, or the same in float32."""
+def _device(tuned: bool) -> Device:
+    """The device that this library uses; in float32 if not `tuned`."""
     device = pick_device()
-    return device if favours else Device(device.device, torch.float32)
+    return device if tuned else Device(device.device, torch.float32)
 
 
-def _place(item: M, device: Device, favours: bool) -> M:
-    """On the device: in its layout, or as it comes."""
-    return device.to_device(item) if favours else item.to(device.device)
+def _to_device(item: M, device: Device, tuned: bool) -> M:
+    """`item` on the device, in its preferred memory layout if `tuned`."""
+    move = cast(Callable[..., M], item.to)
+    return device.to_device(item) if tuned else move(device.device)

@@ -1,7 +1,7 @@
-"""Cases on point clouds: a training step of the aligner and of PointAttN.
+"""The cases on point clouds: a training step of the aligner and of PointAttN.
 
-At the paper's sizes (Table 10): 8192 points, batch 12; 4096 points, batch 4.  Beside
-each stands the same network written as one writes it first (`benchmarks.reference_networks`).
+At the paper's sizes (Table 10): 8192 points, batch 12; 4096 points, batch 4.  Each is
+compared with a straightforward implementation (`benchmarks.reference_networks`).
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skfm_lib.benchmarks.cases import OURS
-from skfm_lib.benchmarks.isolated_process import Case
+from skfm_lib.benchmarks.measurement import Case
 from skfm_lib.benchmarks.peer_cases import bare_training
 from skfm_lib.benchmarks.reference_networks import (
     PlainAligner,
@@ -21,7 +21,7 @@ from skfm_lib.benchmarks.reference_networks import (
     farthest,
     pick,
 )
-from skfm_lib.benchmarks.skfm_cases import NOWHERE, PAPER, QUALITY
+from skfm_lib.benchmarks.skfm_cases import NO_FOLDER, PAPER, QUALITY
 from skfm_lib.models import Aligner, PointAttN
 from skfm_lib.models.pointcloud import chamfer_loss
 from skfm_lib.models.pointcloud.layers import SCALE
@@ -35,21 +35,24 @@ PLAIN = "plain PyTorch, float32"
 
 def aligner_steps(size: float = 1.0, with_plain: bool = True) -> list[Case]:
     """A training step of the aligner: loss, gradients, Adam; batch 12 at size 1."""
-    setups = {OURS: aligner_step, PLAIN: plain_aligner_step}
-    return _cases(setups, PAPER.aligner.batch, size, with_plain)
+    return _cases(aligner_step, size * PAPER.aligner.batch, with_plain)
 
 
 def completer_steps(size: float = 1.0, with_plain: bool = True) -> list[Case]:
     """A training step of PointAttN, its targets thinned; batch 4 at size 1."""
-    setups = {OURS: completer_step, PLAIN: plain_completer_step}
-    return _cases(setups, PAPER.completer.batch, size, with_plain)
+    return _cases(completer_step, size * PAPER.completer.batch, with_plain)
 
 
-def aligner_step(batch: int) -> Callable[[], None]:
-    """This library's aligner at preset paper."""
+def aligner_step(batch: int, plain: bool = False) -> Callable[[], None]:
+    """This library's aligner at preset paper, or the `plain` one."""
     device, settings = pick_device(), PAPER.aligner
-    trainer = Trainer(Aligner(settings), settings, device, NOWHERE, "")
     points = device.to_device(clouds(batch, settings.points))
+    if plain:
+        network = PlainAligner(settings).to(device.device)
+        return bare_training(
+            network, lambda: F.l1_loss(network(points), points) / SCALE
+        )
+    trainer = Trainer(Aligner(settings), settings, device, NO_FOLDER, "")
 
     def step() -> None:
         with device.autocast():
@@ -59,54 +62,36 @@ def aligner_step(batch: int) -> Callable[[], None]:
     return step
 
 
-def plain_aligner_step(batch: int) -> Callable[[], None]:
-    """The same, plainly."""
-    device, settings = pick_device(), PAPER.aligner
-    network = PlainAligner(settings).to(device.device)
-    points = device.to_device(clouds(batch, settings.points))
-    return bare_training(network, lambda: F.l1_loss(network(points), points) / SCALE)
-
-
-def completer_step(batch: int) -> Callable[[], None]:
-    """This library's PointAttN at preset paper."""
+def completer_step(batch: int, plain: bool = False) -> Callable[[], None]:
+    """This library's PointAttN at preset paper, or the `plain` one."""
     device, settings = pick_device(), PAPER.completer
-    trainer = Trainer(PointAttN(settings), settings, device, NOWHERE, "")
-    partial_, whole = (
-        device.to_device(clouds(batch, n))
-        for n in (settings.points, settings.outputs[-1])
-    )
+    parts = device.to_device(clouds(batch, settings.points))
+    full = device.to_device(clouds(batch, settings.outputs[-1]))
+    if plain:
+        network = PlainPointAttN(settings).to(device.device)
+
+        def loss() -> Tensor:
+            coarse, middle, _ = settings.outputs
+            thin = pick(full, farthest(full, middle))
+            targets = pick(thin, farthest(thin, coarse)), thin, full
+            losses = [chamfer(o, t) for o, t in zip(network(parts), targets)]
+            return torch.stack(losses).sum() / SCALE
+
+        return bare_training(network, loss)
+    trainer = Trainer(PointAttN(settings), settings, device, NO_FOLDER, "")
 
     def step() -> None:
-        targets = thinned(whole, settings)
+        targets = thinned(full, settings)
         with device.autocast():
-            outputs = trainer.model(partial_)
+            outputs = trainer.model(parts)
         losses = [chamfer_loss(o, t) for o, t in zip(outputs, targets)]
-        trainer.descend(sum(losses) / SCALE)
+        trainer.descend(torch.stack(losses).sum() / SCALE)
 
     return step
 
 
-def plain_completer_step(batch: int) -> Callable[[], None]:
-    """The same, plainly."""
-    device, settings = pick_device(), PAPER.completer
-    network = PlainPointAttN(settings).to(device.device)
-    partial_, whole = (
-        device.to_device(clouds(batch, n))
-        for n in (settings.points, settings.outputs[-1])
-    )
-
-    def loss() -> Tensor:
-        coarse, middle, _ = settings.outputs
-        thin = pick(whole, farthest(whole, middle))
-        targets = pick(thin, farthest(thin, coarse)), thin, whole
-        pairs = zip(network(partial_), targets)
-        return sum(chamfer(output, target) for output, target in pairs) / SCALE
-
-    return bare_training(network, loss)
-
-
 def clouds(batch: int, count: int) -> Tensor:
-    """(batch, count, 3) mm: voxels' centres of a phantom of preset quick, jittered."""
+    """(batch, count, 3) mm: jittered centres of voxels of a phantom of preset quick."""
     from skfm_lib.data.phantom import phantom_skull
     from skfm_lib.data.voxels import skull_grid
     from skfm_lib.presets.grid_sizes import scaled_shape
@@ -120,8 +105,9 @@ def clouds(batch: int, count: int) -> Tensor:
 
 
 def _cases(
-    setups: dict[str, Callable], batch: int, size: float, with_plain: bool
+    setup: Callable[..., Callable[[], None]], batch: float, with_plain: bool
 ) -> list[Case]:
-    """At a share of the batch, two at least: batch norm can't do with one."""
-    names, share = list(setups)[: 1 + with_plain], max(2, round(size * batch))
-    return [Case(name, partial(setups[name], share)) for name in names]
+    """Ours and the plain one; a batch of at least two, as batch norm needs."""
+    count = max(2, round(batch))
+    plain = [Case(PLAIN, partial(setup, count, plain=True))] if with_plain else []
+    return [Case(OURS, partial(setup, count)), *plain]

@@ -1,10 +1,10 @@
-"""The aligner and PointAttN as one writes them first, to measure ours against.
+"""Straightforward aligner and PointAttN, to measure ours against.
 
-Whole tables of distances, a sort for every ball, channels first, one convolution of
-kernel 1 a layer, PyTorch's own attention module with its table of weights, float32.
-The same networks: given the same weights they give the same clouds.  (The plain
-aligner looks for neighbours again in stage two, which changes them as far as the first
-matrix is no rotation.)
+Full tables of distances, a sort for every ball, channels first, one convolution of
+kernel 1 per layer, PyTorch's own attention module with its table of weights, float32.
+The networks are the same: with the same weights they give the same clouds.  (The plain
+aligner searches for neighbours again in stage two; they differ where the first matrix
+is not a rotation.)
 """
 
 from collections.abc import Sequence
@@ -50,13 +50,21 @@ def balls(points: Tensor, centres: Tensor, radius: float, count: int) -> Tensor:
 
 
 def chamfer(pred: Tensor, target: Tensor) -> Tensor:
-    """The Chamfer distance from the whole table."""
+    """The Chamfer distance from the full table of distances."""
     table = torch.cdist(pred, target)
     return (table.amin(1).mean() + table.amin(2).mean()) / 2
 
 
+def convolutions(*widths: int) -> nn.Sequential:
+    """1×1 convolutions from each width to the next, with ReLU between them."""
+    layers: list[nn.Module] = []
+    for before, after in zip(widths, widths[1:]):
+        layers += [nn.Conv1d(before, after, 1), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
 class Abstraction(nn.Module):
-    """A set abstraction; without radii, of everything."""
+    """A set abstraction, one branch per radius; without radii, of all points."""
 
     def __init__(
         self, channels: int, widths: Sequence[Sequence[int]], radii: Sequence[float]
@@ -85,16 +93,15 @@ class Abstraction(nn.Module):
 
 
 class Encoder(nn.Module):
-    """PointNet++ with the paper's skip, added."""
+    """PointNet++ with the paper's skip connection, added."""
 
     def __init__(self, settings: presets.AlignerConfig) -> None:
         super().__init__()
-        self.settings = settings
+        self.settings, share = settings, settings.width
         near, far = (
-            [[round(settings.width * w) for w in widths] for widths in level]
-            for level in WIDTHS
+            [[round(share * w) for w in ws] for ws in level] for level in WIDTHS
         )
-        last = [round(settings.width * w) for w in GLOBAL] + [settings.embedding]
+        last = [round(share * w) for w in GLOBAL] + [settings.embedding]
         self.near = Abstraction(0, near, RADII[0])
         width = sum(w[-1] for w in near)
         self.far = Abstraction(width, far, RADII[1])
@@ -111,16 +118,13 @@ class Encoder(nn.Module):
 
 
 class PlainAligner(nn.Module):
-    """(points) → aligned, mm; for settings as the paper's."""
+    """(points) → aligned, mm; for the settings of the paper."""
 
     def __init__(self, settings: presets.AlignerConfig) -> None:
         super().__init__()
         self.coarse, self.fine = Encoder(settings), Encoder(settings)
-        width = settings.embedding
-        self.turn, self.finer_turn = (
-            head(width, torch.eye(3)),
-            head(width, torch.eye(3)),
-        )
+        width, identity = settings.embedding, torch.eye(3)
+        self.turn, self.finer_turn = head(width, identity), head(width, identity)
         self.shift = head(width, torch.zeros(3))
 
     def forward(self, points: Tensor) -> Tensor:
@@ -134,7 +138,7 @@ class PlainAligner(nn.Module):
 
 
 class Attention(nn.Module):
-    """Points (b, c, n) that attend to themselves or to others (b, c, m)."""
+    """Attention of points (b, c, n) to themselves or to others (b, c, m)."""
 
     def __init__(self, channels: int, width: int, feed: int) -> None:
         super().__init__()
@@ -146,12 +150,10 @@ class Attention(nn.Module):
         )
 
     def forward(self, x: Tensor, others: Tensor | None = None) -> Tensor:
-        """See the class; (b, width, n)."""
-        x, others = (
-            self.norm(self.project(cloud).transpose(1, 2))
-            for cloud in (x, x if others is None else others)
-        )
-        x = self.second_norm(x + self.attend(x, others, others)[0])
+        """(b, channels, n) → (b, width, n)."""
+        clouds = (x, x if others is None else others)
+        x, y = (self.norm(self.project(c).transpose(1, 2)) for c in clouds)
+        x = self.second_norm(x + self.attend(x, y, y)[0])
         return (x + self.feed(x)).transpose(1, 2)
 
 
@@ -161,8 +163,8 @@ class Refinement(nn.Module):
     def __init__(self, width: int, ratio: int, feed: int) -> None:
         super().__init__()
         self.ratio, many = ratio, 2 * width * ratio
-        self.places = convolutions(3, width, 2 * width)
-        self.whole = convolutions(8 * width, 4 * width, 2 * width)
+        self.coordinates = convolutions(3, width, 2 * width)
+        self.feature = convolutions(8 * width, 4 * width, 2 * width)
         self.among = nn.Sequential(
             Attention(4 * width, 8 * width, feed),
             Attention(8 * width, 8 * width, feed),
@@ -172,14 +174,14 @@ class Refinement(nn.Module):
         self.join = nn.Conv1d(4 * width, 2 * width, 1)
         self.offset = convolutions(2 * width, width, 3)
 
-    def forward(self, points: Tensor, whole: Tensor) -> Tensor:
-        """See the class; whole (b, 8 · width, 1)."""
-        x = self.places(points)
-        around = self.whole(whole).expand_as(x)
-        split = self.expand(self.among(torch.cat([x, around], 1)))
-        split = split.unflatten(1, (self.ratio, -1)).permute(0, 2, 3, 1).flatten(2)
-        again = x.repeat_interleave(self.ratio, 2)
-        x = F.relu(self.join(torch.cat([split, again], 1)))
+    def forward(self, points: Tensor, pooled: Tensor) -> Tensor:
+        """(b, 3, n) and global features (b, 8 · width, 1) → (b, 3, ratio · n)."""
+        x = self.coordinates(points)
+        split = self.among(torch.cat([x, self.feature(pooled).expand_as(x)], 1))
+        split = self.expand(split).unflatten(1, (self.ratio, -1))
+        split = split.permute(0, 2, 3, 1).flatten(2)
+        repeated = x.repeat_interleave(self.ratio, 2)
+        x = F.relu(self.join(torch.cat([split, repeated], 1)))
         return points.repeat_interleave(self.ratio, 2) + self.offset(x)
 
 
@@ -191,15 +193,13 @@ class PlainPointAttN(nn.Module):
         width, feed = settings.width, FEED * settings.width
         self.settings, self.seeds = settings, settings.points // 16
         self.embed = convolutions(3, width, width)
-        steps = (width, 2 * width, 4 * width)
+        steps, wide = (width, 2 * width, 4 * width), 8 * width
         self.gather = nn.ModuleList(Attention(w, w, feed) for w in steps)
         self.among = nn.ModuleList(Attention(2 * w, 2 * w, feed) for w in steps)
-        self.adjust = nn.Conv1d(8 * width, 8 * width, 1)
-        self.spread = nn.Linear(8 * width, self.seeds * width)
-        self.widen = nn.Conv1d(width, 8 * width, 1)
-        self.seeding = nn.Sequential(
-            *(Attention(8 * width, 8 * width, feed) for _ in range(3))
-        )
+        self.adjust = nn.Conv1d(wide, wide, 1)
+        self.spread = nn.Linear(wide, self.seeds * width)
+        self.widen = nn.Conv1d(width, wide, 1)
+        self.seeding = nn.Sequential(*(Attention(wide, wide, feed) for _ in range(3)))
         self.to_points = convolutions(4 * width, width, 3)
         self.refine = nn.ModuleList(Refinement(width, r, feed) for r in settings.ratios)
 
@@ -209,29 +209,20 @@ class PlainPointAttN(nn.Module):
         x = self.embed(points.transpose(1, 2))
         for gather, among, share in zip(self.gather, self.among, (4, 8, 16)):
             index = farthest(left, self.settings.points // share)
-            left, kept = pick(left, index), pick(x.transpose(1, 2), index)
-            kept = kept.transpose(1, 2)
-            x = among(torch.cat([gather(kept, x), kept], 1))
-        whole = x.amax(2, keepdim=True)
-        coarse = self._coarse(whole)
+            left, chosen = pick(left, index), pick(x.transpose(1, 2), index)
+            chosen = chosen.transpose(1, 2)
+            x = among(torch.cat([gather(chosen, x), chosen], 1))
+        pooled = x.amax(2, keepdim=True)
+        coarse = self._coarse(pooled)
         both = torch.cat([points, coarse], 1)
         start = pick(both, farthest(both, self.settings.points // 8)).transpose(1, 2)
-        fine1 = self.refine[0](start, whole)
-        fine2 = self.refine[1](fine1, whole)
-        clouds = coarse, fine1.transpose(1, 2), fine2.transpose(1, 2)
-        return tuple(SCALE * cloud for cloud in clouds)
+        fine1 = self.refine[0](start, pooled)
+        fine2 = self.refine[1](fine1, pooled).transpose(1, 2)
+        return SCALE * coarse, SCALE * fine1.transpose(1, 2), SCALE * fine2
 
-    def _coarse(self, whole: Tensor) -> Tensor:
-        x = self.spread(F.relu(self.adjust(whole)).squeeze(2))
+    def _coarse(self, pooled: Tensor) -> Tensor:
+        x = self.spread(F.relu(self.adjust(pooled)).squeeze(2))
         x = F.relu(x.unflatten(1, (self.seeds, -1)).transpose(1, 2))
         x = self.seeding(F.relu(self.widen(x))).transpose(1, 2)
         x = x.unflatten(2, (2, -1)).flatten(1, 2).transpose(1, 2)
         return self.to_points(x).transpose(1, 2)
-
-
-def convolutions(*widths: int) -> nn.Sequential:
-    """1×1 convolutions from each width to the next, with ReLU between them."""
-    layers: list[nn.Module] = []
-    for before, after in zip(widths, widths[1:]):
-        layers += [nn.Conv1d(before, after, 1), nn.ReLU()]
-    return nn.Sequential(*layers[:-1])

@@ -1,7 +1,7 @@
 """This library's own cases, at the widths of preset paper.
 
-Networks are untrained: neither time nor memory depends on the weights.  Volumes are
-a phantom skull, since the search for codes depends on how latents lie.
+Networks are untrained, as neither time nor memory depends on the weights.  Volumes are
+a phantom skull, since the search for codes depends on the distribution of latents.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from skfm_lib.utils.seeding import generator
 
 PAPER = preset("paper")
 QUALITY = 5
-NOWHERE = Path("no folder")  # a Trainer writes only when it is asked to save
+NO_FOLDER = Path("no folder")  # of a Trainer whose checkpoint is never saved
 
 
 def skull(shape: Shape) -> Tensor:
@@ -40,7 +40,7 @@ def vqvae_step(output_shape: Shape) -> Callable[[], None]:
     """One training step of the VQ-VAE, batch 1: loss, gradients, Adam, codebook."""
     settings = PAPER.vqvae.but(output_shape=output_shape)
     device, rng = pick_device(), generator("benchmark")
-    trainer = Trainer(VQVAE(settings), settings, device, NOWHERE, "")
+    trainer = Trainer(VQVAE(settings), settings, device, NO_FOLDER, "")
     model, v = trainer.model, device.to_device(skull(output_shape))
     with torch.no_grad(), device.autocast():
         model.codebook.seed(model.encode(v), rng)
@@ -58,10 +58,9 @@ def vqvae_step(output_shape: Shape) -> Callable[[], None]:
 def unet_step(latent_shape: Shape) -> Callable[[], None]:
     """One training step of the U-Net with its label, batch 1, EMA included."""
     device, settings = pick_device(), PAPER.denoiser
-    trainer = Trainer(
-        UNet3D(settings), settings, device, NOWHERE, "", settings.ema_decay
-    )
-    x_0, eps, t, quality = _noised(latent_shape, device)
+    network, decay = UNet3D(settings), settings.ema_decay
+    trainer = Trainer(network, settings, device, NO_FOLDER, "", decay)
+    x_0, eps, t, quality = _inputs(latent_shape, device)
     z_t, u = otfm.path(x_0, eps, t)
 
     def step() -> None:
@@ -76,8 +75,14 @@ def unet_forward(latent_shape: Shape) -> Callable[[], Tensor]:
     """One evaluation of the U-Net, batch 1, without gradients."""
     device = pick_device()
     model = device.to_device(UNet3D(PAPER.denoiser)).eval()
-    _, z_t, t, quality = _noised(latent_shape, device)
-    return partial(_evaluate, device, model, z_t, t, quality)
+    _, z_t, t, quality = _inputs(latent_shape, device)
+
+    @torch.no_grad()
+    def evaluate() -> Tensor:
+        with device.autocast():
+            return model(z_t, t, quality)
+
+    return evaluate
 
 
 def new_skull(output_shape: Shape, steps: int) -> Callable[[], Tensor]:
@@ -98,41 +103,29 @@ def new_skull(output_shape: Shape, steps: int) -> Callable[[], Tensor]:
     return lambda: maker.decode(maker.latents([QUALITY], [0], sampler))
 
 
-def vectors_and_codes(count: int) -> tuple[Tensor, Tensor]:
-    """(count, 8) vectors and the codebook (16384, 8), all standard normal."""
-    settings = PAPER.vqvae
-    z = torch.randn(count, settings.code_dim, generator=generator("vectors"))
-    size = (settings.codes, settings.code_dim)
-    return z, torch.randn(size, generator=generator("codes"))
-
-
 def nearest(count: int) -> Callable[[], Tensor]:
     """The nearest code of `count` vectors."""
-    return partial(
-        nearest_code, *map(pick_device().to_device, vectors_and_codes(count))
-    )
+    z, codes = map(pick_device().to_device, vectors_and_codes(count))
+    return partial(nearest_code, z, codes)
+
+
+def vectors_and_codes(count: int) -> tuple[Tensor, Tensor]:
+    """(count, 8) vectors and the codebook (16384, 8), all standard normal."""
+    codes, dim = PAPER.vqvae.codes, PAPER.vqvae.code_dim
+    z = torch.randn(count, dim, generator=generator("vectors"))
+    return z, torch.randn(codes, dim, generator=generator("codes"))
 
 
 def convolution(shape: Shape) -> Callable[[], Tensor]:
-    """A 3³ convolution of 32 channels alone: the machine's rate of arithmetic."""
+    """A 3³ convolution of 32 channels alone: the FLOP/s of the machine."""
     device = pick_device()
     x = device.to_device(torch.randn(1, 32, *shape)).to(device.dtype)
     weight = device.to_device(torch.randn(32, 32, 3, 3, 3)).to(device.dtype)
     return partial(F.conv3d, x, weight, padding=1)
 
 
-def _evaluate(device: Device, model: UNet3D, *inputs: Tensor) -> Tensor:
-    with torch.no_grad(), device.autocast():
-        return model(*inputs)
-
-
-def _noised(shape: Shape, device: Device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _inputs(shape: Shape, device: Device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """x_0, eps (1, 8, D, H, W), t and quality (1,)."""
-    size = (2, 1, PAPER.vqvae.code_dim, *shape)
-    x_0, eps = torch.randn(size, generator=generator("latents"))
-    return (
-        device.to_device(x_0),
-        device.to_device(eps),
-        device.to_device(torch.full((1,), 0.5)),
-        device.to_device(torch.full((1,), QUALITY)),
-    )
+    size, move = (2, 1, PAPER.vqvae.code_dim, *shape), device.to_device
+    x_0, eps = map(move, torch.randn(size, generator=generator("latents")))
+    return x_0, eps, move(torch.tensor([0.5])), move(torch.tensor([QUALITY]))

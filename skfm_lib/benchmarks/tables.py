@@ -1,7 +1,8 @@
-"""Measured rounds as tables: medians, their spread, and ratios within a round."""
+"""Measurements as tables: medians, their spread, and ratios within a round."""
 
 import os
 import platform
+import re
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,13 +10,13 @@ from pathlib import Path
 import torch
 
 from skfm_lib.benchmarks.cases import CONVOLUTION, OURS
-from skfm_lib.benchmarks.isolated_process import Run
-from skfm_lib.benchmarks.rounds import Round
+from skfm_lib.benchmarks.measurement import Round, Run
 from skfm_lib.metrics import Interval
 from skfm_lib.utils.device import pick_device
 
 GIB = 2**30
 TERA = 10**12
+CPUINFO = Path("/proc/cpuinfo")
 Rows = dict[str, dict[str, object]]
 
 
@@ -24,59 +25,53 @@ def spread(values: Sequence[float]) -> Interval:
     return Interval(statistics.median(values), min(values), max(values))
 
 
-def ratio(
-    of: Callable[[Run], float], runs: Sequence[Run], others: Sequence[Run]
-) -> Interval:
-    """The spread over the rounds of ``of(run) / of(other)``, both of one round."""
-    return spread([of(run) / of(other) for run, other in zip(runs, others)])
-
-
 def comparison(rounds: Sequence[Round]) -> Rows:
-    """One row for every case: seconds and GiB, and both as multiples of ours.
+    """One row per case: seconds and GiB, and both as multiples of ours.
 
-    "beyond inputs" is what the work took on top of what was there when it began:
-    the program, the network, its data.  A case that failed says why instead.
+    "beyond inputs" is the memory on top of program, network and data.  The row of a
+    case that failed holds the reason instead.
     """
     runs = _by_case(rounds)
-    mine, rows = runs[OURS], {}
+    ours, rows = runs[OURS], {}
     for name, these in runs.items():
         rows[name] = _costs(these)
-        if name != OURS and not _failure([*these, *mine]):
-            rows[name]["× our time"] = ratio(lambda run: run.time, these, mine)
-            rows[name]["× our memory"] = ratio(lambda run: run.peak, these, mine)
+        if name != OURS and not _failure([*these, *ours]):
+            rows[name]["× our time"] = _ratio(lambda run: run.time, these, ours)
+            rows[name]["× our memory"] = _ratio(lambda run: run.peak, these, ours)
         if found := these[0].checked:
             rows[name]["wrong codes"] = f"{found['wrong']} of {found['checked']:,}"
     return rows
 
 
 def floors(rounds: Sequence[Round]) -> Rows:
-    """One row for every case but the convolution: its cost and its floor.
+    """One row per case except the convolution: its cost and its floor.
 
     The floor is the time that its convolutions and matrix products would take at
     the rate of one large convolution, measured in the same round.
     """
     runs = _by_case(rounds)
-    conv, rows = runs.pop(CONVOLUTION), {}
+    convolution, rows = runs.pop(CONVOLUTION), {}
     for name, these in runs.items():
         rows[name] = _costs(these)
-        if not _failure([*these, *conv]):
-            rows[name] |= {
-                "floor, s": spread([_floor(a, b) for a, b in zip(these, conv)]),
-                "× floor": spread([a.time / _floor(a, b) for a, b in zip(these, conv)]),
-            }
+        if not _failure([*these, *convolution]):
+            least = [run.flops / _rate(c) for run, c in zip(these, convolution)]
+            rows[name]["floor, s"] = spread(least)
+            rows[name]["× floor"] = spread([r.time / s for r, s in zip(these, least)])
     return rows
 
 
 def rate(rounds: Sequence[Round]) -> Interval:
-    """TFLOP a second of the one large convolution."""
+    """TFLOP per second of the one large convolution."""
     return spread([_rate(run) / TERA for run in _by_case(rounds)[CONVOLUTION]])
 
 
 def machine() -> dict[str, object]:
-    """What the numbers were measured on."""
+    """The machine on which the numbers were measured."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    listed = CPUINFO.read_text() if CPUINFO.is_file() else ""
+    name = re.search(r"^model name.*?: (.*)", listed, re.MULTILINE)
     return {
-        "processor": _processor(),
+        "processor": name[1] if name else platform.processor(),
         "cores": os.cpu_count(),
         "memory, GiB": round(memory / GIB),
         "networks run on": str(pick_device()),
@@ -93,9 +88,16 @@ def _failure(runs: Sequence[Run]) -> str:
     return next((run.failure for run in runs if run.failure), "")
 
 
+def _ratio(
+    of: Callable[[Run], float], runs: Sequence[Run], others: Sequence[Run]
+) -> Interval:
+    """The spread over the rounds of ``of(run) / of(other)``, both of one round."""
+    return spread([of(run) / of(other) for run, other in zip(runs, others)])
+
+
 def _costs(runs: Sequence[Run]) -> dict[str, object]:
-    if why := _failure(runs):
-        return {"seconds": why}
+    if reason := _failure(runs):
+        return {"seconds": reason}
     flops = runs[0].flops
     return {
         "seconds": spread([run.time for run in runs]),
@@ -107,14 +109,3 @@ def _costs(runs: Sequence[Run]) -> dict[str, object]:
 
 def _rate(convolution: Run) -> float:
     return convolution.flops / convolution.time
-
-
-def _floor(run: Run, convolution: Run) -> float:
-    return run.flops / _rate(convolution)
-
-
-def _processor() -> str:
-    listed = Path("/proc/cpuinfo")
-    lines = listed.read_text().splitlines() if listed.is_file() else []
-    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()

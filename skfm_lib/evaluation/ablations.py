@@ -12,7 +12,7 @@ from skfm_lib.losses.perceptual import LPIPS, StudyDistance
 from skfm_lib.metrics import Interval, bootstrap
 from skfm_lib.presets.paper_tables import TABLE_8
 from skfm_lib.study import Stage, Study, stage_names
-from skfm_lib.training.vqvae import load_vqvae, of_each, reconstruct, train_vqvae
+from skfm_lib.training.vqvae import evaluate_each, load_vqvae, reconstruct, train_vqvae
 from skfm_lib.utils.device import pick_device
 
 FOLDER = "10_experiments"
@@ -66,7 +66,7 @@ def train_variant(
     if not stage.done:
         device = pick_device()
         model, _ = train_vqvae(stage, train, settings, device)
-        errors, overlaps, _ = of_each(model, test, device)
+        errors, overlaps, _ = evaluate_each(model, test, device)
         stage.finish(error=errors, dice=overlaps)
     return stage
 

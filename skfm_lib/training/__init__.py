@@ -1,1 +1,1 @@
-"""Train the networks: one trainer, one optimiser, one checkpoint format."""
+"""Train the networks: one training loop, one optimizer, one checkpoint format."""

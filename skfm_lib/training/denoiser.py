@@ -1,4 +1,4 @@
-"""Stage two at work: train the U-Net on cached latents, by either objective."""
+"""Stage two: train the U-Net on cached latents, by flow matching or diffusion."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,22 +11,19 @@ from skfm_lib import presets
 from skfm_lib.losses import ddpm, otfm
 from skfm_lib.models import UNet3D
 from skfm_lib.study import Stage, Study, stage_names
+from skfm_lib.training import multi_device
 from skfm_lib.training.checkpoints import save_weights
-from skfm_lib.training.latents import LatentScale, LatentSet
-from skfm_lib.training.multi_device import train_apart, training_stage
+from skfm_lib.training.latents import LatentScale, LatentSet, latent_batch
 from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils import distributed
 from skfm_lib.utils.device import Device
-from skfm_lib.utils.seeding import batch_indices, generator, noise, seed_of
+from skfm_lib.utils.seeding import generator, seed_of
 
 WEIGHTS = "denoiser.safetensors"
 
 
 class Objective(NamedTuple):
-    """What a denoiser is trained for: its name, its stage, and its path.
-
-    ``path(x_0, eps, t)`` gives (z_t, target), as `losses.otfm.path` does.
-    """
+    """A training objective; ``path(x_0, eps, t)`` is (z_t, target), as `otfm.path`."""
 
     name: str
     stage: str
@@ -39,18 +36,15 @@ OBJECTIVES = {objective.name: objective for objective in (OTFM, DDPM)}
 
 
 def denoiser_stage(
-    study: Study, objective: Objective, devices: int = 1, **changes: object
+    study: Study,
+    objective: Objective,
+    latents: LatentSet,
+    devices: int = 1,
+    **changes: object,
 ) -> tuple[Stage, presets.DenoiserConfig]:
-    """Begin or resume stage 03 or 04; (stage, settings): the preset's but `changes`.
-
-    `objective` is `OTFM` or `DDPM`; `changes` are any of
-    `presets.DenoiserConfig`; None leaves a setting alone.  `devices` share a step, each
-    with a batch of its own.
-    """
-    settings = study.settings.denoiser.but(**changes)
-    chosen = {"objective": objective.name, "denoiser": settings.as_dict()}
-    after = (stage_names.VQVAE,)
-    return training_stage(study, objective.stage, chosen, devices, after), settings
+    """Begin or resume stage 03 or 04; see `multi_device.training_stage`."""
+    given = (study, objective.stage, "denoiser", latents, devices, changes)
+    return multi_device.training_stage(*given, objective=objective.name)
 
 
 def train_denoiser(
@@ -61,32 +55,22 @@ def train_denoiser(
     settings: presets.DenoiserConfig,
     device: Device,
 ) -> tuple[UNet3D, dict[str, list[float]]]:
-    """Train by `objective`, resuming.
+    """Train the U-Net by `objective`, or resume: the network and its loss per step.
 
     Per step: a batch x_0, noise ε, t uniform on {1/T … 1}, and the squared error of
-    what the objective's path asks for (eq. 2).  Both objectives see the same
-    batches, times and noise.  The averaged weights go to the stage's folder.  A
-    stage of several devices is trained in as many processes (`multi_device.train_apart`).
+    the objective's target (eq. 2).  Both objectives get the same batches, times and
+    noise.  The averaged weights are saved in the stage's folder.  A stage of several
+    devices is trained by `multi_device.train_in_processes`.
     """
-    train_apart(stage, "denoiser", settings)
+    count = multi_device.global_batch(settings, latents, distributed.devices())
+    multi_device.train_in_processes(stage, "denoiser", settings)
     seed = seed_of(stage.study.seed, "denoiser")
     torch.manual_seed(seed)
-    trainer = Trainer(
-        UNet3D(settings),
-        settings,
-        device,
-        stage.folder,
-        stage.fingerprint,
-        settings.ema_decay,
-    )
-    count = settings.batch * distributed.devices()
+    network, owner = UNet3D(settings), (stage.folder, stage.fingerprint)
+    trainer = Trainer(network, settings, device, *owner, settings.ema_decay)
     for step in trainer.steps(objective.name.upper()):
-        chosen = batch_indices(seed, step, len(latents), count)
-        batch = [latents[i] for i in distributed.share(chosen)]
-        x_0 = scale.normalise(torch.stack([z for z, _ in batch]))
-        t, quality = _times_and_labels([q for _, q in batch], settings, seed, step)
-        samples = distributed.share(range(step * count, (step + 1) * count))
-        eps = noise(x_0.shape[1:], seed, "eps", samples=samples)
+        x_0, eps, quality = latent_batch(latents, scale, seed, step, count)
+        t, quality = _times_and_labels(quality, settings, seed, step)
         z_t, target = objective.path(x_0, eps, t)
         with device.autocast():
             predicted = trainer.model(device.to_device(z_t), t, quality)
@@ -99,16 +83,15 @@ def train_denoiser(
 
 
 def _times_and_labels(
-    qualities: list[int], settings: presets.DenoiserConfig, seed: int, step: int
+    quality: Tensor, settings: presets.DenoiserConfig, seed: int, step: int
 ) -> tuple[Tensor, Tensor]:
-    """t uniform on {1/T … 1}, and the labels, some dropped for guidance.
+    """t uniform on {1/T … 1}, and the labels (b,), some dropped for guidance.
 
-    Both are drawn for the global batch; a process takes its share.
+    Both are drawn for the global batch, of which a process takes its share.
     """
-    count = len(qualities) * distributed.devices()
+    count = len(quality) * distributed.devices()
     rng = generator(seed, "t", step)
     tau = torch.randint(1, settings.timesteps + 1, (count,), generator=rng)
     dropped = torch.rand(count, generator=rng) < settings.label_dropout
     tau, dropped = distributed.share(tau), distributed.share(dropped)
-    quality = torch.tensor(qualities).masked_fill(dropped, presets.NO_LABEL)
-    return tau / settings.timesteps, quality
+    return tau / settings.timesteps, quality.masked_fill(dropped, presets.NO_LABEL)

@@ -1,7 +1,6 @@
 """Train the feature network (`models.feature_net`) on a study's own real skulls.
 
-Its targets are what the study looks at: the quality score, where bone and bone
-surface are, and corruptions.
+Its targets are the quality score, where bone and bone surface are, and corruptions.
 """
 
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.progress import track
 
 PEAK = 5e-3  # learning rate; 2e-3 learns too slowly in 300 steps
-SHIFT = 2  # voxels, largest augmenting shift along each axis
+SHIFT = 2  # voxels, largest shift along each axis for augmentation
 
 
 def train_features(
@@ -32,44 +31,57 @@ def train_features(
     seed: int = 0,
     batch: int = 16,
 ) -> StudyFeatures:
-    """`StudyFeatures` trained on real `volumes` (n, 1, D, H, W) of scores 2–6 (n,).
+    """Train `StudyFeatures` on real `volumes` (n, 1, D, H, W) of scores 2–6 (n,).
 
-    Cross-entropy on the quality score plus mean squared errors on `anatomy_targets`
-    and on the strength of the damage done (`damaged`), on volumes shifted by up to
-    2 voxels.  Measured on 726 and 182 phantoms at preset quick: flipping 1 % of the
-    voxels raises the Fréchet distance from 1.3 to 66; without the damage target,
-    from 1.0 to 5.3.
+    The loss is cross-entropy on the quality score plus mean squared errors on
+    `anatomy_targets` and on the strength of corruptions (`corruptions.damaged`), on
+    volumes shifted by up to 2 voxels.  Measured on 726 and 182 phantoms at preset
+    quick: flipping 1 % of the voxels raises the Fréchet distance from 1.3 to 66;
+    without the target of corruptions, from 1.0 to 5.3.
 
-    Train it on the training split only, and use one network for all sets that are
-    compared.  The same seed gives the same weights on the same machine.  Raises
-    SkfmError for scores outside 2–6 or of another number.
+    Use the training split only, and one network for all sets that are compared.  The
+    same seed gives the same weights on the same machine.  SkfmError for scores outside
+    2–6 and for another number of scores.
     """
-    scores = _scores(qualities, len(volumes))
-    here, rng = pick_device(), torch.Generator().manual_seed(seed)
+    scores, expected = torch.as_tensor(qualities).long(), len(volumes)
+    if len(scores) != expected or not 2 <= scores.min() <= scores.max() <= 6:
+        raise SkfmError(
+            f"{len(scores)} scores {sorted(set(scores.tolist()))} for {expected} items",
+            "one score from 2 to 6 for each",
+        )
+    device, rng = pick_device(), torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = here.to_device(StudyFeatures(len(KINDS)))
+        network = device.to_device(StudyFeatures(len(KINDS)))
     optimizer = torch.optim.AdamW(network.parameters(), lr=PEAK)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK, total_steps=steps)
-    mean, spread = _target_scale(volumes, rng)
+    mean, deviation = _target_scale(volumes, rng)
     for _ in track(range(steps), "feature network"):
         chosen = torch.randint(len(volumes), (batch,), generator=rng)
-        v, damage = damaged(_shifted(as_input(volumes[chosen]), rng), rng)
-        anatomy = (anatomy_targets(v) - mean) / spread
-        goals = (scores[chosen] - 2, anatomy, damage)
-        with here.autocast():
-            loss = _loss(network, here.to_device(v), *map(here.to_device, goals))
+        v, strengths = damaged(_shifted(as_input(volumes[chosen]), rng), rng)
+        anatomy = (anatomy_targets(v) - mean) / deviation
+        values = (v, scores[chosen] - 2, anatomy, strengths)
+        v, label, anatomy, strengths = map(device.to_device, values)
+        with device.autocast():
+            x = network.pooled(v)
+            loss = F.cross_entropy(network.quality(x), label)
+            loss = loss + F.mse_loss(network.anatomy(x), anatomy)
+            loss = loss + 10 * F.mse_loss(network.damage(x), strengths)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-    return _standardised(network, volumes)
+    # From now on `features` has mean 0 and standard deviation 1 on `volumes`.
+    found = extract(network, volumes, batch=32)
+    network.mean.copy_(found.mean(dim=0))
+    network.spread.copy_(found.std(dim=0).clamp(min=1e-6))
+    return network
 
 
 def study_features(stage: Stage, train: SkullSet, steps: int) -> StudyFeatures:
-    """The feature network, trained once on the study's own training skulls.
+    """The feature network of a study, trained once on its training skulls.
 
-    It is kept with the run, whatever stage asks for it.
+    It is saved with the run, so that all stages use the same one.
     """
     study = stage.study
     skulls = study.finished(stage_names.DATA).fingerprint
@@ -84,42 +96,29 @@ def study_features(stage: Stage, train: SkullSet, steps: int) -> StudyFeatures:
 
 
 def feature_cache(study: Study) -> Path:
-    """Where a run keeps features; by their content, so that all stages share them."""
+    """The folder of a run for features; named by content, so that stages share them."""
     return study.folder / "features"
 
 
 def anatomy_targets(v: Tensor) -> Tensor:
-    """Bone fraction and bone-surface density in 4×3×4 cells of `v`, (n, 96).
+    """Bone fraction and bone-surface density in 4×3×4 blocks of `v`, (n, 96).
 
-    Surface density is the mean number of faces a voxel of the cell shows to the
-    other phase; it answers to noise, blur and holes that the fraction overlooks.
+    Surface density is the mean number of faces per voxel between bone and background;
+    it depends on noise, blur and holes that hardly change the fraction.
     """
     bone = (v > 0).float()
-    faces = sum(F.pad(bone.diff(dim=i).abs(), _after(i)) for i in (2, 3, 4))
-    cells = [F.adaptive_avg_pool3d(x, BLOCKS).flatten(1) for x in (bone, faces)]
-    return torch.cat(cells, dim=1)
-
-
-def _after(axis: int) -> list[int]:
-    """`F.pad` widths that add one voxel behind `axis`."""
-    return [0, 0] * (4 - axis) + [0, 1]
-
-
-def _scores(qualities: Sequence[int] | Tensor, expected: int) -> Tensor:
-    scores = torch.as_tensor(qualities).long()
-    if len(scores) != expected or not 2 <= scores.min() <= scores.max() <= 6:
-        raise SkfmError(
-            f"{len(scores)} scores {sorted(set(scores.tolist()))} for {expected} items",
-            "one score from 2 to 6 for each",
-        )
-    return scores
+    faces = torch.zeros_like(bone)
+    for axis in (2, 3, 4):
+        inner = bone.shape[axis] - 1
+        faces.narrow(axis, 0, inner).add_(bone.diff(dim=axis).abs())
+    blocks = [F.adaptive_avg_pool3d(x, BLOCKS).flatten(1) for x in (bone, faces)]
+    return torch.cat(blocks, dim=1)
 
 
 def _target_scale(volumes: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Mean and spread of the anatomy of some training skulls, damaged as in training.
+    """Mean and standard deviation of the anatomy of corrupted training skulls.
 
-    Of whole skulls the empty cells would have no spread, and noise in them would
-    outweigh every other target.
+    (Intact ones have empty blocks of deviation 0, where noise would dominate.)
     """
     some = torch.randint(len(volumes), (128,), generator=rng)
     targets = anatomy_targets(damaged(as_input(volumes[some]), rng)[0])
@@ -127,26 +126,9 @@ def _target_scale(volumes: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor
 
 
 def _shifted(v: Tensor, rng: torch.Generator) -> Tensor:
-    """`v` moved by the same random shift for the whole batch; background enters."""
+    """`v` shifted by one random offset for the batch, filled up with background."""
     starts = torch.randint(2 * SHIFT + 1, (3,), generator=rng).tolist()
     padded = F.pad(v, [SHIFT] * 6, value=-1.0)
     for axis, start in enumerate(starts):
         padded = padded.narrow(axis + 2, start, v.shape[axis + 2])
     return padded.contiguous()
-
-
-def _loss(
-    network: StudyFeatures, v: Tensor, score: Tensor, anatomy: Tensor, damage: Tensor
-) -> Tensor:
-    x = network.pooled(v)
-    right = F.cross_entropy(network.quality(x), score)
-    place = F.mse_loss(network.anatomy(x), anatomy)
-    return right + place + 10 * F.mse_loss(network.damage(x), damage)
-
-
-def _standardised(network: StudyFeatures, volumes: Tensor) -> StudyFeatures:
-    """Set the buffers so that `features` has mean 0 and spread 1 on `volumes`."""
-    found = extract(network, volumes, batch=32)
-    network.mean.copy_(found.mean(dim=0))
-    network.spread.copy_(found.std(dim=0).clamp(min=1e-6))
-    return network

@@ -1,7 +1,9 @@
-"""Latents on disk, and the range in which the denoiser sees them."""
+"""Latents on disk, and the range to which they are normalised for the denoiser."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -13,19 +15,21 @@ from skfm_lib.data.dataset import SkullSet
 from skfm_lib.models import VQVAE
 from skfm_lib.study import Study, stage_names
 from skfm_lib.study.data_stage import skulls
+from skfm_lib.utils import distributed
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import replacing
 from skfm_lib.utils.progress import track
+from skfm_lib.utils.seeding import batch_indices, noise
 
-MEMORY = 2 * 2**30  # bytes of latents that a LatentSet keeps
+MEMORY = 2 * 2**30  # bytes of latents that a LatentSet holds in memory
 
 
 @torch.no_grad()
 def cache_latents(model: VQVAE, source: SkullSet, folder: Path, device: Device) -> None:
     """Encode every skull once: ``folder/NAME.safetensors`` holds z, not quantised.
 
-    float16, 11.5 MB a skull at the paper's size.  Latents already there are kept.
+    float16, 11.5 MB per skull at the paper's size.  Existing files are kept.
     """
     names = [skull.name for skull in source.skulls]
     missing = [i for i, n in enumerate(names) if not _file(folder, n).is_file()]
@@ -61,22 +65,29 @@ class LatentSet(Dataset):
             raise SkfmError(
                 f"{self.files[index]} cannot be read ({error})",
                 "a cached latent",
-                "run 02_train_vqvae again: it encodes what is missing",
+                "run 02_train_vqvae again, which encodes missing latents",
             ) from error
 
 
 def load_latents(study: Study) -> LatentSet:
-    """The training set's latents, as stage 02 cached them."""
+    """The latents of the training set, as cached by stage 02."""
     folder = study.finished(stage_names.VQVAE).folder / "latents"
     return LatentSet(folder, skulls(study, "train"))
 
 
 @dataclass(frozen=True)
 class LatentScale:
-    """x = (z − centre) / half: what the denoiser sees of a latent z.
+    """The normalisation x = (z − centre) / half of a latent z for the denoiser.
 
-    centre, half  (k, 1, 1, 1)
-    bounds        of x, in which diffusion keeps what it predicts; None for none
+    Attributes:
+        centre: (k, 1, 1, 1).
+        half: (k, 1, 1, 1).
+        bounds: of x, to which the diffusion samplers clamp their prediction of x_0;
+            None does not clamp.
+
+    >>> one = torch.ones(1, 1, 1, 1)
+    >>> LatentScale(centre=one, half=2 * one, bounds=None).normalise(4 * one).item()
+    1.5
     """
 
     centre: Tensor
@@ -88,30 +99,29 @@ class LatentScale:
         return (z - self.centre) / self.half
 
     def restore(self, x: Tensor) -> Tensor:
-        """x → z."""
+        """x → z, the inverse of `normalise`, on the device of x."""
         return x * self.half.to(x.device) + self.centre.to(x.device)
 
-    def as_dict(self) -> dict[str, object]:
-        """Plain values, kept with the weights that were trained in this range."""
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, saved with the weights that were trained in this range."""
         centre, half = self.centre.flatten().tolist(), self.half.flatten().tolist()
         return {"centre": centre, "half": half, "bounds": self.bounds}
 
     @staticmethod
-    def from_dict(record: dict) -> "LatentScale":
+    def from_dict(record: dict[str, Any]) -> "LatentScale":
         """The inverse of `as_dict`."""
-        centre, half = (
-            torch.tensor(record[name]).view(-1, 1, 1, 1) for name in ("centre", "half")
-        )
-        bounds = record["bounds"]
-        return LatentScale(centre, half, tuple(bounds) if bounds else None)
+        values = torch.tensor([record["centre"], record["half"]])
+        centre, half = values.view(2, -1, 1, 1, 1)
+        bounds = tuple(record["bounds"]) if record["bounds"] else None
+        return LatentScale(centre, half, bounds)
 
 
 def latent_scale(kind: str, model: VQVAE, latents: LatentSet) -> LatentScale:
-    """How latents are normalised: by the "codebook" or per "channel".
+    """The normalisation of the `latents` of a training set, encoded by `model`.
 
-    codebook  by the smallest and largest value of all codes (paper §3.2)
-    channel   by mean and standard deviation of each channel over the training set;
-              its bounds are the range of the training set's own latents
+    Kind "codebook" uses the smallest and the largest value of all codes (paper §3.2),
+    "channel" the mean and standard deviation of each channel over the training set,
+    with the range of the training latents as bounds.
     """
     if kind == "codebook":
         codes = model.codebook.vectors.detach().cpu()
@@ -121,23 +131,38 @@ def latent_scale(kind: str, model: VQVAE, latents: LatentSet) -> LatentScale:
     if kind == "channel":
         mean, variance = _moments(latents)
         scale = LatentScale(mean, variance.sqrt(), None)
-        return replace(scale, bounds=_range(scale, latents))
+        ranges = [scale.normalise(z).aminmax() for z in _each(latents)]
+        low, high = min(r.min for r in ranges), max(r.max for r in ranges)
+        return replace(scale, bounds=(low.item(), high.item()))
     raise SkfmError(f"normalise {kind!r}", "codebook or channel")
 
 
 def spread(scale: LatentScale, latents: LatentSet) -> Tensor:
     """Standard deviation of each channel (k,) of the normalised latents.
 
-    Noise has 1; a signal well below that is drowned by noise over most of the path.
+    Noise has 1; a much smaller signal is hidden by the noise over most of the path.
     """
     _, variance = _moments(latents)
     return (variance.sqrt() / scale.half).flatten()
 
 
+def latent_batch(
+    latents: LatentSet, scale: LatentScale, seed: int, step: int, count: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(x_0, ε, quality scores) of a training step: a share of a batch of `count`."""
+    chosen = distributed.share(batch_indices(seed, step, len(latents), count))
+    batch = [latents[i] for i in chosen]
+    x_0 = scale.normalise(torch.stack([z for z, _ in batch]))
+    samples = distributed.share(list(range(step * count, (step + 1) * count)))
+    eps = noise(x_0.shape[1:], seed, "eps", samples=samples)
+    return x_0, eps, torch.tensor([quality for _, quality in batch])
+
+
 def _moments(latents: LatentSet) -> tuple[Tensor, Tensor]:
     """Mean and variance (k, 1, 1, 1) of each channel over a set, in float64 sums."""
-    total = squares = voxels = 0
-    for z, _ in (latents[i] for i in range(len(latents))):
+    total = squares = torch.zeros((), dtype=torch.float64)
+    voxels = 0
+    for z in _each(latents):
         z = z.double()
         total = total + z.sum((1, 2, 3), keepdim=True)
         squares = squares + z.square().sum((1, 2, 3), keepdim=True)
@@ -146,10 +171,9 @@ def _moments(latents: LatentSet) -> tuple[Tensor, Tensor]:
     return mean.float(), (squares / voxels - mean.square()).float()
 
 
-def _range(scale: LatentScale, latents: LatentSet) -> tuple[float, float]:
-    """The smallest and largest normalised value of a set."""
-    seen = [scale.normalise(latents[i][0]).aminmax() for i in range(len(latents))]
-    return min(x.min.item() for x in seen), max(x.max.item() for x in seen)
+def _each(latents: LatentSet) -> Iterator[Tensor]:
+    """Every latent of a set, read one at a time."""
+    return (latents[i][0] for i in range(len(latents)))
 
 
 def _file(folder: Path, name: str) -> Path:

@@ -1,44 +1,85 @@
-"""Training stages that several devices may share, from their settings to the end."""
+"""Stages that several devices train together: settings, checks, processes.
+
+The processes connect as those of torchrun do.  torchrun itself is not suitable: it
+turns every exit status into 1, ends on SIGUSR1 by default, and allows processes that
+are saving no more than 30 seconds.
+"""
 
 import json
-from collections.abc import Mapping
+import sys
+import tempfile
+from collections.abc import Mapping, Sized
+from pathlib import Path
+from typing import Any
 
 import torch
+from torch.distributed import TCPStore
 
 from skfm_lib.presets import TrainingConfig
-from skfm_lib.study import Stage, Study
+from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.training.checkpoints import read_checkpoint
-from skfm_lib.training.launcher import launch
-from skfm_lib.utils import distributed
-from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils import distributed, subprocesses
+from skfm_lib.utils.errors import SAVED, Interrupted, SkfmError
+from skfm_lib.utils.progress import Progress
+from skfm_lib.utils.signals import noting_warnings
+from skfm_lib.utils.subprocesses import GO_ON, said
+
+LOCALHOST = "127.0.0.1"
 
 
 def training_stage(
     study: Study,
     name: str,
-    chosen: Mapping[str, object],
+    group: str,
+    training_set: Sized,
     devices: int,
-    after: tuple[str, ...],
-) -> Stage:
-    """Begin or resume a stage that `devices` processes train together.
+    changes: Mapping[str, object],
+    **record: object,
+) -> tuple[Stage, Any]:
+    """Begin or resume a stage that several devices train: the stage and its settings.
 
-    Their number sets the global batch, and so is one of the stage's settings; a
-    single one goes without saying, so that its fingerprint is what it always was.
-    Raises SkfmError for a number that cannot be.
+    Args:
+        study: the run.
+        name: of the stage.
+        group: of the preset's settings, such as "vqvae".
+        training_set: must hold at least one batch of all devices.
+        devices: each takes a batch of its own, so their number is one of the stage's
+            settings; 1 is the default and omitted, which keeps fingerprints.
+        changes: to the settings of the preset; None keeps a setting.
+        record: further settings of the stage.
+
+    Raises:
+        SkfmError: for parameters out of range, before anything is written.
     """
-    if not isinstance(devices, int) or devices < 1:
-        raise SkfmError(f"devices {devices!r}", "a whole number from 1")
-    more = {"devices": devices} if devices > 1 else {}
+    if devices < 1:
+        raise SkfmError(f"devices {devices}", "a whole number from 1")
+    settings = getattr(study.settings, group).but(**changes)
+    global_batch(settings, training_set, devices)
+    chosen = {**record, group: settings.as_dict()}
+    if devices > 1:
+        chosen["devices"] = devices
     with distributed.in_turn():
-        return study.stage(name, {**chosen, **more}, after)
+        return study.stage(name, chosen, stage_names.NEEDS[name]), settings
+
+
+def global_batch(settings: TrainingConfig, training_set: Sized, devices: int) -> int:
+    """Items per step of all devices; SkfmError if the training set has fewer."""
+    count, items = settings.batch * devices, len(training_set)
+    if count > items:
+        raise SkfmError(
+            f"batch {settings.batch} on {devices} device(s), training set of {items}",
+            "a batch no larger than the training set",
+            "choose a smaller -p batch",
+        )
+    return count
 
 
 def pace(settings: TrainingConfig, devices: int) -> str:
-    """What a step takes: ``4 devices × batch 1 = 4 skulls a step, learning rate …``.
+    """``4 devices × batch 1 = 4 skulls a step, learning rate …``.
 
-    The rate is not rescaled with the devices: those of the paper's Table 7 are taken
-    as they stand, for its four GPUs of batch 1.  The code that the paper grew from
-    multiplied its base rate by their number; ``-p learning_rate`` sets another.
+    The learning rate is not scaled with the number of devices: those of the paper's
+    Table 7 are for its four GPUs of batch 1.  (The code that the paper is based on
+    multiplied its base rate by their number; ``-p learning_rate`` sets another.)
     """
     skulls, noun = devices * settings.batch, "device" if devices == 1 else "devices"
     return (
@@ -48,39 +89,95 @@ def pace(settings: TrainingConfig, devices: int) -> str:
     )
 
 
-def train_apart(stage: Stage, group: str, settings: TrainingConfig) -> None:
-    """Have a stage of several devices trained by as many processes, unless it is.
+def train_in_processes(stage: Stage, group: str, settings: TrainingConfig) -> None:
+    """Train a stage of several devices in as many processes, unless it is trained.
 
-    `group` is the name of `settings` in the stage.  Does nothing in one of these
-    processes, for a stage of one device and for one that is trained.  Raises
-    SkfmError for more devices than there are CUDA devices (on a CPU there may be any
-    number), and what `launcher.launch` raises.
+    Does nothing within one of these processes, and for a stage of one device.  `group`
+    is the name of `settings` in the stage.  SkfmError for more devices than there are
+    GPUs (on a CPU any number is allowed), and as `launch` raises.
     """
-    devices = stage.settings.get("devices", 1)
-    if devices == distributed.devices() or _trained(stage, settings):
+    devices, joined = stage.settings.get("devices", 1), distributed.devices()
+    checkpoint = stage.folder / "checkpoint.pt"
+    if devices == joined or (
+        checkpoint.is_file() and read_checkpoint(checkpoint)["step"] == settings.steps
+    ):
         return
-    if distributed.devices() > 1:
-        found = f"{distributed.devices()} processes for a stage of {devices} device(s)"
-        raise SkfmError(found, "as many", f"--devices {distributed.devices()}")
-    _check_gpus(devices)
-    study, given = stage.study, []
-    for name, value in stage.settings[group].items():
-        given += ["-p", name, json.dumps(value)]
-    of_study = ["--preset", study.settings.name, "--run", study.name]
-    shared = ["--seed", str(study.seed), "--devices", str(devices)]
-    launch(["train", stage.name[:2], *of_study, *shared, *given], devices, stage.name)
-
-
-def _trained(stage: Stage, settings: TrainingConfig) -> bool:
-    path = stage.folder / "checkpoint.pt"
-    return path.is_file() and read_checkpoint(path)["step"] == settings.steps
-
-
-def _check_gpus(devices: int) -> None:
-    seen = torch.cuda.device_count()
-    if 0 < seen < devices:
+    if joined > 1:
+        found = f"{joined} processes for a stage of {devices} device(s)"
+        raise SkfmError(found, "the same number", f"--devices {joined}")
+    if 0 < (gpus := torch.cuda.device_count()) < devices:
         raise SkfmError(
-            f"{devices} devices asked for, {seen} CUDA device(s) on this machine",
-            f"at most {seen}",
-            f"ask for {seen}, or see the book's page On a cluster for several nodes",
+            f"{devices} devices requested, {gpus} CUDA device(s) on this machine",
+            f"at most {gpus}",
+            f"use {gpus}, or see the book's page On a cluster for several nodes",
         )
+    study, words = stage.study, ["train", stage.name[:2], "--devices", str(devices)]
+    words += ["--preset", study.settings.name, "--run", study.name]
+    words += ["--seed", str(study.seed)]
+    for name, value in stage.settings[group].items():
+        words += ["-p", name, json.dumps(value)]
+    launch(words, devices, stage.name)
+
+
+def launch(words: list[str], devices: int, label: str) -> None:
+    """Run ``skfm WORDS`` in `devices` processes that train together, to the end.
+
+    Shows the progress of the first process and forwards signals to all.
+
+    Raises:
+        Interrupted: if they were stopped by a signal.
+        SkfmError: with the message of the process that failed; the others are ended.
+    """
+    # The port of a store in this process is certainly free.
+    store = TCPStore(LOCALHOST, 0, is_master=True, wait_for_workers=False)
+    with tempfile.TemporaryDirectory() as folder:
+        progress = Path(folder) / "progress"
+        logs = [progress.with_name(f"{rank}.log") for rank in range(devices)]
+        common = {  # as torchrun sets them; the processes share the cores
+            "WORLD_SIZE": str(devices),
+            "MASTER_ADDR": LOCALHOST,
+            "MASTER_PORT": str(store.port),
+            "TORCHELASTIC_USE_AGENT_STORE": str(True),  # the store is in this process
+            "OMP_NUM_THREADS": str(max(1, torch.get_num_threads() // devices)),
+            "SKFM_PROGRESS": str(progress),
+        }
+        workers: subprocesses.Workers = []
+        with subprocesses.ending(workers), noting_warnings() as warnings:
+            for rank, log in enumerate(logs):
+                own = {**common, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+                workers.append(subprocesses.start(words, log, own))
+            subprocesses.watch(workers, warnings, _Mirror(label, progress), False)
+        _raise_failure(subprocesses.states(workers), bool(warnings), logs)
+
+
+class _Mirror(Progress):
+    """The progress line of another process, read from a file."""
+
+    def __init__(self, label: str, path: Path) -> None:
+        super().__init__(label)
+        self.text, self.path = f"{label}: starting", path
+
+    def line(self, final: bool = False) -> str:
+        if self.path.is_file():
+            self.text = self.path.read_text(encoding="utf-8") or self.text
+        return self.text
+
+
+def _raise_failure(status: list[int | None], warned: bool, logs: list[Path]) -> None:
+    """Raise the error of the processes, if one did not end with status 0."""
+    if not any(status):
+        return
+    if SAVED in status:
+        raise Interrupted(said(logs[status.index(SAVED)]))
+    if warned:
+        raise Interrupted("stopped by a signal before the first step", remedy=GO_ON)
+    failed = [rank for rank, code in enumerate(status) if code]
+    # A process that lost another one is not the cause of the failure.
+    rank = min(failed, key=lambda rank: distributed.LOST in said(logs[rank]))
+    if message := said(logs[rank]):
+        raise SkfmError(message)
+    print(*subprocesses.printed(logs[rank]), sep="\n", file=sys.stderr)
+    raise SkfmError(
+        f"process {rank} of {len(status)} ended with status {status[rank]}",
+        remedy=f"see its output above, if any; {GO_ON}",
+    )

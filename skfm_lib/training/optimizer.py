@@ -1,7 +1,8 @@
-"""One step of Adam, the same for every network that is trained."""
+"""Adam steps, shared by every network that is trained."""
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ CLIP = 1.0  # norm of the gradient
 
 
 def adam(network: nn.Module, settings: TrainingConfig) -> torch.optim.Adam:
-    """The optimiser of a network, with the moments' decay of its settings."""
+    """The optimizer of a network, with the learning rate and betas of its settings."""
     weights = list(network.parameters())
     rate, betas = settings.learning_rate, settings.betas
     return torch.optim.Adam(weights, rate, betas=betas, fused=True)
@@ -23,7 +24,7 @@ def adam(network: nn.Module, settings: TrainingConfig) -> torch.optim.Adam:
 def descend(
     network: nn.Module, optimiser: torch.optim.Adam, loss: Tensor, rate: float
 ) -> None:
-    """One step down `loss` at learning rate `rate`.
+    """Take one step of Adam on `loss` at learning rate `rate`.
 
     The gradient is averaged over the devices, then clipped to a norm of 1.
     """
@@ -46,9 +47,9 @@ def learning_rate(settings: TrainingConfig, step: int) -> float:
 
 
 class Companion:
-    """A network that is trained beside another, by an optimiser of its own.
+    """A second network with its own optimizer, such as a discriminator.
 
-    It takes the other's learning rate, and goes into the other's checkpoint
+    It uses the learning rate of the first and is saved in the checkpoint of the first
     (`trainer.Trainer`), so that both resume at the same step.
     """
 
@@ -59,16 +60,18 @@ class Companion:
         self.optimiser = adam(network, settings)
 
     def descend(self, loss: Tensor, step: int) -> None:
-        """One step down `loss`, at the learning rate of `step`."""
+        """Take one step of Adam on `loss`, at the learning rate of `step`."""
         rate = learning_rate(self.settings, step)
         descend(self.network, self.optimiser, loss, rate)
 
-    def state_dict(self) -> dict[str, object]:
-        """All that it needs to go on."""
-        parts = {"network": self.network, "optimiser": self.optimiser}
-        return {name: part.state_dict() for name, part in parts.items()}
+    def state_dict(self) -> dict[str, Any]:
+        """Weights and optimizer state, for a checkpoint."""
+        return {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
 
-    def load_state_dict(self, state: Mapping[str, Mapping]) -> None:
-        """Go on from there."""
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Resume from `state_dict`."""
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])

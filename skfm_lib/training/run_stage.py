@@ -1,23 +1,17 @@
-"""Training without a notebook, alone or as one of several processes."""
+"""Train a stage without a notebook, as one or several processes (``skfm train``)."""
 
 from collections.abc import Mapping
 
-from skfm_lib.study import Study, open_study
+from skfm_lib.study import open_study
 from skfm_lib.study.data_stage import skulls
-from skfm_lib.training.denoiser import (
-    OBJECTIVES,
-    Objective,
-    denoiser_stage,
-    train_denoiser,
-)
+from skfm_lib.training import denoiser, vqvae
 from skfm_lib.training.latents import latent_scale, load_latents
 from skfm_lib.training.multi_device import pace
-from skfm_lib.training.vqvae import load_vqvae, train_vqvae, vqvae_stage
 from skfm_lib.utils import distributed
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.signals import noting_warnings
 
-BY_NUMBER = {objective.stage[:2]: objective for objective in OBJECTIVES.values()}
+BY_NUMBER = {one.stage[:2]: one for one in denoiser.OBJECTIVES.values()}
 
 
 def train(
@@ -28,34 +22,28 @@ def train(
     preset: str,
     seed: int,
 ) -> None:
-    """Train stage `number` of a run, with the preset's settings but `changes`.
+    """Train stage `number` of a run; `changes` are to the settings of the preset.
 
-    Started by torchrun, srun or `launcher.launch`, this process is one of several;
-    `devices` is then their number.  Otherwise it starts as many as it says.  The
-    notebook of the stage, with the same parameters, finds it trained.  Raises what
-    the stages raise, Interrupted after a warning.
+    If this process was started by torchrun, srun or `multi_device.launch`, it is one
+    of several, and `devices` is their number.  Otherwise it starts `devices` processes.
+    The notebook of the stage, with the same parameters, then finds it trained.
     """
     with distributed.joined(), noting_warnings():
         devices = devices or distributed.devices()
         with distributed.in_turn():
             study = open_study(run, preset, seed)
-        if number in BY_NUMBER:
-            _denoiser(study, BY_NUMBER[number], devices, changes)
-        else:
-            _vqvae(study, devices, changes)
-
-
-def _vqvae(study: Study, devices: int, changes: Mapping[str, object]) -> None:
-    stage, settings = vqvae_stage(study, devices, **changes)
-    print(pace(settings, devices), flush=True)
-    train_vqvae(stage, skulls(study, "train"), settings, pick_device())
-
-
-def _denoiser(
-    study: Study, objective: Objective, devices: int, changes: Mapping[str, object]
-) -> None:
-    stage, settings = denoiser_stage(study, objective, devices, **changes)
-    print(pace(settings, devices), flush=True)
-    device, latents = pick_device(), load_latents(study)
-    scale = latent_scale(settings.normalise, load_vqvae(study, device), latents)
-    train_denoiser(stage, objective, latents, scale, settings, device)
+        if number not in BY_NUMBER:
+            train_set = skulls(study, "train")
+            stage, settings = vqvae.vqvae_stage(study, train_set, devices, **changes)
+            print(pace(settings, devices), flush=True)
+            vqvae.train_vqvae(stage, train_set, settings, pick_device())
+            return
+        objective, latents = BY_NUMBER[number], load_latents(study)
+        stage, config = denoiser.denoiser_stage(
+            study, objective, latents, devices, **changes
+        )
+        print(pace(config, devices), flush=True)
+        device = pick_device()
+        model = vqvae.load_vqvae(study, device)
+        scale = latent_scale(config.normalise, model, latents)
+        denoiser.train_denoiser(stage, objective, latents, scale, config, device)

@@ -1,25 +1,25 @@
-"""The one training loop: mixed precision, averaged weights, exact resume, devices.
+"""The training loop: mixed precision, averaged weights, exact resume, several devices.
 
     for step in trainer.steps("VQ-VAE"):
         loss = …                       # of the batch of this step
         trainer.descend(loss)
 
-`steps` goes on after the last checkpoint, shows progress and saves; everything
-random is a function of (seed, step), so that stopping and resuming gives bit for
-bit what an uninterrupted run gives.
+Everything random is a function of (seed, step), so that a stopped and resumed
+training gives the same bits as an uninterrupted one.
 
-Several processes (`distributed.joined`) go the same way, each with its share of the
-global batch: gradients and recorded losses are averaged over them, so that weights,
-averages and history are the same in all, and the first one writes them.  This is
-done here and not by DistributedDataParallel, which hooks into one ``forward``: the
-losses call parts of a network (``VQVAE.loss``), and the codebook learns without
-gradients.
+Of several processes (`distributed.joined`), each computes its share of the batch;
+gradients and recorded losses are averaged, so that all have the same weights and
+history, and the first one saves them.  DistributedDataParallel is not used because it
+hooks into one ``forward``: losses call parts of a network (``VQVAE.loss``), and the
+codebook is updated without gradients.
 """
 
 import math
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from statistics import fmean
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -35,17 +35,19 @@ from skfm_lib.utils.progress import Progress
 from skfm_lib.utils.signals import noting_warnings
 
 SAVE_SECONDS = 60.0
+Network = TypeVar("Network", bound=nn.Module)
 
 
-class Trainer:
-    """A network, its optimiser, its averaged weights and the history of its losses.
+class Trainer(Generic[Network]):
+    """A network with its optimizer, averaged weights (EMA), and history of losses.
 
-    A `companion` is saved with them and resumes with them, at the same step.
+    Resumes from ``folder/checkpoint.pt`` if that exists, and refuses one of another
+    `fingerprint`.  A `companion` network is saved and resumed at the same step.
     """
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Network,
         settings: TrainingConfig,
         device: Device,
         folder: Path,
@@ -57,22 +59,23 @@ class Trainer:
         self.model = device.to_device(model)
         self.settings, self.fingerprint = settings, fingerprint
         self.checkpoint, self.save_seconds = folder / "checkpoint.pt", save_seconds
-        self.ema_decay = ema_decay
-        self.companion = companion
+        self.ema_decay, self.companion = ema_decay, companion
         self.optimiser = adam(model, settings)
         weights = model.parameters() if ema_decay else ()
         self.average = [w.detach().clone() for w in weights]
-        self.step, self.history = 0, {}
-        self._warnings, self._warned = [], False
+        self.step, self._warned = 0, False
+        self.history: dict[str, list[float]] = {}
+        self._warnings: list[str] = []
         if self.checkpoint.is_file():
             self._load()
-        self._check_together()
+        self._check_same_step()
 
     def steps(self, label: str) -> Iterator[int]:
-        """The steps that are left, from the last checkpoint; saves on the way.
+        """Iterate over the remaining steps, with progress and regular checkpoints.
 
-        After a warning (SIGUSR1, SIGTERM) to any process, all end the step under
-        way, save, and raise Interrupted.
+        Raises:
+            Interrupted: after a signal (SIGUSR1, SIGTERM) to any process; all finish
+                the current step and the checkpoint is saved first.
         """
         saved, total = time.monotonic(), self.settings.steps
         self._warned = False
@@ -91,45 +94,49 @@ class Trainer:
                 if last or time.monotonic() - saved > self.save_seconds:
                     self.save()
                     saved = time.monotonic()
-            distributed.wait()  # none leaves before the first has saved
+            distributed.wait()  # until the first process has saved
         if self.step < total:
             raise Interrupted(
-                f"{label} was told to stop, and is saved after step {self.step}"
+                f"{label} was stopped by a signal and saved after step {self.step}"
                 f" of {total}",
-                remedy="the same command goes on",
+                remedy="the same command resumes",
             )
 
     def descend(self, loss: Tensor, **record: Tensor | float) -> None:
-        """One step of Adam down `loss`; `record` joins the history beside it."""
+        """Take one step of Adam on `loss`; `record` is added to the history with it."""
         self.record(loss=loss, **record)
         rate = learning_rate(self.settings, self.step)
         descend(self.model, self.optimiser, loss, rate)
-        self._update_average()
+        if self.ema_decay:
+            decay = min(self.ema_decay, (1 + self.step) / (10 + self.step))
+            weights = [w.detach() for w in self.model.parameters()]
+            torch._foreach_lerp_(self.average, weights, 1 - decay)
 
     def record(self, **values: Tensor | float) -> None:
         """Add a step's values, averaged over the devices, to the history.
 
-        Raises SkfmError where one is not finite.
+        Raises:
+            SkfmError: if a value is not finite.
         """
-        values = self._agree(values)
-        if not all(math.isfinite(value) for value in values.values()):
+        means = self._mean(values)
+        if not all(math.isfinite(value) for value in means.values()):
             raise SkfmError(
-                f"step {self.step}: {values}",
+                f"step {self.step}: {means}",
                 "finite losses",
                 "lower learning_rate; the last checkpoint is kept",
             )
-        for name, value in values.items():
+        for name, value in means.items():
             self.history.setdefault(name, []).append(value)
 
-    def use_average(self) -> nn.Module:
-        """The network with its averaged weights, for sampling."""
+    def use_average(self) -> Network:
+        """The network with its averaged weights, in evaluation mode."""
         with torch.no_grad():
             for weight, mean in zip(self.model.parameters(), self.average):
                 weight.copy_(mean)
         return self.model.eval()
 
     def save(self) -> None:
-        """Write the checkpoint whole, or leave the former one; only the first does."""
+        """Write the checkpoint atomically, in the first process only."""
         if not distributed.is_first():
             return
         state = {
@@ -147,29 +154,13 @@ class Trainer:
         with replacing(self.checkpoint) as temporary:
             torch.save(state, temporary)
 
-    def _agree(self, values: Mapping[str, Tensor | float]) -> dict[str, float]:
-        """Means over the devices; with them goes whether anyone was warned."""
-        numbers = [float(torch.as_tensor(v).detach()) for v in values.values()]
-        *means, warned = distributed.mean([*numbers, float(bool(self._warnings))])
-        self._warned = warned > 0
-        return dict(zip(values, means))
-
-    def _check_together(self) -> None:
-        if distributed.mean([self.step]) != [self.step]:
-            raise SkfmError(
-                f"process {distributed.rank()} would go on from step {self.step} of "
-                f"{self.checkpoint}, others from another one",
-                "one checkpoint for all",
-                "put runs/ on a file system that all nodes share",
-            )
-
     def _load(self) -> None:
         state = read_checkpoint(self.checkpoint)
         if state["fingerprint"] != self.fingerprint:
             raise SkfmError(
                 f"{self.checkpoint} was made with other settings",
                 f"fingerprint {self.fingerprint}, found {state['fingerprint']}",
-                "choose another run name, or move the file away to start anew",
+                "choose another run name, or move the file away to start again",
             )
         self.step = state["step"]
         self.model.load_state_dict(state["model"])
@@ -180,14 +171,22 @@ class Trainer:
         if self.companion:
             self.companion.load_state_dict(state["companion"])
 
-    def _update_average(self) -> None:
-        if self.ema_decay:
-            decay = min(self.ema_decay, (1 + self.step) / (10 + self.step))
-            weights = [w.detach() for w in self.model.parameters()]
-            torch._foreach_lerp_(self.average, weights, 1 - decay)
+    def _check_same_step(self) -> None:
+        if distributed.mean([self.step]) != [self.step]:
+            raise SkfmError(
+                f"process {distributed.rank()} would resume at step {self.step} of "
+                f"{self.checkpoint}, others at another step",
+                "one checkpoint for all processes",
+                "put runs/ on a file system that all nodes share",
+            )
+
+    def _mean(self, values: Mapping[str, Tensor | float]) -> dict[str, float]:
+        """Means over the devices; the same message shares whether any was signalled."""
+        numbers = [float(torch.as_tensor(v).detach()) for v in values.values()]
+        *means, warned = distributed.mean([*numbers, float(bool(self._warnings))])
+        self._warned = warned > 0
+        return dict(zip(values, means))
 
     def _note(self) -> str:
-        recent = [
-            f"{k} {sum(v[-20:]) / len(v[-20:]):.4g}" for k, v in self.history.items()
-        ]
-        return ", ".join(recent)
+        """The mean of the last 20 values of each loss."""
+        return ", ".join(f"{k} {fmean(v[-20:]):.4g}" for k, v in self.history.items())

@@ -1,8 +1,7 @@
-"""Who judges a reconstruction beside L1: the losses that Table 8 tries.
+"""Optional losses of the autoencoder: VQ-GAN and perceptual losses (Table 8).
 
-By default nobody.  With ``perceptual`` a trained network does, and with
-``adversarial`` two discriminators, which learn at every step what reconstructions
-still lack.
+By default there are none.  ``perceptual`` adds the distance of features of a trained
+network, ``adversarial`` two discriminators that are trained with the autoencoder.
 """
 
 from pathlib import Path
@@ -16,6 +15,7 @@ from skfm_lib.losses.adversarial import some_slices
 from skfm_lib.losses.perceptual import LPIPS, StudyDistance
 from skfm_lib.models import VQVAE
 from skfm_lib.models.discriminators import Discriminators
+from skfm_lib.presets import VQVAEConfig
 from skfm_lib.study import Stage
 from skfm_lib.training.feature_net import study_features
 from skfm_lib.training.optimizer import Companion
@@ -30,11 +30,15 @@ WIDTH = 4  # a discriminator's first channels for each of the encoder's; 64 for 
 
 
 class VQGANLosses:
-    """Those that the settings of `model` ask for, while it is trained.
+    """The losses that the settings of `model` ask for.
 
-    They see volumes as `VQVAE.decode` gives them, clamped to [−1, 1], and of each a
-    slice along D, at random.  `rival`, the discriminators, belongs into the
-    checkpoint of the training.
+    They compare volumes as `VQVAE.decode` returns them, clamped to [−1, 1], and one
+    random slice along D of each.
+
+    Attributes:
+        discriminators: with their optimizer, for the checkpoint of the training; None
+            without ``adversarial``.
+        start: the first step with adversarial losses, after 1/15 of all steps.
     """
 
     def __init__(
@@ -47,89 +51,78 @@ class VQGANLosses:
         self.model, self.device, self.seed = model, device, seed
         self.settings = settings = model.settings
         self.distance = device.to_device(distance) if distance else None
-        self.rival = None
+        self.discriminators: Companion | None = None
         if settings.adversarial:
             shape = settings.output_shape if settings.upsample else settings.input_shape
             torch.manual_seed(seed_of(seed, "discriminators"))
             network = Discriminators(shape, WIDTH * settings.channels[0])
-            self.rival = Companion(network, settings, device)
+            self.discriminators = Companion(network, settings, device)
         self.start = round(adversarial.START * settings.steps)
 
     def losses(self, v: Tensor, v_hat: Tensor, step: int) -> dict[str, Tensor]:
-        """What joins the loss of the skulls `v`, of which `model` made `v_hat`.
-
-        Weighted, by name; the discriminators have no say in the first 1/15 of the
-        steps.
-        """
-        if not (self.rival or self.distance):
+        """The weighted losses, by name, of the reconstructions `v_hat` of `v`."""
+        if not (self.discriminators or self.distance):
             return {}
         v = v if self.settings.upsample else self.model.to_input(v)
-        items = self._items(len(v), v.shape[2], step)
-        v_hat = v_hat.clamp(-1, 1)
-        self._pair, found = (v, v_hat.detach(), items), {}
+        slices = self._slices(len(v), v.shape[2], step)
+        v_hat, found = v_hat.clamp(-1, 1), {}
+        self._compared = v, v_hat.detach(), slices
         if self.distance:
             weight = self.settings.perceptual
-            found["perceptual"] = weight * self.distance(v, v_hat, items)
-        if self.rival and step >= self.start:
-            found |= self._verdicts(v, v_hat, items)
+            found["perceptual"] = weight * self.distance(v, v_hat, slices)
+        if self.discriminators and step >= self.start:
+            found |= self._adversarial(self.discriminators, v, v_hat, slices)
         return found
 
-    def learn(self, trainer: Trainer) -> None:
-        """A step of the discriminators, on what `losses` was given."""
-        if not self.rival or trainer.step < self.start:
+    def train_discriminators(self, trainer: Trainer[VQVAE]) -> None:
+        """Take one step of the discriminators, on the volumes of the last `losses`."""
+        companion = self.discriminators
+        if not companion or trainer.step < self.start:
             return
-        v, v_hat, items = self._pair
+        v, v_hat, slices = self._compared
         with self.device.autocast():
-            real, fake = self._look(v, items), self._look(v_hat, items)
+            real = companion.network(v, some_slices(v, slices))
+            fake = companion.network(v_hat, some_slices(v_hat, slices))
         pairs = zip(real, fake)
-        loss = sum(adversarial.hinge(r[-1], f[-1]) for r, f in pairs)
+        loss = torch.stack([adversarial.hinge(r[-1], f[-1]) for r, f in pairs]).sum()
         trainer.record(discriminators=loss)
-        self.rival.descend(loss, trainer.step)
+        companion.descend(loss, trainer.step)
 
-    def _verdicts(self, v: Tensor, v_hat: Tensor, items: Tensor) -> dict[str, Tensor]:
-        self.rival.network.requires_grad_(False)  # they learn later
+    def _adversarial(
+        self, companion: Companion, v: Tensor, v_hat: Tensor, slices: Tensor
+    ) -> dict[str, Tensor]:
+        """Generator loss and feature matching; the discriminators get no gradient."""
+        network, weight = companion.network, self.settings.adversarial
+        network.requires_grad_(False)
         with torch.no_grad():
-            real = self._look(v, items)
-        fake = self._look(v_hat, items)
-        self.rival.network.requires_grad_(True)
-        weight, pairs = self.settings.adversarial, zip(real, fake)
-        alike = sum(adversarial.matching(r, f) for r, f in pairs)
+            real = network(v, some_slices(v, slices))
+        fake = network(v_hat, some_slices(v_hat, slices))
+        network.requires_grad_(True)
+        loss = torch.stack([adversarial.generator_loss(f[-1]) for f in fake])
+        alike = torch.stack([adversarial.matching(*pair) for pair in zip(real, fake)])
         return {
-            "adversarial": weight
-            * sum(adversarial.generator_loss(f[-1]) for f in fake),
-            "matching": weight * adversarial.MATCHING * alike,
+            "adversarial": weight * loss.sum(),
+            "matching": weight * adversarial.MATCHING * alike.sum(),
         }
 
-    def _look(self, v: Tensor, items: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        return self.rival.network(v, some_slices(v, items))
-
-    def _items(self, count: int, depth: int, step: int) -> Tensor:
-        """A slice of each volume; drawn for the global batch, a process has a share."""
+    def _slices(self, count: int, depth: int, step: int) -> Tensor:
+        """An index along D for each volume; drawn for the global batch, then shared."""
         rng = generator(self.seed, "slices", step)
         everywhere = (count * distributed.devices(),)
         return distributed.share(torch.randint(depth, everywhere, generator=rng))
 
 
-def vqgan_losses(
-    stage: Stage, model: VQVAE, skulls: SkullSet, device: Device, seed: int
-) -> VQGANLosses:
-    """The judges of a training on `skulls`, from the settings of `model`.
-
-    Raises SkfmError where ``lpips_weights`` are not LPIPS's.
-    """
-    asked, weights = model.settings.perceptual, model.settings.lpips_weights
-    distance = perceptual_distance(stage, skulls, weights) if asked else None
-    return VQGANLosses(model, distance, device, seed)
-
-
 def perceptual_distance(
-    stage: Stage, skulls: SkullSet, lpips_weights: str | None
-) -> LPIPS | StudyDistance:
-    """LPIPS with a user's weights; without, the features of the study.
+    stage: Stage, skulls: SkullSet, settings: VQVAEConfig
+) -> LPIPS | StudyDistance | None:
+    """The distance that `settings` ask for: LPIPS, or the features of the study.
 
-    lpips_weights  a folder (`LPIPS.load`); a relative path starts at the project's
+    ``lpips_weights`` is a folder (`LPIPS.load`), relative to that of the project.  The
+    features are trained on `skulls`, once per study.
     """
-    if lpips_weights is not None:
-        return LPIPS.load(project_root() / Path(lpips_weights).expanduser())
-    with distributed.in_turn():  # the first of several trains it
+    if not settings.perceptual:
+        return None
+    if settings.lpips_weights is not None:
+        return LPIPS.load(project_root() / Path(settings.lpips_weights).expanduser())
+    with distributed.in_turn():  # the first of several processes trains it
         return StudyDistance(study_features(stage, skulls, FEATURE_STEPS)).eval()

@@ -14,16 +14,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from skfm_lib import models
 from skfm_lib.benchmarks import cases, peer_cases, skfm_cases, tables
-from skfm_lib.benchmarks.flops import FlopCount
-from skfm_lib.benchmarks.isolated_process import Case, Run, run_apart
-from skfm_lib.benchmarks.rounds import measure
+from skfm_lib.benchmarks.counters import FlopCount
+from skfm_lib.benchmarks.measurement import Case, Run, measure, run_isolated
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.memory import memory
 
 MIB = 2**20
 needs_peers = pytest.mark.skipif(
-    not peer_cases.installed(), reason='needs the peers: pip install ".[bench]"'
+    not peer_cases.versions(), reason='needs the peers: pip install ".[bench]"'
 )
 
 
@@ -60,7 +59,7 @@ def test_peak_memory_is_that_of_the_case():
     held = torch.ones(400 * MIB // 4)  # the peak of this process is not the case's
     now, peak = memory()
     assert peak >= now > held.nbytes
-    got = run_apart(case("A", torch.ones, 200 * MIB // 4), seconds=0)
+    got = run_isolated(case("A", torch.ones, 200 * MIB // 4), seconds=0)
     assert 195 * MIB < got.peak - got.before < 230 * MIB
     assert got.peak < now
 
@@ -190,15 +189,15 @@ def test_peers_are_of_comparable_size():
 
 
 @needs_peers
-@pytest.mark.parametrize("favours", [False, True])
-def test_peers_take_the_devices_precision_as_a_favour(favours):
-    shape, precision = (8, 8, 8), pick_device().dtype if favours else torch.float32
-    out = peer_cases.monai_unet_forward(shape, favours)()
+@pytest.mark.parametrize("tuned", [False, True])
+def test_peers_take_the_devices_precision_as_a_favour(tuned):
+    shape, precision = (8, 8, 8), pick_device().dtype if tuned else torch.float32
+    out = peer_cases.monai_unet_forward(shape, tuned)()
     assert out.shape == (1, 8, *shape) and out.dtype == precision
     whole = partial(peer_cases.monai_vqvae_step, full=True)
     for setup in (peer_cases.monai_vqvae_step, whole, peer_cases.monai_unet_step):
         with FlopCount() as count:
-            setup(shape, favours)()
+            setup(shape, tuned)()
         assert count.total > 10**8
 
 

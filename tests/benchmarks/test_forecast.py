@@ -4,15 +4,15 @@ import pytest
 import torch
 
 from skfm_lib.benchmarks import forecast
-from skfm_lib.benchmarks.flops import FlopCount
-from skfm_lib.benchmarks.forecast import GIB, Alive, Forecast, as_text, count, parts
+from skfm_lib.benchmarks.counters import FlopCount, MemoryCount
+from skfm_lib.benchmarks.forecast import GIB, Forecast, as_text, count, parts
 from skfm_lib.cli import main
 from skfm_lib.presets import preset
 from skfm_lib.utils.device import pick_device
 
 
 def test_alive_sees_the_largest_sum_of_tensors_alive_at_once():
-    with Alive() as alive:
+    with MemoryCount() as alive:
         a = torch.zeros(1000, dtype=torch.float64)
         b = a + 1
         del a
@@ -26,9 +26,9 @@ def test_alive_sees_the_largest_sum_of_tensors_alive_at_once():
 @pytest.mark.parametrize("number", range(5))
 def test_counted_without_data_as_with(number):
     part, device = parts(preset("tiny"))[number], pick_device()
-    network = device.to_device(part.network)
-    with Alive() as alive, FlopCount() as flops:
-        part.run(network, device)
+    device.to_device(part.network)
+    with MemoryCount() as alive, FlopCount() as flops:
+        part.run(device)
     cost = count(part, device)
     assert cost.flops == flops.total
     # Gradients of weights stay with real networks; casts come in another order.

@@ -17,7 +17,7 @@ from skfm_lib.models.quantizer import Codebook
 from skfm_lib.presets import TrainingConfig
 from skfm_lib.study import open_study
 from skfm_lib.training.denoiser import OTFM, denoiser_stage, train_denoiser
-from skfm_lib.training.latents import LatentScale
+from skfm_lib.training.latents import LatentScale, LatentSet
 from skfm_lib.training.trainer import Trainer
 from skfm_lib.training.vqvae import train_vqvae, vqvae_stage
 from skfm_lib.utils import distributed
@@ -28,8 +28,11 @@ CPU = Device(torch.device("cpu"), torch.float32)
 BATCH, STEPS = 4, 6
 
 
-class Latents:
+class Latents(LatentSet):
     """Ten random latents with their quality scores."""
+
+    def __init__(self):
+        pass
 
     def __len__(self):
         return 10
@@ -102,7 +105,7 @@ def vqvae(skulls):
     devices = distributed.devices()
     study = study_after("01_preprocess")
     changes = {"steps": STEPS, "codes": 64, "batch": BATCH // devices}
-    stage, settings = vqvae_stage(study, devices, **changes)
+    stage, settings = vqvae_stage(study, skulls, devices, **changes)
     return outcome(*train_vqvae(stage, skulls, settings, CPU))
 
 
@@ -110,11 +113,12 @@ def denoiser():
     """The U-Net of preset tiny on random latents, with labels dropped."""
     devices = distributed.devices()
     study = study_after("02_train_vqvae")
+    latents = Latents()
     changes = {"steps": STEPS, "label_dropout": 0.5, "batch": BATCH // devices}
-    stage, settings = denoiser_stage(study, OTFM, devices, **changes)
+    stage, settings = denoiser_stage(study, OTFM, latents, devices, **changes)
     one = torch.ones(8, 1, 1, 1)
     scale = LatentScale(0 * one, one, None)
-    return outcome(*train_denoiser(stage, OTFM, Latents(), scale, settings, CPU))
+    return outcome(*train_denoiser(stage, OTFM, latents, scale, settings, CPU))
 
 
 def study_after(stage):

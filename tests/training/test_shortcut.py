@@ -8,15 +8,16 @@ from skfm_lib.models import VQVAE, UNet3D
 from skfm_lib.presets import preset
 from skfm_lib.study import open_study
 from skfm_lib.training import shortcut as training
-from skfm_lib.training.latents import LatentScale
+from skfm_lib.training.latents import LatentScale, LatentSet
 from skfm_lib.training.shortcut import (
-    leaping,
+    mixed_target,
+    shortcut_network,
     shortcut_stage,
     train_shortcut,
-    with_leaps,
 )
 from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils.device import Device
+from skfm_lib.utils.errors import SkfmError
 
 TINY = preset("tiny")
 DENOISER = TINY.denoiser.but(width=8, multipliers=(1, 2), label_dropout=0.1)
@@ -45,11 +46,24 @@ def study(project):
 def latents():
     """Five latents with their quality scores."""
     rng = torch.Generator().manual_seed(1)
-    return [(torch.randn(8, 4, 4, 4, generator=rng), q) for q in (2, 3, 4, 5, 6)]
+    return Latents([(torch.randn(8, 4, 4, 4, generator=rng), q) for q in range(2, 7)])
+
+
+class Latents(LatentSet):
+    """Latents in memory."""
+
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        return self.items[index]
 
 
 def test_training_starts_from_the_flow(flow):
-    network = leaping(flow.network, DENOISER)
+    network = shortcut_network(flow.network, DENOISER)
     z = torch.randn(4, 8, 4, 4, 4)
     with torch.no_grad():
         plain = flow.network(z, 0.5, QUALITY)
@@ -58,11 +72,11 @@ def test_training_starts_from_the_flow(flow):
 
 def test_only_larger_steps_get_targets_of_their_own(flow):
     torch.manual_seed(2)
-    network = leaping(flow.network, DENOISER)
+    network = shortcut_network(flow.network, DENOISER)
     torch.nn.init.normal_(network.condition.leap[-1].weight)
     z, velocity = torch.randn(2, 4, 8, 4, 4, 4)
     t, d = torch.tensor([0.5, 1.0, 1.0, 1 / 128]), torch.tensor([1, 64, 128, 1]) / 128
-    target = with_leaps(network, z, velocity, t, d, QUALITY)
+    target = mixed_target(network, z, velocity, t, d, QUALITY)
     assert torch.equal(target[[0, 3]], velocity[[0, 3]])
     with torch.no_grad():
         for i, half in ((1, 0.25), (2, 0.5)):
@@ -70,7 +84,7 @@ def test_only_larger_steps_get_targets_of_their_own(flow):
             first = network(one, 1.0, q, half)
             second = network(one - half * first, 1.0 - half, q, half)
             assert torch.allclose(target[i], (first + second)[0] / 2, atol=1e-5)
-    assert with_leaps(network, z, velocity, t, d * 0 + 1 / 128, QUALITY) is velocity
+    assert mixed_target(network, z, velocity, t, d * 0 + 1 / 128, QUALITY) is velocity
 
 
 def test_the_stage_keeps_labels_and_comes_after_the_flow(study):
@@ -123,11 +137,17 @@ def _saving_always(*given):
 
 def test_a_model_learns_to_reach_a_skull_in_one_leap(flow, study, latents):
     stage, settings = shortcut_stage(study, steps=120, batch=4, learning_rate=5e-3)
-    one = latents[:1]
-    model, _ = train(stage, flow, one, settings)
+    one = latents[0][0]
+    model, _ = train(stage, flow, Latents(4 * [latents[0]]), settings)
     z = torch.randn(3, 8, 4, 4, 4, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
         leap = z - model(z, 1.0, 2, 1.0)
         before = z - flow.network(z, 1.0, 2)
-    error = [(x - one[0][0]).square().mean().item() for x in (leap, before)]
+    error = [(x - one).square().mean().item() for x in (leap, before)]
     assert error[0] < 0.5 * error[1]
+
+
+def test_a_batch_above_the_training_set_is_refused(flow, study, latents):
+    stage, settings = shortcut_stage(study, batch=6)
+    with pytest.raises(SkfmError, match="batch 6 on 1 device.*training set of 5"):
+        train(stage, flow, latents, settings)

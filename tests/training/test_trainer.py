@@ -6,13 +6,14 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from skfm_lib.presets import TrainingConfig, preset
 from skfm_lib.study import open_study
 from skfm_lib.training import denoiser
 from skfm_lib.training.checkpoints import load_weights, save_weights
-from skfm_lib.training.latents import LatentScale
+from skfm_lib.training.latents import LatentScale, LatentSet
 from skfm_lib.training.trainer import Trainer, learning_rate
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
@@ -202,8 +203,21 @@ def test_weights_that_cannot_be_used_are_reported(tmp_path, whole):
         load_weights(network(), path)
 
 
-class Latents:
+def test_weights_of_another_program_are_reported(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    save_file(network().state_dict(), path)
+    with pytest.raises(SkfmError, match="no record of its training"):
+        load_weights(network(), path)
+    save_file(network().state_dict(), path, {"about": "no JSON"})
+    with pytest.raises(SkfmError, match="cannot be read"):
+        load_weights(network(), path)
+
+
+class Latents(LatentSet):
     """Four random latents with their quality scores."""
+
+    def __init__(self):
+        pass
 
     def __len__(self):
         return 4
@@ -241,8 +255,28 @@ def test_a_killed_denoiser_resumes_bit_for_bit(project, monkeypatch, objective):
     whole, history = run("whole")
     with pytest.raises(KeyboardInterrupt):
         run("parts", stop=3)
-    torch.manual_seed(99)  # nothing hangs on the global state
+    torch.manual_seed(99)  # nothing depends on the global state
     resumed, again = run("parts")
     assert history == again and len(history["loss"]) == 5
     pairs = zip(whole.state_dict().values(), resumed.state_dict().values())
     assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_a_batch_above_the_training_set_is_refused_before_the_stage(project):
+    study = open_study("new", "tiny")
+    study.stage("02_train_vqvae", {}).finish()
+    small = {"latents": Latents(), "batch": 3}
+    stage, settings = denoiser.denoiser_stage(study, denoiser.OTFM, **small)
+    with pytest.raises(SkfmError, match="batch 3 on 2 device.*set of 4; .*-p batch"):
+        denoiser.denoiser_stage(study, denoiser.OTFM, devices=2, **small)
+    assert not list(study.folder.glob("03_train_otfm.*"))
+    with pytest.raises(SkfmError, match="batch 5 on 1 device"):
+        settings = settings.but(batch=5)
+        scale = LatentScale(torch.zeros(1), torch.ones(1), None)
+        denoiser.train_denoiser(stage, denoiser.OTFM, Latents(), scale, settings, CPU)
+
+
+def test_devices_are_a_whole_number_from_one(project):
+    study = open_study("new", "tiny")
+    with pytest.raises(SkfmError, match="devices 0; expected a whole number from 1"):
+        denoiser.denoiser_stage(study, denoiser.OTFM, Latents(), 0, batch=1)

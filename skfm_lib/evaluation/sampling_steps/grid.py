@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from skfm_lib.generation import COSTS, LEAPS, SAMPLERS, Sampler
+from skfm_lib.generation import COSTS, SAMPLERS, SHORTCUT_STEPS, Sampler
 from skfm_lib.utils.errors import SkfmError
 
 # The paper's samplers; the shortcut model is compared with OTFM.
@@ -72,7 +72,7 @@ def sampler_settings(
         for n in counts
         if n % COSTS.get(method, 1) == 0
         and not (n == most and method in spared)
-        and (model != "shortcut" or n in LEAPS)
+        and (model != "shortcut" or n in SHORTCUT_STEPS)
     ]
     if shift != 1:
         shifted = [Sampler("euler", n, shift=shift) for n in counts[:-1]]

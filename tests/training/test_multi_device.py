@@ -14,9 +14,9 @@ from skfm_lib.study.data_stage import make_data_stage, skulls
 from skfm_lib.training import multi_device
 from skfm_lib.training.checkpoints import read_checkpoint
 from skfm_lib.training.denoiser import DDPM, OTFM, denoiser_stage
-from skfm_lib.training.latents import cache_latents
-from skfm_lib.training.multi_device import pace, train_apart
-from skfm_lib.training.vqvae import assess, train_vqvae, vqvae_stage
+from skfm_lib.training.latents import cache_latents, load_latents
+from skfm_lib.training.multi_device import pace, train_in_processes
+from skfm_lib.training.vqvae import evaluate, train_vqvae, vqvae_stage
 from skfm_lib.utils import distributed, subprocesses
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.errors import SkfmError
@@ -79,12 +79,12 @@ def test_killed_and_warned_training_equals_an_uninterrupted_one(whole, capsys):
     assert train("parts", "KILL", 2) == 1
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert line.startswith("skfm: process ") and "of 2 ended with status -9" in line
-    assert line.endswith("the same command goes on")
+    assert line.endswith(subprocesses.GO_ON)
     assert saved("parts")["step"] == 2
     assert train("parts", "USR1", 3) == 75
     line = capsys.readouterr().err.strip().splitlines()[-1]
-    told = "VQ-VAE was told to stop, and is saved after step 5 of 6"
-    assert line == f"skfm: {told}; next: the same command goes on"
+    stopped = "VQ-VAE was stopped by a signal and saved after step 5 of 6"
+    assert line == f"skfm: {stopped}; next: the same command resumes"
     assert saved("parts")["step"] == 5
     assert train("parts") == 0
     one, two = saved("whole"), saved("parts")
@@ -99,20 +99,20 @@ def test_killed_and_warned_training_equals_an_uninterrupted_one(whole, capsys):
 
 def test_the_notebook_goes_on_with_what_was_trained(project, whole):
     study, device = open_study("whole", "tiny"), pick_device()
-    stage, settings = vqvae_stage(study, 2, **CHANGES)
     train_skulls = skulls(study, "train")
+    stage, settings = vqvae_stage(study, train_skulls, 2, **CHANGES)
     model, history = train_vqvae(stage, train_skulls, settings, device)
     assert len(history["loss"]) == 6
     assert stage.settings["devices"] == 2
     weights = load_file(whole / "vqvae.safetensors")
     assert all(torch.equal(w, weights[k]) for k, w in model.state_dict().items())
     cache_latents(model, train_skulls, stage.folder / "latents", device)
-    stage.finish(**assess(model, train_skulls, device))
+    stage.finish(**evaluate(model, train_skulls, device))
     for number, objective in (("03", OTFM), ("04", DDPM)):
         given = ["-p", "steps", "2", "-p", "batch", "2", "-p", "learning_rate", "1e-4"]
         assert main(["train", number, *of("whole"), *given]) == 0
         changes = {"steps": 2, "batch": 2, "learning_rate": 1e-4}
-        trained, _ = denoiser_stage(study, objective, **changes)
+        trained, _ = denoiser_stage(study, objective, load_latents(study), **changes)
         assert read_checkpoint(trained.folder / "checkpoint.pt")["step"] == 2
         assert (trained.folder / "denoiser.safetensors").is_file()
         assert not list(study.folder.glob(f"{trained.name}.*"))  # none set aside
@@ -123,25 +123,32 @@ def test_what_one_process_says_is_said_once(project, capsys):
         main(["train", "02", *of("whole"), "--devices", "2", "-p", "stpes", "3"]) == 1
     )
     line = capsys.readouterr().err.strip()
-    assert line.startswith("skfm: unknown setting 'stpes' of VQVAE; expected one of")
+    assert line.startswith(
+        "skfm: unknown setting 'stpes' of VQVAEConfig; expected one of"
+    )
     assert main(["train", "03", *of("parts"), "--devices", "2"]) == 1
     line = capsys.readouterr().err.strip()
-    assert "has no finished 02_train_vqvae" in line and len(line.splitlines()) == 1
+    assert "there is no finished 02_train_vqvae" in line and len(line.splitlines()) == 1
+
+
+def on_four_devices():
+    study, changes = open_study("whole", "tiny"), {**CHANGES, "batch": 1}
+    return vqvae_stage(study, skulls(study, "train"), 4, **changes)
 
 
 def test_more_gpus_than_there_are_are_refused(project, monkeypatch):
-    stage, settings = vqvae_stage(open_study("whole", "tiny"), 4, **CHANGES, scale=0.5)
+    stage, settings = on_four_devices()
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(multi_device, "launch", None)
-    with pytest.raises(SkfmError, match="4 devices asked for, 2 CUDA device.*cluster"):
-        train_apart(stage, "vqvae", settings)
+    with pytest.raises(SkfmError, match="4 devices requested, 2 CUDA device.*cluster"):
+        train_in_processes(stage, "vqvae", settings)
 
 
 def test_a_stage_of_other_devices_than_those_joined_is_refused(project, monkeypatch):
-    stage, settings = vqvae_stage(open_study("whole", "tiny"), 4, **CHANGES, scale=0.5)
+    stage, settings = on_four_devices()
     monkeypatch.setattr(distributed, "devices", lambda: 2)
     with pytest.raises(SkfmError, match="2 processes for a stage of 4 device"):
-        train_apart(stage, "vqvae", settings)
+        train_in_processes(stage, "vqvae", settings)
 
 
 def test_the_pace_names_one_device_and_does_not_rescale_the_rate():
