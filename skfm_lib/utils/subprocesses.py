@@ -15,7 +15,7 @@ from skfm_lib.utils.progress import Progress
 COMMAND = [sys.executable, "-m", "skfm_lib"]
 PATIENCE = (15.0, 60.0)  # seconds to end by itself, and to end when told
 SAYS = "skfm: "  # before the line in which a command says what went wrong
-GO_ON = "the same command goes on"
+GO_ON = "the same command resumes"
 
 Workers = list[subprocess.Popen]
 

@@ -171,7 +171,7 @@ def test_an_interruption_says_how_to_go_on(project, capsys, monkeypatch):
     monkeypatch.setattr("skfm_lib.cli.study.open_study", interrupted)
     assert main(["run", "01"]) == 130
     assert capsys.readouterr().err.strip() == (
-        "skfm: interrupted; the same command goes on"
+        "skfm: interrupted; the same command resumes"
     )
 
 

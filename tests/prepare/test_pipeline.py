@@ -289,7 +289,7 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
     running.send_signal(signal.SIGINT)
     _, stderr = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert stderr.strip().endswith("skfm: interrupted; the same command goes on")
+    assert stderr.strip().endswith("skfm: interrupted; the same command resumes")
     assert all_ended(running.pid)
     whole = {p: p.stat().st_mtime_ns for p in out.glob("pictures/[!.]*.png")}
     assert 1 <= len(whole) < 3 and not (out / "manifest.csv").exists()
