@@ -12,7 +12,10 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 from sphinx.application import Sphinx
 
+import skfm_lib
+
 ROOT = Path(__file__).parents[1]
+LIBRARY = Path(skfm_lib.__file__).parent
 WIDTH, HEIGHT, GAP = 900, 46, 14  # of the picture, of a row, between rows; pixels
 
 
@@ -25,7 +28,7 @@ def layers() -> list[list[str]]:
 
 def caption(room: str) -> str:
     """The first sentence of a room's docstring."""
-    path = ROOT / "skfm_lib" / room
+    path = LIBRARY / room
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     return text.split("\n")[0].split(": ")[0].rstrip(".")

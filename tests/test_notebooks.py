@@ -75,9 +75,9 @@ def test_sources_are_clean_and_take_parameters(path):
     assert not outputs(notebook) and {cell.execution_count for cell in code} == {None}
     tagged = [c for c in code if "parameters" in c.metadata.get("tags", [])]
     assert tagged == code[:1]
-    names = [line.split()[0] for line in tagged[0].source.splitlines()]
+    names = [line.split(":")[0] for line in tagged[0].source.splitlines()]
     assert names[:3] == ["preset", "run", "seed"]
-    assert 'preset = "quick"' in tagged[0].source
+    assert 'preset: str = "quick"' in tagged[0].source
 
 
 def test_training_before_its_input_names_the_command(project, capfd):
@@ -85,7 +85,7 @@ def test_training_before_its_input_names_the_command(project, capfd):
     words = ["run", "03", "--preset", "tiny", "--run", "early"]
     assert main(words) == 1
     line = capfd.readouterr().err.strip().splitlines()[-1]
-    assert "next: skfm run 02 --run early --preset tiny" in line
+    assert "next: skfm run 01 02 --run early --preset tiny" in line
     assert "Traceback" not in line
     assert not (project / "runs" / "early" / "03_train_otfm").exists()
 
@@ -178,7 +178,7 @@ def test_benchmarks_at_a_small_size(project):
     assert measured["nearest"]["skfm"]["wrong codes"] == "0 of 176"
     assert set(measured["aligner_step"]) == set(measured["completer_step"]) == {"skfm"}
     for row in measured["paper_size"].values():
-        median, low, high = row["× floor"]
+        median, low, high = row["× floor"].values()
         assert 0 < low <= median <= high and row["TFLOP"] > 0
 
 

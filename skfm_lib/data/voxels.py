@@ -64,7 +64,7 @@ class Grid:
         return (points - self.affine[:3, 3]) @ np.linalg.inv(self.affine[:3, :3]).T
 
     def refined(self, factor: int) -> "Grid":
-        """The grid in which every voxel is split into `factor`³."""
+        """The grid in which every voxel is split into ``factor³``."""
         depth, height, width = (n * factor for n in self.shape)
         x, y, z = (o - self.spacing * (1 - 1 / factor) / 2 for o in self.origin)
         return Grid((depth, height, width), self.spacing / factor, (x, y, z))

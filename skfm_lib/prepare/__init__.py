@@ -1,1 +1,1 @@
-"""From scans and meshes to a data set (`skfm prepare`), and back (`skfm export`)."""
+"""From scans and meshes to a data set, and back."""

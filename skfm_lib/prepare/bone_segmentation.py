@@ -73,7 +73,7 @@ def bone_voxels(mesh: pv.PolyData, grid: Grid) -> np.ndarray:
 
 
 def downsample(bone: np.ndarray, factor: int) -> np.ndarray:
-    """Merge blocks of `factor`³ voxels: bone if at least WALL_SHARE of a block is."""
+    """Merge blocks of ``factor³`` voxels: bone if at least WALL_SHARE of a block is."""
     if factor == 1:
         return bone
     share = block_reduce(bone, factor, np.mean, func_kwargs={"dtype": np.float32})

@@ -43,6 +43,6 @@ def _order(seed: int, epoch: int, items: int) -> list[int]:
 
 
 def noise(shape: tuple[int, ...], *parts: object, samples: Sequence[int]) -> Tensor:
-    """Standard normal (len(samples), *shape); row i depends on `samples[i]` only."""
+    """Standard normal ``(len(samples), *shape)``; row i depends on ``samples[i]``."""
     rows = [torch.randn(shape, generator=generator(*parts, s)) for s in samples]
     return torch.stack(rows)

@@ -84,7 +84,7 @@ def completers():
         give_attention(a, b)
     for a, b in zip(ours.refine, theirs.refine):
         nn.init.normal_(a.offset[-1].weight, std=0.1)
-        give_all(a.coordinates, b.places), give_all(a.feature, b.whole)
+        give_all(a.coordinates, b.coordinates), give_all(a.feature, b.feature)
         give_all(a.offset, b.offset)
         for attention in zip(a.among, b.among):
             give_attention(*attention)

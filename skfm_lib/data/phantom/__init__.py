@@ -18,7 +18,7 @@ from skfm_lib.presets import QUALITY_SCORES
 from skfm_lib.presets.grid_sizes import PAPER_SHAPE, Shape
 from skfm_lib.utils.errors import SkfmError
 
-__all__ = ["Craniometry", "craniometry", "phantom_skull"]
+__all__ = ["phantom_skull"]
 
 SLAB_POINTS = 1 << 19  # lattice points modelled at a time; bounds the memory
 WORKERS = 2

@@ -13,7 +13,8 @@ import numpy as np
 from scipy.spatial import ConvexHull, QhullError, cKDTree
 from scipy.spatial.transform import Rotation
 
-from skfm_lib.data.phantom import craniometry, phantom_skull
+from skfm_lib.data.phantom import phantom_skull
+from skfm_lib.data.phantom.craniometry import craniometry
 from skfm_lib.data.phantom.template import pose, to_template
 from skfm_lib.data.registration.rigid_icp import apply, rigid_matrix
 from skfm_lib.data.voxels import skull_grid, surface

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from skfm_lib.data.phantom import craniometry, phantom_skull
+from skfm_lib.data.phantom import phantom_skull
+from skfm_lib.data.phantom.craniometry import craniometry
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.presets import QUALITY_SCORES
 from skfm_lib.utils.errors import SkfmError
