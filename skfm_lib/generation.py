@@ -29,15 +29,9 @@ from skfm_lib.utils.seeding import noise, seed_of
 
 STAGES = {name: objective.stage for name, objective in OBJECTIVES.items()}
 STAGES["shortcut"] = stage_names.FEW_STEPS
-SAMPLERS = {  # the first of each is the paper's
-    "otfm": ("euler", "midpoint", "heun"),
-    "ddpm": ("ancestral", "ddim"),
-    "shortcut": ("shortcut",),
-}
 SHORTCUT_STEPS = tuple(2**k for k in range(shortcut.HALVINGS + 1))
 FEW_STEPS = 4  # default steps of a shortcut model
 VOLUME = "volumes/{}.nii.gz"  # by the name of a skull
-COSTS = {"midpoint": 2, "heun": 2}  # evaluations per step; one for all others
 
 
 @dataclass(frozen=True)
@@ -45,7 +39,7 @@ class Sampler:
     """A sampling method with its settings.
 
     Attributes:
-        method: one of `SAMPLERS`.
+        method: one of `samplers.METHODS`.
         steps: S; for the shortcut model a power of two.
         guidance: 1 is the conditional model; larger values move the prediction away
             from that of the unconditional model.
@@ -62,7 +56,7 @@ class Sampler:
 
     def __post_init__(self) -> None:
         """Raise SkfmError for an unknown method and for values out of range."""
-        methods = sum(SAMPLERS.values(), ())
+        methods = sum(samplers.METHODS.values(), ())
         if self.method not in methods:
             raise SkfmError(f"sampler {self.method!r}", " or ".join(methods))
         if self.steps < 1:
@@ -75,7 +69,8 @@ class Sampler:
     @property
     def evaluations(self) -> int:
         """Evaluations of the network per skull."""
-        return self.steps * COSTS.get(self.method, 1) * (1 if self.guidance == 1 else 2)
+        networks = 1 if self.guidance == 1 else 2
+        return self.steps * samplers.COSTS.get(self.method, 1) * networks
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for records; a uniform time grid is the default and omitted."""
@@ -128,7 +123,7 @@ class SkullGenerator:
 
     def check(self, sampler: Sampler) -> None:
         """Raise SkfmError for a sampler that this model cannot use."""
-        allowed = SAMPLERS[self.objective]
+        allowed = samplers.METHODS[self.objective]
         if sampler.method not in allowed:
             found = f"sampler {sampler.method!r} for {self.objective}"
             raise SkfmError(found, " or ".join(allowed))

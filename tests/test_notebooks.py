@@ -3,6 +3,8 @@
 import base64
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -88,6 +90,33 @@ def test_training_before_its_input_names_the_command(project, capfd):
     assert "next: skfm run 01 02 --run early --preset tiny" in line
     assert "Traceback" not in line
     assert not (project / "runs" / "early" / "03_train_otfm").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("steps", "abc", "skfm: steps = 'abc'; expected a whole number of at least 1"),
+        ("stpes", "5", "skfm: the chapter has no parameter 'stpes'; expected one of"),
+    ],
+)
+def test_plain_papermill_checks_parameters_too(tmp_path, name, value, error):
+    (tmp_path / "pyproject.toml").touch()
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    papermill = Path(sys.executable).with_name("papermill")
+    words = ["notebooks/03_train_otfm.ipynb", "out.ipynb", "-p", name, value]
+    done = subprocess.run(
+        [papermill, *words, "-p", "preset", "tiny"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith(error) and not (tmp_path / "runs").exists()
+    notebook = nbformat.read(tmp_path / "out.ipynb", as_version=4)
+    (failure,) = [o for o in outputs(notebook) if o.output_type == "error"]
+    assert len(failure.traceback) == 1  # no trace of the library's inside
 
 
 def test_every_stage_is_done(study):

@@ -71,13 +71,13 @@ def _state(made: Study, name: str) -> str:
 
 def generate(options: argparse.Namespace) -> None:
     """Generate skulls of one quality score as volumes and meshes."""
-    from skfm_lib import generation
+    from skfm_lib import generation, samplers
 
     if options.count < 1:
         raise SkfmError(f"--count {options.count}", "at least 1")
     made = open_study(options.run, options.preset, options.run_seed)
     sampling, few = made.settings.sampling, options.model == "shortcut"
-    method = options.method or generation.SAMPLERS[options.model][0]
+    method = options.method or samplers.METHODS[options.model][0]
     steps = options.steps or (generation.FEW_STEPS if few else sampling.steps)
     generation.generate_skulls(
         generation.load_generator(made, options.model),

@@ -32,10 +32,17 @@ def make_data_stage(study: Study, data: str | None = None) -> Stage:
         stage.finish(folder="skulls", made_from="phantoms")
         return stage
     folder = Path(data).expanduser().resolve()
-    read_manifest(folder)
+    splits = {skull.split for skull in read_manifest(folder)}
+    for split in ("train", "test"):
+        if split not in splits:
+            raise SkfmError(
+                f"{folder / 'manifest.csv'} has no skull of split {split!r}",
+                "skulls of train and test",
+                f"set the column split of some rows to {split}",
+            )
+        _check_skulls(study, SkullSet(folder, split))
     digest = hashlib.sha256((folder / "manifest.csv").read_bytes()).hexdigest()
     stage = study.stage(stage_names.DATA, {"data": str(folder), "manifest": digest})
-    _check_shape(study, SkullSet(folder, "train"))
     stage.finish(folder=str(folder), made_from="scans")
     return stage
 
@@ -90,12 +97,20 @@ def examples(skulls: SkullSet, each: int = 1) -> list[int]:
     ]
 
 
-def _check_shape(study: Study, found: SkullSet) -> None:
-    wanted = study.settings.vqvae.output_shape
-    if tuple(found.shape) != tuple(wanted):
-        name = study.settings.name
+def _check_skulls(study: Study, found: SkullSet) -> None:
+    """SkfmError for another shape than the preset's, and for an unreadable volume."""
+    expected, name = study.settings.vqvae.output_shape, study.settings.name
+    if tuple(found.shape) != tuple(expected):
         raise SkfmError(
             f"{found.folder} holds volumes of {found.shape} voxels",
-            f"{wanted}, as preset {name} has",
+            f"{expected}, as preset {name} has",
             f"skfm prepare SCANS --preset {name} --out OTHER_FOLDER",
         )
+    found.load()
+    for item, skull in enumerate(found.skulls):
+        if not found.occupancy(item).any():
+            raise SkfmError(
+                f"{found.folder / skull.file} holds no bone",
+                "a skull",
+                "remove its row from manifest.csv",
+            )

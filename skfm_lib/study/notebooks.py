@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import shutil
 import sys
 import tempfile
 import threading
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from skfm_lib.utils.errors import Interrupted, SkfmError
+from skfm_lib.utils.files import replacing
 from skfm_lib.utils.paths import project_root
 from skfm_lib.utils.progress import clock
 
@@ -47,14 +49,13 @@ def run_notebook(source: Path, target: Path, parameters: Mapping[str, object]) -
             raise SkfmError(
                 f"{source.stem} has no parameter {name!r}", f"one of {', '.join(known)}"
             )
-    failed = target.with_suffix(".failed.ipynb")
-    target.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    with _live_line(source.stem):
+    with tempfile.TemporaryDirectory() as folder, _live_line(source.stem):
+        record = Path(folder) / source.name
         try:
             papermill.execute_notebook(
                 str(source),
-                str(failed),
+                str(record),
                 dict(parameters),
                 cwd=str(project_root()),
                 progress_bar=False,
@@ -62,16 +63,23 @@ def run_notebook(source: Path, target: Path, parameters: Mapping[str, object]) -
                 extra_arguments=["--log-level=CRITICAL"],
             )
         except papermill.PapermillExecutionError as error:
+            if (target.parents[1] / "run.json").is_file():  # a stage had begun
+                _keep(record, target.with_suffix(".failed.ipynb"))
             kind = Interrupted if error.ename == Interrupted.__name__ else SkfmError
-            raise kind(f"{source.stem}: {error.ename}: {error.evalue}") from error
+            raise kind(f"{source.stem}: {error.evalue}") from error
         except KeyboardInterrupt:
             # The cell's task is left behind; its long trace would follow our one line.
             logging.getLogger("asyncio").setLevel(logging.CRITICAL)
             raise
-    os.replace(failed, target)
+        _keep(record, target)
     seconds = time.monotonic() - started
     print(f"{source.stem} · {clock(seconds)} → {_relative(target)}", flush=True)
     return seconds
+
+
+def _keep(record: Path, target: Path) -> None:
+    with replacing(target) as temporary:
+        shutil.copyfile(record, temporary)
 
 
 @contextlib.contextmanager

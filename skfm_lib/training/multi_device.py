@@ -69,7 +69,7 @@ def global_batch(settings: TrainingConfig, training_set: Sized, devices: int) ->
         raise SkfmError(
             f"batch {settings.batch} on {devices} device(s), training set of {items}",
             "a batch no larger than the training set",
-            "choose a smaller -p batch",
+            f"-p batch {max(1, items // devices)}",
         )
     return count
 

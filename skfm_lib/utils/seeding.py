@@ -30,8 +30,9 @@ def batch_indices(seed: int, step: int, items: int, batch: int) -> list[int]:
 
     Each epoch is a new permutation of all items; a batch may span two epochs.
 
-    >>> sorted(batch_indices(0, 0, 3, 2) + batch_indices(0, 1, 3, 1))
-    [0, 1, 2]
+    >>> batches = [batch_indices(0, step, items=6, batch=2) for step in range(3)]
+    >>> sorted(sum(batches, []))
+    [0, 1, 2, 3, 4, 5]
     """
     positions = range(step * batch, (step + 1) * batch)
     return [_order(seed, i // items, items)[i % items] for i in positions]

@@ -81,6 +81,9 @@ def read_volume(path: Path) -> tuple[np.ndarray, Grid]:
         expected = "cubic voxels along the patient's axes, as skfm writes them"
         remedy = "skfm prepare FOLDER, which resamples scans"
         raise SkfmError(f"{path}: {problem}", expected, remedy)
+    if count := _not_finite(path, image):
+        found = f"{path}: {count} voxels are NaN or infinite"
+        raise SkfmError(found, "finite values", "regenerate the volume, or remove it")
     occupancy = np.transpose(sitk.GetArrayViewFromImage(image), (1, 2, 0)) > 0
     x, y, z = np.round(LPS_TO_RAS @ image.GetOrigin(), 5).tolist()
     grid = Grid(occupancy.shape, round(float(spacing[0]), 5), (x, y, z))
@@ -159,7 +162,7 @@ def _pixel_type(image: sitk.Image) -> int:
 
 def _not_finite(path: Path, image: sitk.Image) -> int:
     """Number of NaN or infinite voxels; ITK reads those of NIfTI files as 0."""
-    if image.GetPixelID() == sitk.sitkInt16:
+    if image.GetPixelID() not in (sitk.sitkFloat32, sitk.sitkFloat64):
         return 0
     values = sitk.GetArrayViewFromImage(image)
     if files.suffix(path) in scan_checks.NIFTI:

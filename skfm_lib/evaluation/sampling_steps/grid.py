@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from skfm_lib.generation import COSTS, SAMPLERS, SHORTCUT_STEPS, Sampler
+from skfm_lib.generation import SHORTCUT_STEPS, Sampler
+from skfm_lib.samplers import COSTS, METHODS
 from skfm_lib.utils.errors import SkfmError
 
 # The paper's samplers; the shortcut model is compared with OTFM.
@@ -67,7 +68,7 @@ def sampler_settings(
     repeats = [replace(setting, repeat=True) for setting in references]
     settings = [
         SamplerSetting(model, Sampler(method, n // COSTS.get(method, 1)))
-        for model, methods in SAMPLERS.items()
+        for model, methods in METHODS.items()
         for method in methods
         for n in counts
         if n % COSTS.get(method, 1) == 0

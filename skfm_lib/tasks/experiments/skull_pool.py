@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from skfm_lib import generation
+from skfm_lib import generation, samplers
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.manifest import Skull, read_manifest
 from skfm_lib.data.point_clouds import CloudSet, concatenate, load_clouds
@@ -55,7 +55,7 @@ def stages_of(names: Iterable[str]) -> tuple[str, ...]:
 
 def sampler_of(study: Study, model: str) -> generation.Sampler:
     """The paper's sampler for a model, with the preset's number of steps."""
-    method, steps = generation.SAMPLERS[model][0], study.settings.sampling.steps
+    method, steps = samplers.METHODS[model][0], study.settings.sampling.steps
     return generation.Sampler(method, steps)
 
 
