@@ -31,7 +31,7 @@ def caption(room: str) -> str:
     path = LIBRARY / room
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return text.split("\n")[0].split(": ")[0].rstrip(".")
+    return text.split("\n")[0].split(": ")[0].rstrip(".").replace("`", "")
 
 
 def picture() -> str:

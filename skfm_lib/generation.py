@@ -11,12 +11,20 @@ import torch
 from torch import Tensor
 
 from skfm_lib import presets, samplers
+from skfm_lib.data.bone_fractions import skull_surface, stored
 from skfm_lib.data.io.meshes import write_mesh
 from skfm_lib.data.io.volumes import write_volume
-from skfm_lib.data.manifest import Skull, claim, proportional, write_manifest
-from skfm_lib.data.voxels import Grid, skull_grid, surface
+from skfm_lib.data.manifest import (
+    Skull,
+    claim,
+    proportional,
+    read_manifest,
+    write_manifest,
+)
+from skfm_lib.data.voxels import Grid, skull_grid
 from skfm_lib.losses import ddpm, shortcut
 from skfm_lib.models import VQVAE, UNet3D
+from skfm_lib.samplers import Sampler
 from skfm_lib.study import Study, stage_names
 from skfm_lib.training.checkpoints import load_weights
 from skfm_lib.training.denoiser import OBJECTIVES, WEIGHTS
@@ -35,49 +43,6 @@ VOLUME = "volumes/{}.nii.gz"  # by the name of a skull
 
 
 @dataclass(frozen=True)
-class Sampler:
-    """A sampling method with its settings.
-
-    Attributes:
-        method: one of `samplers.METHODS`.
-        steps: S; for the shortcut model a power of two.
-        guidance: 1 is the conditional model; larger values move the prediction away
-            from that of the unconditional model.
-        shift: of the time grid of the flow solvers; 1 is uniform.
-
-    >>> Sampler("heun", 50).evaluations
-    100
-    """
-
-    method: str
-    steps: int
-    guidance: float = 1.0
-    shift: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Raise SkfmError for an unknown method and for values out of range."""
-        methods = sum(samplers.METHODS.values(), ())
-        if self.method not in methods:
-            raise SkfmError(f"sampler {self.method!r}", " or ".join(methods))
-        if self.steps < 1:
-            raise SkfmError(f"{self.steps} sampling steps", "at least 1")
-        if not 0 <= self.guidance < float("inf"):
-            raise SkfmError(f"guidance {self.guidance}", "a number of at least 0")
-        if not 0 < self.shift < float("inf"):
-            raise SkfmError(f"time shift {self.shift}", "a positive number")
-
-    @property
-    def evaluations(self) -> int:
-        """Evaluations of the network per skull."""
-        networks = 1 if self.guidance == 1 else 2
-        return self.steps * samplers.COSTS.get(self.method, 1) * networks
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for records; a uniform time grid is the default and omitted."""
-        return {k: v for k, v in vars(self).items() if k != "shift" or v != 1}
-
-
-@dataclass(frozen=True)
 class SkullGenerator:
     """A trained denoiser with the autoencoder that it was trained for."""
 
@@ -87,6 +52,7 @@ class SkullGenerator:
     scale: LatentScale
     device: Device
     label_dropout: float = 0.0
+    trained: str = ""  # fingerprint of the stage that trained the network
 
     @property
     def grid(self) -> Grid:
@@ -116,10 +82,16 @@ class SkullGenerator:
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
-        """Quantise and decode latents: v* (b, 1, D, H, W) on the CPU, surface at 0."""
-        with self.device.autocast():
-            q, _ = self.vqvae.quantize(latents)
-            return self.vqvae.decode(q).cpu()
+        """Quantise and decode latents: v* (b, 1, D, H, W) on the CPU, surface at 0.
+
+        Some at a time (`VQVAE.at_once`), at the paper's size one.
+        """
+        found = []
+        for part in latents.split(self.vqvae.at_once):
+            with self.device.autocast():
+                q, _ = self.vqvae.quantize(part)
+                found.append(self.vqvae.decode(q).cpu())
+        return torch.cat(found)
 
     def check(self, sampler: Sampler) -> None:
         """Raise SkfmError for a sampler that this model cannot use."""
@@ -172,6 +144,7 @@ def load_generator(study: Study, objective: str) -> SkullGenerator:
         LatentScale.from_dict(about["scale"]),
         device,
         settings.label_dropout,
+        stage.fingerprint,
     )
 
 
@@ -213,9 +186,11 @@ def generate_skulls(
         raise SkfmError("0 skulls", "at least one quality score", "--count 1")
     settings = generator.vqvae.settings
     what = {"seed": seed, "shape": list(settings.output_shape), **sampler.as_dict()}
-    claim(folder, {"made from": generator.objective, **what})
+    model = {"made from": generator.objective, "trained": generator.trained}
+    claim(folder, {**model, **what})
     seeds = [seed_of(seed, "sample", index) for index in range(len(qualities))]
     skulls = _rows(generator, qualities, seeds, sampler)
+    _check_kept(folder, skulls)
     kinds = [VOLUME, f"meshes/{{}}.{mesh}"] if mesh else [VOLUME]
     with Progress(f"Generating by {generator.objective}", len(skulls)) as bar:
         for start in range(0, len(skulls), batch):
@@ -249,11 +224,22 @@ def _rows(
     return skulls
 
 
+def _check_kept(folder: Path, skulls: list[Skull]) -> None:
+    """SkfmError if `folder` has skulls that a set of `skulls` would not list."""
+    former = read_manifest(folder) if (folder / "manifest.csv").is_file() else []
+    if lost := {skull.name for skull in former} - {skull.name for skull in skulls}:
+        raise SkfmError(
+            f"{folder} holds {len(lost)} other skulls, such as {min(lost)}",
+            "a new folder, or a larger set of the same scores",
+            "name another folder",
+        )
+
+
 def _write(
     generator: SkullGenerator, latent: Tensor, volume: Path, *meshes: Path
 ) -> None:
     """Decode one latent and write its volume and meshes."""
     v = generator.decode(latent[None])[0, 0].numpy()
     for path in meshes if v.max() > 0 else ():  # an empty volume has no surface
-        write_mesh(path, surface(v, generator.grid, 0.0))
-    write_volume(volume, v > 0, generator.grid)
+        write_mesh(path, skull_surface(v, generator.grid))
+    write_volume(volume, stored(v, generator.grid), generator.grid)

@@ -1,12 +1,46 @@
 """What several tests need: a project of their own, and a few phantoms."""
 
+import sys
+from contextlib import nullcontext
+from dataclasses import replace
+from threading import Lock
+
+import numpy as np
 import pytest
+import torch
 
 from skfm_lib.data.dataset import SkullSet
+from skfm_lib.data.io.sandbox import Sandbox
 from skfm_lib.data.phantom_set import phantom_skulls
 from skfm_lib.presets import preset
+from skfm_lib.utils import device
 
 collect_ignore_glob = ["helpers/*"]  # no doctests there
+
+
+# These take minutes.  First, so that both workers end at about the same time.
+LONG = ("test_notebooks.py", "test_book.py", "test_multi_device.py", "test_pipeline.py")
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first, in the order of LONG; the others as they are."""
+    order = {name: index for index, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path.name, len(LONG)))
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """The same random numbers in every run: a test fails always or never."""
+    torch.manual_seed(0)
+    np.random.seed(0)
+
+
+@pytest.fixture(autouse=True)
+def figures_closed():
+    """No test leaves its figures to the next ones."""
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
 
 
 @pytest.fixture
@@ -20,11 +54,48 @@ def project(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def phantoms(tmp_path_factory):
-    """Six phantoms at preset tiny, as a set of skulls; two more are for the test."""
+    """Six phantoms at preset tiny, as a set; two are for the test, one to choose by."""
     folder, shape = (
         tmp_path_factory.mktemp("phantoms"),
         preset("tiny").vqvae.output_shape,
     )
-    train, test = {2: 2, 4: 2, 5: 1, 6: 1}, {4: 1, 5: 1}
-    phantom_skulls(folder, shape, train, test, seed=0, workers=1)
+    counts = {2: 2, 4: 2, 5: 1, 6: 1}, {4: 1, 5: 1}, {4: 1}
+    phantom_skulls(folder, shape, *counts, seed=0, workers=1)
     return SkullSet(folder, "train").load()
+
+
+class SharedSandbox(Sandbox):
+    """One call at a time: a thread that a test left behind may still be in one."""
+
+    lock = Lock()
+
+    def __call__(self, *given):
+        with self.lock:
+            return super().__call__(*given)
+
+
+@pytest.fixture(scope="session")
+def sandbox():
+    """One for all tests, which imports the readers and makes the reference once."""
+    with SharedSandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def warm(sandbox):
+    """Scans are read in the sandbox of all tests; `prepare` adds one for 2 workers."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("prepare.pipeline", "tasks.apply_to_scan"):
+            path = f"skfm_lib.{module}.Sandbox"
+            patch.setattr(path, lambda: nullcontext(sandbox))
+        yield
+
+
+@pytest.fixture
+def resize(monkeypatch):
+    """Change the sizes at which a CPU saves maps and cuts them (`device.Sizes`)."""
+
+    def change(**sizes):
+        monkeypatch.setattr(device, "CPU", replace(device.CPU, **sizes))
+
+    return change

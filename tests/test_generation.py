@@ -1,6 +1,7 @@
 """Generation from untrained networks: seeds, resume, what is refused."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -253,7 +254,7 @@ def test_a_set_is_a_data_set_like_any_other(tmp_path):
     skulls = SkullSet(tmp_path, "train")
     assert skulls.qualities == [3, 5] and skulls.shape == TINY.vqvae.output_shape
     assert skulls.grid.spacing == pytest.approx(made.grid.spacing)
-    assert 0 < skulls.occupancy(0).mean() < 1
+    assert 0 < skulls.occupancy(0).mean() < 1 and skulls.volume(0).max() > 1
     sources = [skull.source for skull in skulls.skulls]
     assert len(set(sources)) == 2 and "otfm, 3 euler steps, seed" in sources[0]
 
@@ -283,7 +284,9 @@ def test_a_generator_needs_its_training(project):
     study = open_study("new", "tiny")
     with pytest.raises(SkfmError, match="skfm run 01 02 04 --run new --preset tiny"):
         load_generator(study, "ddpm")
-    with pytest.raises(SkfmError, match="skfm run 01 02 03 13 --run new --preset tiny"):
+    with pytest.raises(
+        SkfmError, match="skfm run 01 02 03 04 13 --run new --preset tiny"
+    ):
         load_generator(study, "shortcut")
     with pytest.raises(SkfmError, match="'gan'.*otfm or ddpm or shortcut"):
         load_generator(study, "gan")
@@ -299,3 +302,16 @@ def test_weights_of_another_program_are_reported(project, about):
     stage.finish()
     with pytest.raises(SkfmError, match=f"{path.name} has no record.*scale; next: run"):
         load_generator(stage.study, "otfm")
+
+
+def test_a_folder_is_of_one_model_and_loses_no_skull(tmp_path):
+    made = untrained("otfm")
+    generate_skulls(made, tmp_path, [5, 5], 7, EULER, 2)
+    generate_skulls(made, tmp_path, [5, 5, 3], 7, EULER, 2)  # a larger set
+    before = contents(tmp_path)
+    with pytest.raises(SkfmError, match="holds 3 other skulls|holds 2 other skulls"):
+        generate_skulls(made, tmp_path, [3], 7, EULER, 2)
+    other = replace(made, trained="of other weights")
+    with pytest.raises(SkfmError, match="trained is '' there, 'of other weights'"):
+        generate_skulls(other, tmp_path, [5, 5, 3], 7, EULER, 2)
+    assert contents(tmp_path) == before

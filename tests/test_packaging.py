@@ -92,3 +92,10 @@ def test_notebook_parameters_come_first(path):
     names = re.findall(r"^(\w+)\b.*? = ", "".join(code[0]["source"]), re.M)
     assert names[:3] == ["preset", "run", "seed"]
     assert len(names) == len("".join(code[0]["source"]).splitlines())
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebooks_leave_it_to_the_library_to_load_torch(path):
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = "".join(f"{''.join(c['source'])}\n" for c in cells)
+    assert not re.search(r"^\s*(import|from) torch\b", code, re.M)

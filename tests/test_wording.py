@@ -7,6 +7,7 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -65,8 +66,13 @@ METRIC = re.compile(r"(worst_)?dice$")  # Dice's overlap
 NOTEBOOKS_READ = ("skfm_lib/study/book.py", "skfm_lib/study/parameters.py")  # cells
 
 
-def texts() -> Iterator[tuple[str, str]]:
+@cache
+def texts() -> list[tuple[str, str]]:
     """(where, line) of all that is read."""
+    return list(_texts())
+
+
+def _texts() -> Iterator[tuple[str, str]]:
     for path in [*LIBRARY, *PAGES]:
         lines = path.read_text(encoding="utf-8").splitlines()
         for number, line in enumerate(lines, 1):
@@ -78,8 +84,14 @@ def texts() -> Iterator[tuple[str, str]]:
                 yield f"{path.relative_to(ROOT)} cell {number}", line
 
 
+@cache
+def names() -> list[tuple[str, str, set[str]]]:
+    """(where, name, its words) of what the library's modules define."""
+    found = (pair for path in LIBRARY for pair in names_in(path))
+    return [(where, name, words_of(name)) for where, name in found]
+
+
 def names_in(path: Path) -> Iterator[tuple[str, str]]:
-    """(where, name) of what a module of the library defines."""
     where = str(path.relative_to(ROOT))
     yield where, path.stem
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -109,9 +121,8 @@ def test_prose_is_plain(phrase):
 def test_names_use_one_word_for_one_thing(words):
     found = [
         f"{where}: {name}"
-        for path in LIBRARY
-        for where, name in names_in(path)
-        if words_of(name) & set(words.split()) and not METRIC.match(name)
+        for where, name, own in names()
+        if own & set(words.split()) and not METRIC.match(name)
         if "cell" not in words or not where.startswith(NOTEBOOKS_READ)
     ]
     assert not found, f"say instead: {NAMES[words]}\n" + "\n".join(found)

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from skfm_lib.benchmarks.counters import FlopCount
+from skfm_lib.utils.counters import FlopCount
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import read_json, write_json
 from skfm_lib.utils.memory import memory

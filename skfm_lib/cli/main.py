@@ -1,6 +1,7 @@
 """The `skfm` command: a thin layer over the library's functions."""
 
 import argparse
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ EPILOG = """examples:
   skfm run 03 -p steps 200000 --preset small one notebook, with its parameters
   skfm train 03 --devices 4                  one stage on four GPUs, no notebook
   skfm prepare SCANS --out data/ward7        scans or meshes to a data set
-  skfm sample                                a public head CT to try that on
+  skfm sample                                public heads to try that on
   skfm study --run ward7 --data data/ward7   the study on them
   skfm plan --preset paper --memory 24       memory and time of every stage
   skfm generate --qs 5 --count 8 --out skulls
@@ -28,6 +29,8 @@ EPILOG = """examples:
   skfm align SCAN --out placed               into the canonical pose, by a network
   skfm complete SCAN --out filled            what is missing, as points and implant
 """
+
+SET_ASIDE = re.compile(r"\.[0-9a-f]{16}$")  # of a folder of other settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,9 +56,15 @@ def status(options: argparse.Namespace) -> None:
     if not folders:
         print("no runs yet; next: skfm study")
     for folder in folders:
-        made = existing_study(folder.name)
+        try:
+            made = existing_study(folder.name)
+        except SkfmError as error:
+            print(f"{folder.name}: {error}")
+            continue
         print(f"{folder.name}: preset {made.settings.name}, seed {made.seed}")
         for stage in sorted(folder.glob("[0-9][0-9]_*/stage.json")):
+            if SET_ASIDE.search(stage.parent.name):
+                continue
             print(f"  {stage.parent.name:32} {_state(made, stage.parent.name)}")
 
 
@@ -78,7 +87,8 @@ def generate(options: argparse.Namespace) -> None:
     made = open_study(options.run, options.preset, options.run_seed)
     sampling, few = made.settings.sampling, options.model == "shortcut"
     method = options.method or samplers.METHODS[options.model][0]
-    steps = options.steps or (generation.FEW_STEPS if few else sampling.steps)
+    steps = generation.FEW_STEPS if few else sampling.steps
+    steps = steps if options.steps is None else options.steps
     generation.generate_skulls(
         generation.load_generator(made, options.model),
         options.out,
@@ -102,14 +112,35 @@ def book(options: argparse.Namespace) -> int:
 
 
 def plan(options: argparse.Namespace) -> int:
-    """Forecast the memory and time of a study on this machine."""
-    from skfm_lib.benchmarks.forecast import GIB, as_text, forecast
+    """Forecast the memory and time of a study, on this machine or on another GPU."""
+    from skfm_lib.benchmarks.forecast import GIB, as_text, forecast, forecast_gpu
     from skfm_lib.presets import preset
 
-    found = forecast(preset(options.preset))
-    print(as_text(found, options.memory))
-    limit = options.memory or float("inf")
-    return 1 if any(one.memory > limit * GIB for one in found) else 0
+    settings, limit = preset(options.preset), options.memory or options.gpu
+    if options.tflops and not options.gpu:
+        raise SkfmError("--tflops without --gpu", remedy="add --gpu GIB")
+    if options.gpu:
+        found = forecast_gpu(settings, int(options.gpu * GIB), options.tflops)
+    else:
+        found = forecast(settings)
+    print(as_text(found, limit))
+    return 1 if limit and any(one.memory > limit * GIB for one in found) else 0
+
+
+def check_device(options: argparse.Namespace) -> int:
+    """Check that this machine's device computes what it should, in ten minutes."""
+    from skfm_lib.benchmarks.device_check import CHECKS, as_page, check
+    from skfm_lib.utils.device import pick_device
+    from skfm_lib.utils.files import write_json
+
+    names = [name for name in CHECKS if not options.only or options.only in name]
+    if not names:
+        raise SkfmError(f"--only {options.only!r}", "; ".join(CHECKS))
+    findings = check(pick_device(), names)
+    print(as_page(findings))
+    if options.json:
+        write_json(options.json, {one.name: vars(one) for one in findings})
+    return 1 if any(one.failure for one in findings) else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -127,6 +158,13 @@ def _parser() -> argparse.ArgumentParser:
     command = _add(commands, "plan", plan)
     command.add_argument("--preset", default="quick", help=f"{', '.join(NAMES)}")
     command.add_argument("--memory", type=float, help="GiB available")
+    command.add_argument("--gpu", type=float, help="plan for a GPU of so many GiB")
+    command.add_argument(
+        "--tflops", type=float, help="its speed in TFLOP/s, for the time"
+    )
+    command = _add(commands, "check-device", check_device)
+    command.add_argument("--only", help="the checks whose names hold these words")
+    command.add_argument("--json", type=Path, help="also write the results here")
     command = _add(commands, "status", status)
     command = _add(commands, "book", book)
     command.add_argument("--fresh", action="store_true", help="rebuild every page")

@@ -18,7 +18,7 @@ def align(options: argparse.Namespace) -> None:
     from skfm_lib.tasks import apply_to_scan
 
     study = existing_study(options.run)
-    scan = apply_to_scan.read_one(options.scan, options.threshold)
+    scan = apply_to_scan.read_one(options.scan, options.threshold, options.label)
     print(apply_to_scan.align_scan(scan, options.out, study))
 
 
@@ -32,7 +32,7 @@ def complete(options: argparse.Namespace) -> None:
     from skfm_lib.tasks import apply_to_scan
 
     study = existing_study(options.run)
-    scan = apply_to_scan.read_one(options.scan, options.threshold)
+    scan = apply_to_scan.read_one(options.scan, options.threshold, options.label)
     given = scan, options.out, study, options.aligned, options.near
     print(apply_to_scan.complete_scan(*given))
 
@@ -60,4 +60,7 @@ def _options(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, required=True, help="a folder")
     command.add_argument("--run", default="quick", help="whose weights (quick)")
     command.add_argument("--threshold", type=float, default=200.0, help="of bone, HU")
+    command.add_argument(
+        "--label", default="", help="the skull's in a segmentation: name or value"
+    )
     return command

@@ -21,7 +21,8 @@ RESULTS: list[Group] = [("06", "07"), TASKS]
 LONGER: list[Group] = [("14",), ("10",), ("13",), ("12",)]
 REAL_SCAN: list[Group] = [("11",), ("15",)]
 GRID = [("sets", "all"), ("seeds", "[0, 1, 2]")]
-FULL_GRIDS = {"08": [*GRID, ("more_seeds", "[3, 4, 5]")], "09": GRID}
+ALIGNERS = [*GRID, ("more_seeds", "[3, 4, 5]"), ("curve", "[9, 36, 138]")]
+FULL_GRIDS = {"08": ALIGNERS, "09": GRID}
 
 
 def study(options: argparse.Namespace) -> int:

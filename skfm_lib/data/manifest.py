@@ -18,7 +18,8 @@ from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import read_json, replacing, write_json
 
 NUMBER = re.compile(r"\d+(\.\d+)?")
-SPLITS = ("train", "test", "unlabelled")
+SPLITS = ("train", "test", "validation", "unlabelled")  # in the order of their seeds
+VARIATION_OF = "derived from"  # begins the source of a variation (`skfm prepare`)
 REMEDY = "make the data set: `skfm run 01` (phantoms) or `skfm prepare FOLDER` (scans)"
 
 
@@ -115,30 +116,12 @@ def proportional(counts: dict[int, int], total: int) -> dict[int, int]:
     return dict(zip(classes, shares.tolist(), strict=True))
 
 
-def stratified_split(
-    qualities: list[int], test_fraction: float, seed: int
-) -> list[str]:
-    """ "train" or "test" for each skull, stratified by quality (paper §4.1).
-
-    ``round(test_fraction · n)`` skulls are for the test, divided among the scores by
-    `proportional` and chosen at random from `seed`.
-    """
-    counts = Counter(qualities)
-    quotas = proportional(counts, round(test_fraction * len(qualities)))
-    rng = np.random.default_rng(seed)
-    splits = np.full(len(qualities), "train", dtype="<U5")
-    for quality in sorted(counts):
-        members = np.flatnonzero(np.asarray(qualities) == quality)
-        splits[rng.permutation(members)[: quotas[quality]]] = "test"
-    return splits.tolist()
-
-
 def _skull(path: Path, row: dict[str, str], line: int) -> Skull:
     """A row as a Skull; SkfmError naming the row and what is wrong with it."""
     if None in row or None in row.values():
         found = f"{path} line {line}: {len([v for v in row.values() if v])} values"
         raise SkfmError(found, f"{len(COLUMNS)} values", "fix this row")
-    where, labelled = f"{path} line {line} ({row['name']})", row["split"] in SPLITS[:2]
+    where, labelled = f"{path} line {line} ({row['name']})", row["split"] in SPLITS[:3]
     scores = [str(q) for q in QUALITY_SCORES] if labelled else [""]
     valid_scores = "a quality of 2–6" if labelled else "no quality (unlabelled)"
     spacing = float(row["spacing"]) if NUMBER.fullmatch(row["spacing"]) else 0.0

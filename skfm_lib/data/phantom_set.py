@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from skfm_lib.data.io.volumes import write_volume
-from skfm_lib.data.manifest import Skull, claim, proportional, write_manifest
+from skfm_lib.data.manifest import SPLITS, Skull, claim, proportional, write_manifest
 from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.presets.grid_sizes import Shape
@@ -26,6 +26,8 @@ def phantom_skulls(
     shape: Shape,
     counts_train: dict[int, int],
     counts_test: dict[int, int],
+    counts_validation: dict[int, int] | None = None,
+    *,
     seed: int,
     workers: int = 2,
 ) -> list[Skull]:
@@ -39,6 +41,7 @@ def phantom_skulls(
         shape: of every volume, on ``skull_grid(shape)``.
         counts_train: number of training skulls of each quality score 2–6.
         counts_test: number of test skulls, likewise.
+        counts_validation: number of validation skulls, likewise; None for none.
         seed: of the population.
         workers: processes; 1 computes in this one.
 
@@ -51,8 +54,9 @@ def phantom_skulls(
     claim(folder, {"made from": "phantoms", "shape": list(shape), "seed": seed})
     spacing = round(skull_grid(shape).spacing, 6)
     skulls, jobs = [], []
-    for number, split in enumerate(("train", "test")):
-        for quality, count in sorted((counts_train, counts_test)[number].items()):
+    counts = counts_train, counts_test, counts_validation or {}
+    for number, (split, wanted) in enumerate(zip(SPLITS, counts)):
+        for quality, count in sorted(wanted.items()):
             for index in range(count):
                 parts = np.random.SeedSequence((seed, number, quality, index))
                 own = int(parts.generate_state(1)[0])

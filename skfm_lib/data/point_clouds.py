@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from skfm_lib.data.dataset import SkullSet
-from skfm_lib.data.voxels import sample_surface, surface
+from skfm_lib.data.voxels import sample_surface
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import replacing
 from skfm_lib.utils.progress import track
@@ -100,11 +100,10 @@ def distance_to_surface(points: np.ndarray, mesh: pv.PolyData) -> np.ndarray:
 
 def _sampled(source: SkullSet, item: int, smallest: float) -> np.ndarray:
     """Points (KEPT, 3) of one skull, or (0, 3) of one that is to be omitted."""
-    bone, name = source.occupancy(item), source.skulls[item].name
-    if smallest and not bone.any():
+    if smallest and not source.occupancy(item).any():
         return np.empty((0, 3))
-    mesh = surface(bone, source.grid, 0.5)
-    points = sample_surface(mesh, KEPT, seed_of("cloud", name))
+    seed = seed_of("cloud", source.skulls[item].name)
+    points = sample_surface(source.surface(item), KEPT, seed)
     return points if np.ptp(points, axis=0).max() >= smallest else points[:0]
 
 

@@ -21,6 +21,7 @@ from skfm_lib.presets.grid_sizes import PAPER_SHAPE, PAPER_SPACING, Shape
 from skfm_lib.utils.errors import SkfmError
 
 SLAB = 40_000  # triangles per slab: VTK tests every triangle in every slice
+FULL_BYTE = 255  # a voxel full of bone, where a grid holds fractions (`bone_fractions`)
 FRAME_CENTRE = (0.0, 9.0, 6.0)  # mm; leaves ≥ 15 mm around a complete adult skull
 
 
@@ -169,3 +170,20 @@ def sample_surface(mesh: pv.PolyData, count: int, seed: int) -> np.ndarray:
     faces = mesh.triangulate().regular_faces
     shape = trimesh.Trimesh(np.asarray(mesh.points, float), faces, process=False)
     return np.asarray(trimesh.sample.sample_surface(shape, count, seed=seed)[0])
+
+
+def oriented_vertices(mesh: pv.PolyData, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """At most `count` vertices (m, 3) of a surface in random order, and unit normals.
+
+    Normals are float64.  Where a voxel is exactly at the level, as bytes can be,
+    marching cubes leaves vertices whose triangles all have no area, and so no normal:
+    they are left out.
+    """
+    mesh = mesh.compute_normals(
+        cell_normals=False, split_vertices=False, consistent_normals=False
+    )
+    normals = np.asarray(mesh.point_data["Normals"], float)
+    order = np.random.default_rng(0).permutation(mesh.n_points)
+    some = order[normals[order].any(axis=1)][:count]
+    # Plain arrays: those of meshes are slow.
+    return np.asarray(mesh.points)[some], normals[some]

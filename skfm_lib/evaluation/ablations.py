@@ -1,4 +1,7 @@
-"""Table 8: autoencoders that differ in one setting, trained and evaluated alike."""
+"""Table 8: autoencoders that differ in one setting, trained and evaluated alike.
+
+The table is what settings are chosen by, so it is of the validation skulls.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -50,13 +53,17 @@ def variants(lpips_weights: str | None = None) -> list[Variant]:
 
 
 def train_variant(
-    study: Study, variant: Variant, steps: int | None, train: SkullSet, test: SkullSet
+    study: Study,
+    variant: Variant,
+    steps: int | None,
+    train: SkullSet,
+    validation: SkullSet,
 ) -> Stage:
-    """The experiment of a row: trained on `train`, evaluated on `test`.
+    """The experiment of a row: trained on `train`, evaluated on `validation`.
 
     All rows see the same skulls in the same order, except that of the other seed.
     An interrupted experiment is resumed, a finished one kept.  `steps` of None are
-    the preset's.  The results are ``error`` and ``dice`` of every test skull.
+    the preset's.  The results are ``error`` and ``dice`` of every skull evaluated.
     """
     settings = study.settings.vqvae.but(steps=steps, **variant.changes)
     own = replace(study, seed=study.seed + variant.seed)
@@ -66,7 +73,7 @@ def train_variant(
     if not stage.done:
         device = pick_device()
         model, _ = train_vqvae(stage, train, settings, device)
-        errors, overlaps, _ = evaluate_each(model, test, device)
+        errors, overlaps, _ = evaluate_each(model, validation, device)
         stage.finish(error=errors, dice=overlaps)
     return stage
 
@@ -74,7 +81,7 @@ def train_variant(
 def table_8(
     rows: Sequence[Variant], stages: Sequence[Stage], seed: int
 ) -> dict[str, dict[str, Interval | float]]:
-    """Row → column → value, with 95 % bootstrap intervals over the test skulls.
+    """Row → column → value, with 95 % bootstrap intervals over the skulls.
 
     The error is that of Table 8: mean ``|v − v̂|`` on [−1, 1] at full resolution,
     whatever the resolution of the loss.  "minus the first row" is the mean of the

@@ -1,7 +1,7 @@
 """Sanity checks of the metrics: their response to known alterations of real skulls."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,9 +13,17 @@ from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
+from skfm_lib.data.bone_fractions import as_bytes, as_fraction
 from skfm_lib.data.dataset import SkullSet, volumes_of
 from skfm_lib.evaluation import table1
-from skfm_lib.evaluation.table1 import BETWEEN_SETS, WITHIN_SET, Row, stratified_sample
+from skfm_lib.evaluation.table1 import stratified_sample
+from skfm_lib.evaluation.table1_columns import (
+    BETWEEN_SETS,
+    WITHIN_SET,
+    Row,
+    compare,
+    in_range,
+)
 from skfm_lib.metrics.feature_extraction import FeatureNetwork
 from skfm_lib.utils.seeding import generator
 
@@ -35,7 +43,7 @@ EXPECTED = {  # alteration → column → symbol
 }
 UNALTERED = "unaltered"
 NOISE = (0.003, 0.01, 0.03)  # share of voxels flipped
-BLUR = (0.7, 1.0, 1.5)  # σ of a Gaussian in voxels, before thresholding at one half
+BLUR = (0.7, 1.0, 1.5)  # σ of a Gaussian in voxels, bits are thresholded at one half
 FEW = (9, 2)  # skulls that are repeated
 PAIRS = 100  # of MS-SSIM
 
@@ -48,6 +56,19 @@ class SanityResult(NamedTuple):
 
     row: Row
     change: Row
+
+
+class Sample(NamedTuple):
+    """Skulls of a set as stored (n, 1, D, H, W), with their scores (n,)."""
+
+    volumes: Tensor
+    scores: np.ndarray
+
+    @classmethod
+    def of(cls, skulls: SkullSet, items: Sequence[int]) -> "Sample":
+        """The `items` of a set."""
+        volumes = torch.stack(list(volumes_of(skulls, items)))
+        return cls(volumes, np.array(skulls.qualities)[items])
 
 
 SanityResults = dict[str, dict[str, SanityResult]]  # alteration → strength → result
@@ -66,32 +87,38 @@ def sanity_results(
     found: SanityResults = {}
     unaltered = None
     for kind, strength, reference, fake in _cases(real, fresh, seed):
-        a, b = (table1.features_of(network, v, cache) for v in (reference, fake))
-        draws = table1.compare(a, b, seed, paired=kind == "copies")
-        similarity = table1.pair_similarity(fake, PAIRS, seed)
-        unaltered = unaltered or (draws, similarity)
-        change = draws.minus(unaltered[0])
+        a, b = (
+            table1.features_of(network, s.volumes, cache) for s in (reference, fake)
+        )
+        labels, paired = (reference.scores, fake.scores), kind == "copies"
+        compared = compare(a, b, seed, labels=labels, paired=paired)
+        similarity = table1.pair_similarity(fake.volumes, PAIRS, seed)
+        unaltered = unaltered or (compared, similarity)
+        change = compared.minus(unaltered[0])
         changes = {name: similarity[name] - unaltered[1][name] for name in similarity}
+        row = table1.table_row(compared, similarity, len(a), seed)
         found.setdefault(kind, {})[strength] = SanityResult(
-            table1.table_row(draws, similarity, len(fake), seed),
-            table1.table_row(change, changes, len(fake), seed),
+            in_range(row, len(a)),
+            table1.table_row(change, changes, len(a), seed),
         )
     return found
 
 
 def noisy(volumes: Tensor, share: float, seed: int) -> Tensor:
-    """Occupancies with a random share of voxels flipped, each volume's own."""
+    """Bits or bytes with a random share of voxels flipped, each volume's own."""
     flips = [
         torch.rand(v.shape, generator=generator(seed, "noise", share, i)) < share
         for i, v in enumerate(volumes)
     ]
-    return volumes ^ torch.stack(flips)
+    return torch.where(torch.stack(flips), ~volumes, volumes)
 
 
 def blurred(volumes: Tensor, sigma: float) -> Tensor:
-    """Occupancies smoothed by a Gaussian of `sigma` voxels and thresholded again."""
-    soft = [gaussian_filter(v[0].numpy().astype(np.float32), sigma) for v in volumes]
-    return torch.from_numpy(np.stack(soft)[:, None] > 0.5)
+    """Fractions smoothed by a Gaussian of `sigma` voxels; bits thresholded again."""
+    soft = [gaussian_filter(as_fraction(v[0].numpy()), sigma) for v in volumes]
+    fractions = np.stack(soft)[:, None]
+    bits = volumes.dtype == torch.bool
+    return torch.from_numpy(fractions > 0.5 if bits else as_bytes(fractions))
 
 
 def outcomes(found: SanityResults) -> Outcomes:
@@ -160,22 +187,25 @@ def _panel(
 
 def _cases(
     real: SkullSet, fresh: SkullSet, seed: int
-) -> Iterator[tuple[str, str, Tensor, Tensor]]:
+) -> Iterator[tuple[str, str, Sample, Sample]]:
     """Alteration, strength, reference and compared set; the unaltered set first."""
     frequent = Counter(fresh.qualities).most_common(2)
     count = min(len(real), len(fresh) - sum(n for _, n in frequent))
-    reference = volumes_of(real, stratified_sample(real, count, seed))
-    intact = volumes_of(fresh, stratified_sample(fresh, count, seed))
+    reference = Sample.of(real, stratified_sample(real, count, seed))
+    intact = Sample.of(fresh, stratified_sample(fresh, count, seed))
     yield UNALTERED, "", reference, intact
     for share in NOISE:
-        yield "noise", f"{share:.1%}", reference, noisy(intact, share, seed)
+        altered = noisy(intact.volumes, share, seed)
+        yield "noise", f"{share:.1%}", reference, intact._replace(volumes=altered)
     for sigma in BLUR:
-        yield "blur", f"σ {sigma}", reference, blurred(intact, sigma)
+        altered = blurred(intact.volumes, sigma)
+        yield "blur", f"σ {sigma}", reference, intact._replace(volumes=altered)
     for missing in ([q for q, _ in frequent[:some]] for some in (1, 2)):
-        rest = volumes_of(fresh, stratified_sample(fresh, count, seed, missing))
+        rest = Sample.of(fresh, stratified_sample(fresh, count, seed, missing))
         yield "missing scores", f"QS {missing}", reference, rest
     order = torch.randperm(count, generator=generator(seed, "few"))
     for few in FEW:
         repeats = order[torch.arange(count) % few]
-        yield "few skulls", f"{few}", reference, intact[repeats]
+        part = Sample(intact.volumes[repeats], intact.scores[repeats])
+        yield "few skulls", f"{few}", reference, part
     yield "copies", f"{count}", reference, reference

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import NamedTuple
 
-import numpy as np
-
-from skfm_lib.evaluation.table1 import Row
+from skfm_lib.evaluation.table1_columns import Row
 from skfm_lib.metrics import Interval, difference
 from skfm_lib.presets import preset
 from skfm_lib.study import Stage, Study
@@ -61,12 +61,31 @@ def same_settings(one: Stage, other: Stage) -> bool:
     )
 
 
-def mean_over_seeds(rows: Mapping[int, Rows]) -> Rows:
-    """Mean, minimum and maximum over the seeds, of the values that all seeds have."""
+class OverSeeds(NamedTuple):
+    """The values of a metric, one a seed; shown with their median before them.
+
+    >>> print(OverSeeds((21.0, 81.0, 2190.0)), OverSeeds((3.0,)))
+    81 (21, 81, 2.19e+03) 3
+    """
+
+    values: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """The median, which one wild training does not move."""
+        return median(self.values)
+
+    def __str__(self) -> str:
+        every = ", ".join(f"{value:.3g}" for value in self.values)
+        return f"{self.median:.3g} ({every})" if len(self.values) > 1 else every
+
+
+def over_seeds(rows: Mapping[int, Rows]) -> dict[str, dict[str, OverSeeds]]:
+    """The values that all seeds have, in the order of the seeds."""
     first, *others = rows.values()
     return {
         name: {
-            column: _mean([every[name][column].value for every in rows.values()])
+            column: OverSeeds(tuple(r[name][column].value for r in rows.values()))
             for column in row
             if all(column in other[name] for other in others)
         }
@@ -75,9 +94,12 @@ def mean_over_seeds(rows: Mapping[int, Rows]) -> Rows:
     }
 
 
-def by_metric(rows: Rows, paper: PaperTable) -> dict[str, dict[str, object]]:
+def by_metric(
+    rows: Mapping[str, Mapping[str, object]], paper: PaperTable
+) -> dict[str, dict[str, object]]:
     """Table 1 transposed: metric → this study's sets, then those of the paper."""
-    every = {**rows, **{f"paper: {name}": row for name, row in paper.items()}}
+    given = {f"paper: {name}": row for name, row in paper.items()}
+    every: dict[str, Mapping[str, object]] = {**rows, **given}
     metrics = dict.fromkeys(metric for row in every.values() for metric in row)
     return {
         metric: {name: row[metric] for name, row in every.items() if metric in row}
@@ -112,7 +134,3 @@ def _better(values: Sequence[float], higher: bool) -> str:
     if otfm == ddpm:
         return "equal"
     return "OTFM" if (otfm > ddpm) == higher else "DDPM"
-
-
-def _mean(values: list[float]) -> Interval:
-    return Interval(float(np.mean(values)), min(values), max(values))

@@ -1,6 +1,5 @@
 """Table 1: generated sets compared with held-out skulls and within themselves."""
 
-import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -9,35 +8,34 @@ from torch import Tensor
 
 from skfm_lib import metrics
 from skfm_lib.data.dataset import SkullSet, volumes_of
-from skfm_lib.data.manifest import stratified_split
-from skfm_lib.metrics import Draws, Interval
-from skfm_lib.metrics.feature_extraction import FeatureNetwork
+from skfm_lib.data.splits import stratified_choice
+from skfm_lib.evaluation.table1_columns import (
+    WITHIN_SET,
+    Compared,
+    Row,
+    compare,
+    in_range,
+)
+from skfm_lib.metrics.feature_extraction import FeatureNetwork, Volumes
 from skfm_lib.models.med3d import Med3D
 from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.training.feature_net import study_features
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.paths import project_root
 
-Row = dict[str, Interval]  # column of Table 1 → value
-
 GENERATED = {  # row of Table 1: the stage that generates its skulls, their folder
     "DDPM": (stage_names.GENERATE, "ddpm"),
     "OTFM": (stage_names.GENERATE, "otfm"),
     "shortcut": (stage_names.FEW_STEPS, "shortcut"),
 }
-HALVES = 100  # of half-sampling
-FEWEST = 12  # skulls in a set: each half must hold a skull and its 5 neighbours
-
-BETWEEN_SETS = (
-    "FID ↓", "KID ↓", "IP ↑", "IR ↑", "PP ↑", "PR ↑", "Density ↑", "Coverage ↑",
-)  # fmt: skip
-WITHIN_SET = ("MS-SSIM ↓", "MS-SSIM (variant) ↓")
+FEWEST = 12  # skulls in a set: three quarters must hold a skull and its 5 neighbours
 
 
 def generated_sets(study: Study) -> dict[str, SkullSet]:
     """The synthetic sets of a study by their row of Table 1.
 
-    Those of DDPM and OTFM, and that of the few-step model where its stage is finished.
+    Those of DDPM and OTFM, and that of the few-step model where its stage is finished
+    and not stale.
 
     Raises:
         SkfmError: where stage 05 is not finished.
@@ -46,7 +44,7 @@ def generated_sets(study: Study) -> dict[str, SkullSet]:
     return {
         row: SkullSet(study.folder / stage / name, "train")
         for row, (stage, name) in GENERATED.items()
-        if (study.folder / stage / "done.json").is_file()
+        if study.is_finished(stage)
         and (study.folder / stage / name / "manifest.csv").is_file()
     }
 
@@ -60,7 +58,7 @@ def common_size(*sets: SkullSet) -> int:
     """The number of skulls in the smallest of the sets.
 
     Raises:
-        SkfmError: where that is too few for half-sampling with k = 5 neighbours.
+        SkfmError: where that is too few for intervals with k = 5 neighbours.
     """
     count = min(map(len, sets))
     if count < FEWEST:
@@ -84,8 +82,7 @@ def stratified_sample(
     if not 0 < count <= len(items):
         raise SkfmError(f"{count} of {len(items)} skulls", f"1 to {len(items)}")
     scores = [skulls.qualities[i] for i in items]
-    split = stratified_split(scores, count / len(items), seed)
-    return [i for i, side in zip(items, split) if side == "test"]
+    return [items[i] for i in stratified_choice(scores, count, seed)]
 
 
 def feature_network(
@@ -96,9 +93,14 @@ def feature_network(
     A relative path of ``resnet_50.pth`` or ``resnet_50_23dataset.pth`` starts at the
     project's folder.
     """
-    if med3d_weights is None:
-        return study_features(stage, train, steps)
-    return Med3D.load(project_root() / Path(med3d_weights).expanduser())
+    return med3d(med3d_weights) or study_features(stage, train, steps)
+
+
+def med3d(weights: str | None) -> Med3D | None:
+    """Med3D with a file of weights, relative to the project's folder; None if None."""
+    if weights is None:
+        return None
+    return Med3D.load(project_root() / Path(weights).expanduser())
 
 
 def table_1(
@@ -115,23 +117,32 @@ def table_1(
     compared, not in training.
     """
     count = common_size(held_out, *sets.values())
-    sample = volumes_of(held_out, stratified_sample(held_out, count, seed))
+    sample, scores = _sample(held_out, count, seed)
     real, rows = features_of(network, sample, cache), {}
     for name, skulls in sets.items():
-        sample = volumes_of(skulls, stratified_sample(skulls, count, seed))
-        draws = compare(real, features_of(network, sample, cache), seed)
-        rows[name] = table_row(draws, pair_similarity(sample, pairs, seed), count, seed)
+        sample, others = _sample(skulls, count, seed)
+        fake = features_of(network, sample, cache)
+        compared = compare(real, fake, seed, labels=(scores, others))
+        row = table_row(compared, pair_similarity(sample, pairs, seed), count, seed)
+        rows[name] = in_range(row, count)
     return rows
 
 
-def table_row(
-    draws: Draws, similarity: Mapping[str, np.ndarray], skulls: int, seed: int
-) -> Row:
-    """The results of `compare` and `pair_similarity` as intervals.
+def _sample(skulls: SkullSet, count: int, seed: int) -> tuple[Volumes, list[int]]:
+    """A `stratified_sample` as volumes and scores."""
+    items = stratified_sample(skulls, count, seed)
+    return volumes_of(skulls, items), [skulls.qualities[i] for i in items]
 
-    The variant of MS-SSIM is averaged over the pairs for which it is defined.
+
+def table_row(
+    compared: Compared, similarity: Mapping[str, np.ndarray], skulls: int, seed: int
+) -> Row:
+    """The results of `compare` and `pair_similarity` with symmetric 95 % intervals.
+
+    They may be differences of results.  The variant of MS-SSIM is averaged over the
+    pairs for which it is defined.
     """
-    row = dict(zip(BETWEEN_SETS, draws.intervals()))
+    row = compared.row()
     for column, values in similarity.items():
         defined = np.isfinite(values)
         pairs = metrics.random_pairs(skulls, len(values), seed)
@@ -140,50 +151,28 @@ def table_row(
     return row
 
 
-def features_of(network: FeatureNetwork, volumes: Tensor, cache: Path) -> np.ndarray:
+def features_of(network: FeatureNetwork, volumes: Volumes, cache: Path) -> np.ndarray:
     """Features (n, d), float64, of volumes (n, 1, D, H, W), kept in a folder."""
     return metrics.extract(network, volumes, cache=cache).double().numpy()
 
 
-def compare(
-    real: np.ndarray, fake: np.ndarray, seed: int, n: int = HALVES, paired: bool = False
-) -> Draws:
-    """The columns `BETWEEN_SETS` for two sets of features (m, d), and for `n` halves.
-
-    Halves of `paired` sets hold the same items.  Where there are fewer skulls than
-    features, `comparison_caption` states it.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", metrics.FewSamples)
-        return metrics.half_draws(
-            _between_sets, real, fake, n=n, seed=seed, paired=paired
-        )
-
-
-def _between_sets(real: np.ndarray, fake: np.ndarray) -> list[float]:
-    return [
-        metrics.frechet_distance(real, fake),
-        metrics.kernel_distance(real, fake),
-        *metrics.improved_precision_recall(real, fake),
-        *metrics.probabilistic_precision_recall(real, fake),
-        *metrics.density_coverage(real, fake),
-    ]
-
-
-def pair_similarity(volumes: Tensor, pairs: int, seed: int) -> dict[str, np.ndarray]:
+def pair_similarity(volumes: Volumes, pairs: int, seed: int) -> dict[str, np.ndarray]:
     """MS-SSIM of random pairs within a set (§4.1): column → one value per pair.
 
-    The standard measure on {0, 1}, and `metrics.ms_ssim_fork`, the variant in the
-    code that the paper's is based on.  Lower means more varied.
+    The standard measure on (v + 1) / 2, and `metrics.ms_ssim_fork`, the variant in the
+    code that the paper's is based on, on v.  Lower means more varied.
     """
-    window, scales = metrics.fitting(tuple(volumes.shape[-3:]))
+    window, scales = metrics.fitting(tuple(volumes[0].shape[-3:]))
     standard = metrics.ms_ssim_of_set(
-        volumes, pairs, seed, data_range=1.0, window=window, scales=scales
+        volumes, pairs, seed, _standard, window=window, scales=scales
     )
-    variant = metrics.ms_ssim_of_set(
-        volumes, pairs, seed, lambda x, y: metrics.ms_ssim_fork(2 * x - 1, 2 * y - 1)
-    )
+    variant = metrics.ms_ssim_of_set(volumes, pairs, seed, metrics.ms_ssim_fork)
     return dict(zip(WITHIN_SET, (standard, variant)))
+
+
+def _standard(x: Tensor, y: Tensor, **settings: int) -> Tensor:
+    """MS-SSIM of pairs of v on the scale from 0 to 1."""
+    return metrics.ms_ssim((x + 1) / 2, (y + 1) / 2, data_range=1.0, **settings)
 
 
 def comparison_caption(count: int, network: FeatureNetwork) -> str:

@@ -39,4 +39,5 @@ def matching(real: list[Tensor], fake: list[Tensor]) -> Tensor:
 
 def some_slices(v: Tensor, items: Tensor) -> Tensor:
     """Slice `items` (b,) along D of each volume (b, 1, D, H, W), as (b, 1, 1, H, W)."""
-    return torch.stack([one[:, item : item + 1] for one, item in zip(v, items)])
+    every = torch.arange(len(v), device=v.device)
+    return v[every, :, items.to(v.device)].unsqueeze(2)

@@ -1,12 +1,11 @@
 """Quality, diversity and novelty of generated skulls, with confidence intervals."""
 
 from skfm_lib.metrics.confidence import (
-    Draws,
     Interval,
     Share,
     bootstrap,
+    bounded,
     difference,
-    half_draws,
     pair_mean,
     share,
 )
@@ -15,10 +14,10 @@ from skfm_lib.metrics.distributions import (
     density_coverage,
     frechet_distance,
     improved_precision_recall,
-    kernel_distance,
     probabilistic_precision_recall,
 )
 from skfm_lib.metrics.feature_extraction import extract
+from skfm_lib.metrics.kernel import kernel_distance
 from skfm_lib.metrics.reconstruction import (
     Chamfer,
     chamfer,
@@ -34,22 +33,26 @@ from skfm_lib.metrics.structural_similarity import (
     ms_ssim_of_set,
     random_pairs,
 )
+from skfm_lib.metrics.subsampling import HALVES, QUARTERS, Draws, deal_draws
 
 __all__ = [
     "Chamfer",
+    "HALVES",
+    "QUARTERS",
     "Draws",
     "FewSamples",
     "Interval",
     "Share",
     "bootstrap",
+    "bounded",
     "chamfer",
+    "deal_draws",
     "density_coverage",
     "dice",
     "difference",
     "extract",
     "fitting",
     "frechet_distance",
-    "half_draws",
     "improved_precision_recall",
     "kernel_distance",
     "largest_window",

@@ -1,8 +1,7 @@
 """Confidence intervals of measured values."""
 
 import math
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
 from typing import NamedTuple, TypeVar
 
@@ -10,6 +9,8 @@ import numpy as np
 from scipy.stats import binomtest
 
 from skfm_lib.utils.errors import SkfmError
+
+Z95 = NormalDist().inv_cdf(0.975)
 
 
 class Interval(NamedTuple):
@@ -60,7 +61,7 @@ def bootstrap(
     Each set is resampled `n` times with replacement along its first axis, independently
     of the others.  Valid for means and other smooth statistics of independent items;
     not for nearest neighbours and the Fréchet distance, because duplicates are their
-    own neighbours and add no rank: use `half_draws` there.
+    own neighbours and add no rank: use `subsampling.deal_draws` there.
 
     Raises:
         SkfmError: for sets of fewer than two items, n < 2 or a level outside 0 … 1.
@@ -68,7 +69,7 @@ def bootstrap(
     >>> print(bootstrap(np.mean, np.arange(100.0)))
     49.5 (43.8–55)
     """
-    _check(sets, n, fewest=2)
+    check_sets(sets, n, fewest=2)
     rng = np.random.default_rng(seed)
     values = [
         statistic(*(s[rng.integers(len(s), size=len(s))] for s in sets))
@@ -78,54 +79,36 @@ def bootstrap(
     return Interval(float(statistic(*sets)), float(low), float(high))
 
 
-class Draws(NamedTuple):
-    """Values (k,) of complete sets, and (n, k) of random halves of them."""
+def bounded(found: Interval, least: float, most: float, n: int) -> Interval:
+    """An interval of equal reach on both sides, fitted to the range of its metric.
 
-    values: np.ndarray
-    halves: np.ndarray
+    Between 0 and 1 it is Wilson's, for as many items as give that reach, or for `n`
+    where the reach is 0 because all items are alike.  From 0 to infinity its lower end
+    divides by 1 + reach / value instead of subtracting.  Without limits it stays.
 
-    def minus(self, other: "Draws") -> "Draws":
-        """The differences, half by half: variation from a common half cancels."""
-        return Draws(self.values - other.values, self.halves - other.halves)
-
-    def intervals(self, level: float = 0.95) -> list[Interval]:
-        """An interval for each value: the spread of the halves, around the value.
-
-        It always contains its value, even where all but a few halves are equal.
-        """
-        low, high = _quantiles(self.halves - self.halves.mean(axis=0), level)
-        low, high = np.minimum(low, 0), np.maximum(high, 0)
-        ends = zip(self.values, self.values + low, self.values + high)
-        return [Interval(*map(float, each)) for each in ends]
-
-
-def half_draws(
-    statistic: Callable[..., Sequence[float]],
-    *sets: np.ndarray,
-    n: int = 100,
-    seed: int = 0,
-    paired: bool = False,
-) -> Draws:
-    """``statistic(*sets)``, of k numbers, for the sets and for `n` random halves.
-
-    The spread of a √n-consistent statistic between halves of a set, taken without
-    replacement, equals its spread between sets (the delete-half jackknife, Shao & Wu
-    1989), without duplicates or rescaling.  A half has a larger bias than the complete
-    set, so the intervals cover chance, not the bias at this n.  Near the least value of
-    a distance (two sets of one population) they are too wide rather than too narrow.
-
-    The i-th half of the first set depends on its length, `seed` and i only, so that
-    draws of one set against several can be subtracted; `paired` sets are halved alike.
+    >>> print(bounded(Interval(2.0, -1.0, 5.0), 0, math.inf, 40))
+    2 (0.8–5)
+    >>> print(bounded(Interval(0.975, 0.925, 1.025), 0, 1, 40))
+    0.975 (0.866–0.996)
 
     Raises:
-        SkfmError: for sets of fewer than four items or n < 2.
+        SkfmError: for a value outside the range, or another range.
     """
-    _check(sets, n, fewest=4)
-    values = np.asarray(statistic(*sets), dtype=float)
-    with warnings.catch_warnings():  # already issued for the complete sets
-        warnings.simplefilter("ignore")
-        halves = [statistic(*_half(sets, [seed, i], paired)) for i in range(n)]
-    return Draws(values, np.array(halves, dtype=float))
+    value, reach = found.value, found.high - found.value
+    if (least, most) == (-math.inf, math.inf):
+        return found
+    rounded = min(max(value, least), most)
+    if least != 0 or most not in (1, math.inf) or abs(value - rounded) > 1e-6:
+        raise SkfmError(f"{value} in {least} … {most}", "a value in 0 … 1 or 0 … ∞")
+    value = rounded
+    if most == math.inf:
+        low = value**2 / (value + reach) if value + reach > 0 else 0.0
+        return Interval(value, low, value + reach)
+    spread = value * (1 - value)
+    a = reach**2 / spread if spread * reach > 0 else Z95**2 / n
+    centre, half = value + a / 2, math.sqrt(spread * a + a**2 / 4)
+    low, high = (centre - half) / (1 + a), (centre + half) / (1 + a)
+    return Interval(value, min(max(low, 0.0), value), max(min(high, 1.0), value))
 
 
 def share(hits: int | np.ndarray, n: int | None = None) -> Share:
@@ -177,16 +160,6 @@ def pair_mean(
     return Interval(float(mean), float(mean - reach), float(mean + reach))
 
 
-def _half(
-    sets: Sequence[np.ndarray], seed: Sequence[int], paired: bool
-) -> Iterator[np.ndarray]:
-    rng = np.random.default_rng(seed)
-    shared = rng.permutation(len(sets[0]))
-    for index, items in enumerate(sets):
-        order = rng.permutation(len(items)) if index and not paired else shared
-        yield items[order[: len(items) // 2]]
-
-
 def _quantiles(values: Sequence[float] | np.ndarray, level: float) -> np.ndarray:
     """The two ends of the central `level` of values along their first axis."""
     if not 0 < level < 1:
@@ -194,7 +167,8 @@ def _quantiles(values: Sequence[float] | np.ndarray, level: float) -> np.ndarray
     return np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
 
 
-def _check(sets: Sequence[np.ndarray], n: int, fewest: int) -> None:
+def check_sets(sets: Sequence[np.ndarray], n: int, fewest: int) -> None:
+    """SkfmError for fewer than two repetitions or a set of fewer than `fewest`."""
     sizes = [len(s) for s in sets]
     if n < 2 or not sizes or min(sizes) < fewest:
         found, expected = (

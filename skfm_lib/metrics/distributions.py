@@ -36,7 +36,7 @@ def frechet_distance(a: Features, b: Features) -> float:
     >>> round(frechet_distance(x, x + 2), 6)  # 3 · 2²
     12.0
     """
-    a, b = _feature_pair(a, b)
+    a, b = feature_pair(a, b)
     fewest, width = min(len(a), len(b)), a.shape[1]
     if fewest < width:
         warnings.warn(
@@ -53,17 +53,6 @@ def frechet_distance(a: Features, b: Features) -> float:
     return max(float(distance), 0.0)  # negative by round-off only
 
 
-def kernel_distance(a: Features, b: Features) -> float:
-    """Squared maximum mean discrepancy of `a` and `b`: the kernel distance.
-
-    Kernel ``(x·y/d + 1)³`` (Bińkowski et al. 2018, "KID").  Unbiased at every n, so it
-    may be negative for sets of one distribution.
-    """
-    a, b = _feature_pair(a, b)
-    within = _mean_off_diagonal(_cubic(a, a)) + _mean_off_diagonal(_cubic(b, b))
-    return float(within - 2 * _cubic(a, b).mean())
-
-
 def improved_precision_recall(
     real: Features, fake: Features, k: int = 3
 ) -> tuple[float, float]:
@@ -73,7 +62,7 @@ def improved_precision_recall(
     `real` strictly inside any fake ball; the radius of a sample's ball is the distance
     to its k-th nearest neighbour in its own set (k = 3 in that paper).
     """
-    real, fake = _feature_pair(real, fake, ("real", "fake"))
+    real, fake = feature_pair(real, fake, ("real", "fake"))
     apart = _distances(real, fake)
     in_real_ball = apart < _neighbour_distance(real, k)[:, None]
     in_fake_ball = apart < _neighbour_distance(fake, k)[None, :]
@@ -88,7 +77,7 @@ def density_coverage(real: Features, fake: Features, k: int = 5) -> tuple[float,
     exceed 1); coverage the share of real balls that contain a fake sample.  One outlier
     among the real samples has less influence than in improved precision.
     """
-    real, fake = _feature_pair(real, fake, ("real", "fake"))
+    real, fake = feature_pair(real, fake, ("real", "fake"))
     inside = _distances(real, fake) < _neighbour_distance(real, k)[:, None]
     return float(inside.sum(axis=0).mean() / k), float(inside.any(axis=1).mean())
 
@@ -104,7 +93,7 @@ def probabilistic_precision_recall(
     samples; precision averages it over `fake`, recall over `real`.  k = 4 and a = 1.2
     as in that paper.
     """
-    real, fake = _feature_pair(real, fake, ("real", "fake"))
+    real, fake = feature_pair(real, fake, ("real", "fake"))
     apart = _distances(real, fake)
     miss_real = 1 - _membership(apart, a * _neighbour_distance(real, k).mean())
     miss_fake = 1 - _membership(apart, a * _neighbour_distance(fake, k).mean())
@@ -125,15 +114,6 @@ def _covariance_root(x: np.ndarray) -> np.ndarray:
     centred = (x - x.mean(axis=0)) / np.sqrt(len(x) - 1)
     tall = len(centred) > centred.shape[1]
     return np.asarray(np.linalg.qr(centred, mode="r")) if tall else centred
-
-
-def _cubic(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return (x @ y.T / x.shape[1] + 1) ** 3
-
-
-def _mean_off_diagonal(square: np.ndarray) -> float:
-    n = len(square)
-    return (square.sum() - np.trace(square)) / (n * (n - 1))
 
 
 def _membership(distance: np.ndarray, radius: float) -> np.ndarray:
@@ -160,7 +140,7 @@ def _neighbour_distance(x: np.ndarray, k: int) -> np.ndarray:
     return np.partition(apart, k - 1, axis=1)[:, k - 1]
 
 
-def _feature_pair(
+def feature_pair(
     a: Features, b: Features, names: tuple[str, str] = ("a", "b")
 ) -> tuple[np.ndarray, np.ndarray]:
     """Two sets of features as float64 matrices (n, d) and (m, d), checked."""

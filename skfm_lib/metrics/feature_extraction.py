@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from skfm_lib.data.bone_fractions import as_values
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import replacing
@@ -21,7 +22,9 @@ Volumes = Tensor | np.ndarray | Sequence[Tensor]
 class FeatureNetwork(Protocol):
     """A module that `extract` accepts, such as `Med3D` and `StudyFeatures`."""
 
-    dimensions: int
+    @property
+    def dimensions(self) -> int:
+        """d, the number of features."""
 
     @property
     def description(self) -> str:
@@ -47,7 +50,7 @@ def extract(
 
     Args:
         network: a module.
-        volumes: items (1, D, H, W), on the networks' scale [−1, 1] or occupancies.
+        volumes: items (1, D, H, W), v in [−1, 1], or bits or bytes as stored.
         batch: volumes at a time.
         cache: folder in which features are saved under the SHA-256 of the network and
             of the volume.  A change of either is detected, sets may share volumes, and
@@ -74,9 +77,8 @@ def extract(
 
 
 def as_input(volumes: Tensor | np.ndarray) -> Tensor:
-    """float32 in [−1, 1]: occupancies (bool, uint8) are mapped, floats unchanged."""
-    v = torch.as_tensor(volumes)
-    return v.float() if v.is_floating_point() else v.float() * 2 - 1
+    """v, float32 in [−1, 1], of a skull's bits or bytes; floats are v already."""
+    return as_values(torch.as_tensor(volumes)).float()
 
 
 def _batches(
@@ -91,9 +93,7 @@ def _batches(
         for start in range(0, len(items), batch):
             part = [as_input(volumes[i]) for i in items[start : start + batch]]
             v = device.to_device(torch.stack(part))
-            # By default, CUDA's convolutions round to TF32.
-            exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-            with exact, torch.no_grad():
+            with torch.no_grad():
                 features = network.features(v).float().cpu()
             yield features
             bar.advance(len(part))

@@ -29,7 +29,7 @@ def reconstruction_error(v: torch.Tensor, v_hat: torch.Tensor) -> torch.Tensor:
         raise SkfmError(
             f"the reference volume ranges from {low:g} to {high:g}",
             "background −1 and bone +1",
-            "map occupancy with 2 * v - 1",
+            "map a skull with network_values",
         )
     if v.ndim != 5 or v_hat.shape[:2] != v.shape[:2] or v_hat.ndim != 5:
         raise SkfmError(

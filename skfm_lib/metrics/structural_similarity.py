@@ -10,6 +10,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from skfm_lib.metrics.feature_extraction import Volumes, as_input
+from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.progress import Progress
 
@@ -91,7 +93,7 @@ def fitting(shape: Sequence[int]) -> tuple[int, int]:
 
 
 def ms_ssim_of_set(
-    volumes: torch.Tensor | Sequence[torch.Tensor],
+    volumes: Volumes,
     pairs: int = 1000,
     seed: int = 0,
     measure: Callable[..., torch.Tensor] = ms_ssim,
@@ -100,7 +102,7 @@ def ms_ssim_of_set(
     """Similarity of `random_pairs` within one set (paper §4.1), one value for each.
 
     Args:
-        volumes: n items (1, D, H, W), floating point or occupancies.
+        volumes: n items (1, D, H, W), v in [−1, 1], or bits or bytes as stored.
         pairs: their greatest number.
         seed: of the pairs.
         measure: `ms_ssim` or `ms_ssim_fork`.
@@ -108,11 +110,12 @@ def ms_ssim_of_set(
     """
     first, second = random_pairs(len(volumes), pairs, seed)
     at_once = max(1, AT_ONCE // torch.as_tensor(volumes[0]).numel())
-    values = []
+    device, values = pick_device(), []
     with Progress("MS-SSIM", len(first)) as bar:
         for start in range(0, len(first), at_once):
             chosen = slice(start, start + at_once)
-            x, y = (_batch(volumes, items[chosen]) for items in (first, second))
+            batches = (_batch(volumes, items[chosen]) for items in (first, second))
+            x, y = map(device.to_device, batches)
             values.append(measure(x, y, **settings))
             bar.advance(len(x))
     return torch.cat(values).double().cpu().numpy()
@@ -131,10 +134,9 @@ def random_pairs(count: int, pairs: int, seed: int) -> tuple[np.ndarray, np.ndar
     return first[chosen], second[chosen]
 
 
-def _batch(volumes: torch.Tensor | Sequence, items: np.ndarray) -> torch.Tensor:
-    """The items (n, 1, D, H, W), floating point."""
-    batch = torch.stack([torch.as_tensor(volumes[i]) for i in items])
-    return batch if batch.is_floating_point() else batch.float()
+def _batch(volumes: Volumes, items: np.ndarray) -> torch.Tensor:
+    """The items as v (n, 1, D, H, W)."""
+    return torch.stack([as_input(volumes[i]) for i in items.tolist()])
 
 
 def _multiscale(

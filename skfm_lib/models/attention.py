@@ -1,7 +1,7 @@
 """Factorised attention of the 3D U-Net (paper B.2): over H×W, then along D.
 
-Slices, and columns, are independent: both layers work on parts that fit a CPU's
-cache and, for large maps, recompute them in the backward pass.  At the paper's size,
+Slices, and columns, are independent: both layers work on parts (`device.Sizes`) and,
+for large maps, recompute them in the backward pass.  At the paper's size,
 queries, keys and values alone would take 1.3 GB a layer.  Moving the channels to the
 end is free in ``channels_last_3d``.
 """
@@ -15,11 +15,11 @@ from torch.nn import functional as F
 
 from skfm_lib.models.ops.conv3d import precision
 from skfm_lib.models.ops.recompute import in_parts, large
+from skfm_lib.utils.device import sizes
 
 HEAD_DIM = 32
 BUCKETS, MAX_DISTANCE = 32, 32  # of the relative position bias (T5)
 HIGHEST = 80.0  # score: e^80 does not overflow, so that no maximum is subtracted
-PART = 10_000  # voxels attended to at a time; with 8 heads, 15 MB of bf16 queries …
 
 
 class Attention(nn.Module):
@@ -41,7 +41,7 @@ class Attention(nn.Module):
 
     def core(self, x: Float[Tensor, "b D H W c"]) -> Float[Tensor, "b D H W c"]:
         """The update that attention adds to x."""
-        length = max(1, PART * x.shape[self.axis] // x[..., 0].numel())
+        length = max(1, sizes(x).part * x.shape[self.axis] // x[..., 0].numel())
         save = not large(x, times=len(self.to_qkv.weight) / x.shape[-1])
         if save and torch.is_grad_enabled():
             parts = x.split(length, self.axis)

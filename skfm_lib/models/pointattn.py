@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from skfm_lib import presets
 from skfm_lib.models.pointcloud import check_clouds, farthest_points, take
 from skfm_lib.models.pointcloud.layers import SCALE, Float32
+from skfm_lib.utils.device import on_cpu
 from skfm_lib.utils.errors import SkfmError
 
 HEADS = 4
@@ -49,7 +50,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     times as long, forward and backward (2048 points, d = 128).  The table of weights,
     33 MB a cloud, is affordable at a batch of 4.
     """
-    if q.is_cuda or q.dtype != torch.bfloat16:
+    if not on_cpu(q) or q.dtype != torch.bfloat16:
         return F.scaled_dot_product_attention(q, k, v)
     return (q * q.shape[-1] ** -0.5 @ k.mT).softmax(-1) @ v
 

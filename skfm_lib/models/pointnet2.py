@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from skfm_lib import presets
 from skfm_lib.models.pointcloud import ball_query, farthest_points, take
+from skfm_lib.utils.device import on_cpu
 
 RADII = ((0.1, 0.2, 0.4), (0.2, 0.4, 0.8))  # of the unit sphere, PointNet++ appendix B
 WIDTHS = (  # of the published classification network, for each radius
@@ -86,9 +87,12 @@ class SharedMLP(nn.Module):
 def largest(x: Tensor) -> Tensor:
     """The maximum over the last axis but one: (b, …, k, c) → (b, …, c).
 
-    By pooling in channels last, which in PyTorch 2.13 is eight times as fast on a CPU
-    as ``max``; the gradient goes to one of equal values.
+    On a CPU by pooling in channels last, which in PyTorch 2.13 is eight times as fast
+    as ``max``; on a GPU its gradient is not reproducible.  The gradient goes to one of
+    equal values.
     """
+    if not on_cpu(x):
+        return x.max(-2).values
     rows = x.flatten(0, -3).unsqueeze(2).permute(0, 3, 1, 2)
     return F.max_pool2d(rows, (x.shape[-2], 1)).view(*x.shape[:-2], x.shape[-1])
 

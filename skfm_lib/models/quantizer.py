@@ -7,8 +7,12 @@ from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
 from skfm_lib.utils import distributed
+from skfm_lib.utils.device import on_cpu, sizes
 
 CHUNK = 1 << 26  # float64 distances held at a time: 0.5 GB
+CANDIDATES = (4, 64)  # best codes by the product, compared exactly
+LANES = 64  # parts in which the rows of a segment are summed on a GPU
+NEAR = 1e-14  # relative difference of float64 distances that is rounding
 DEAD = 1 / 44  # of the mean usage: the absolute 1.0 of Khader et al. at paper scale
 SMOOTHING = 1e-7
 
@@ -18,8 +22,8 @@ def nearest_code(
 ) -> Int[Tensor, " n"]:
     """Index of the code nearest to each vector, exactly, in bounded memory.
 
-    Equal to ``argmin`` over the full matrix of Euclidean distances in float64, the
-    first of equal codes; that matrix (47 GB at the paper's size) is never formed.
+    Equal to ``argmin`` over the full matrix of squared distances in float64, the first
+    of equal codes; that matrix (94 GB at the paper's size) is never formed.
 
     >>> nearest_code(torch.tensor([[0.9], [2.2]]), torch.tensor([[0.0], [1.0], [2.0]]))
     tensor([1, 2])
@@ -28,7 +32,7 @@ def nearest_code(
 
 
 def _nearest_by_tree(z: Tensor, codebook: Tensor) -> Tensor:
-    """By a k-d tree over the different codes; where two are equally near, by the table.
+    """By a k-d tree over the different codes; where two are as near, by the table.
 
     On a CPU faster than any table of distances.
     """
@@ -37,28 +41,74 @@ def _nearest_by_tree(z: Tensor, codebook: Tensor) -> Tensor:
     search = cKDTree(codes).query(z.double().numpy(), k=nearby, workers=-1)
     distance, found = map(np.asarray, search)
     nearest = torch.from_numpy(first[found[:, 0]])
-    tied = torch.from_numpy(distance[:, 0] == distance[:, -1])
+    tied = torch.from_numpy(distance[:, -1] <= distance[:, 0] * (1 + NEAR))
     if tied.any() and len(nearby) == 2:
         nearest[tied] = _nearest_by_table(z[tied], codebook)
     return nearest
 
 
+def nearest_by_product(z: Tensor, codebook: Tensor) -> Tensor:
+    """By a float32 product, and exactly where its rounding matters; for a GPU.
+
+    With the codes' mean c, ``s = ½‖e − c‖² − (z − c)·(e − c)`` is smallest where
+    ``‖z − e‖`` is.  Its error is below a bound δ, so the nearest code is among those
+    with s ≤ min s + 2δ.  Where these are among the four smallest, they are compared in
+    float64; else among the 64 smallest; where there are more, by the table.
+    """
+    # Autocast reaches into custom operations, and δ is that of float32.
+    with torch.autocast(z.device.type, enabled=False):
+        nearest, unsure = _among_candidates(z, codebook, CANDIDATES[0])
+        rows = unsure.nonzero()[:, 0]
+        for count in CANDIDATES[1:]:
+            if len(rows):
+                nearest[rows], unsure = _among_candidates(z[rows], codebook, count)
+                rows = rows[unsure]
+        if len(rows):
+            nearest[rows] = _nearest_by_table(z[rows], codebook)
+    return nearest
+
+
+def _among_candidates(z: Tensor, codebook: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The nearest of the `count` best codes by the product, and where it may not be."""
+    centre, count = codebook.double().mean(0), min(count, len(codebook))
+    codes, centred = ((x.double() - centre).float() for x in (codebook, z))
+    half, longest = codes.square().sum(1) / 2, codes.norm(dim=1).max()
+    pairs = [
+        torch.addmm(half, part, codes.T, alpha=-1).topk(count, largest=False)
+        for part in centred.split(max(1, sizes(z).slab // (4 * len(codes))))
+    ]
+    best, found = (torch.cat(parts) for parts in zip(*pairs))
+    found = found.sort(1).values  # the first of equal ones wins
+    exact = _squared_distances(z.double(), codebook.double()[found])
+    nearest = found.gather(1, exact.argmin(1, keepdim=True))[:, 0]
+    # Twice what rounding the vectors, their products and sums can add up to.
+    bound = (z.shape[1] + 4) * torch.finfo(torch.float32).eps * longest
+    limit = best[:, 0] + 2 * bound * (centred.norm(dim=1) + longest)
+    return nearest, (best[:, -1] <= limit) & (count < len(codes))
+
+
 def _nearest_by_table(z: Tensor, codebook: Tensor) -> Tensor:
-    """argmin of the float64 distances, for as many rows at a time as `CHUNK` allows.
+    """argmin of the float64 table, for as many rows at a time as `CHUNK` allows."""
+    codes, parts = codebook.double(), z.split(max(1, CHUNK // len(codebook)))
+    return torch.cat([_squared_distances(p.double(), codes).argmin(1) for p in parts])
+
+
+def _squared_distances(z: Tensor, codes: Tensor) -> Tensor:
+    """(n, m), between rows (n, k) and codes (m, k), or codes of each row (n, m, k).
 
     Not by ‖e‖² − 2 z·e: it loses digits where codes are close and far from zero.
     """
-    codes, rows = codebook.double(), max(1, CHUNK // len(codebook))
-    exact = "donot_use_mm_for_euclid_dist"
-    parts = (torch.cdist(p.double(), codes, compute_mode=exact) for p in z.split(rows))
-    return torch.cat([distances.argmin(1) for distances in parts])
+    total = z.new_zeros(len(z), codes.shape[-2])
+    for a, b in zip(z.T, codes.movedim(-1, 0)):
+        total += (a[:, None] - b).square_()
+    return total
 
 
 # Registered with PyTorch, so that the networks also run on tensors without data.
 LIBRARY = torch.library.Library("skfm", "DEF")
 LIBRARY.define("nearest_code(Tensor z, Tensor codebook) -> Tensor")
 LIBRARY.impl("nearest_code", _nearest_by_tree, "CPU")
-LIBRARY.impl("nearest_code", _nearest_by_table, "CUDA")
+LIBRARY.impl("nearest_code", nearest_by_product, "CUDA")
 LIBRARY.impl("nearest_code", lambda z, _: z.new_empty(len(z), dtype=torch.long), "Meta")
 
 
@@ -106,7 +156,7 @@ class Codebook(nn.Module):
         """
         rows, indices = _rows(z), indices.flatten()
         counts = torch.bincount(indices, minlength=len(self.usage)).float()
-        sums = torch.zeros_like(self.sums).index_add_(0, indices, rows)
+        sums = segment_sums(rows, indices, len(self.sums))
         distributed.add(counts)
         distributed.add(sums)
         self.updates.add_(1)
@@ -126,6 +176,21 @@ class Codebook(nn.Module):
         """exp of the entropy of the codes' usage; at most the number of codes."""
         p = self.usage / self.usage.sum()
         return float(torch.exp(-torch.special.xlogy(p, p).sum()))
+
+
+def segment_sums(
+    rows: Float[Tensor, "n k"], indices: Int[Tensor, " n"], segments: int
+) -> Float[Tensor, "{segments} k"]:
+    """The sum of the rows of each index, the same at every call."""
+    if on_cpu(rows):
+        sums = rows.new_zeros(segments, rows.shape[1])
+        return sums.index_add_(0, indices, rows)
+    # On a GPU, index_add_ adds in any order.  This sorts and adds the rows of an index
+    # one by one, so that the many of a background code are divided.
+    lanes = indices * LANES + torch.arange(len(rows), device=rows.device) % LANES
+    parts = rows.new_zeros(segments * LANES, rows.shape[1])
+    parts.index_put_((lanes,), rows, accumulate=True)
+    return parts.view(segments, LANES, -1).sum(1)
 
 
 def _rows(z: Float[Tensor, "b k D H W"]) -> Float[Tensor, "n k"]:

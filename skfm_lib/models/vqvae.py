@@ -1,5 +1,6 @@
 """Stage one: the VQ-VAE with its loss at full resolution (paper §3.2, B.1)."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -11,11 +12,13 @@ from skfm_lib import presets
 from skfm_lib.models.ops.conv3d import Conv3d, Readout, pad_to_multiple
 from skfm_lib.models.ops.group_norm import NormSiLU
 from skfm_lib.models.ops.recompute import checkpoint_if, large, recomputed
+from skfm_lib.models.ops.resample import resample
 from skfm_lib.models.ops.residual import ResidualBlock
 from skfm_lib.models.quantizer import Codebook
 from skfm_lib.utils.errors import SkfmError
 
 BACKGROUND = -1.0
+AT_ONCE = 1 << 21  # voxels decoded at a time; at the paper's size one skull takes 13 GB
 
 
 class VQVAELoss(NamedTuple):
@@ -119,9 +122,14 @@ class VQVAE(nn.Module):
         """Volumes v* at output size, in [−1, 1]; the skull's surface is the level 0."""
         return self._head(q).clamp(-1, 1)
 
+    @property
+    def at_once(self) -> int:
+        """How many skulls to decode at a time: small ones are faster together."""
+        return max(1, AT_ONCE // math.prod(self.settings.output_shape))
+
     def _head(self, q: Tensor) -> Tensor:
         """Volumes at output size, not yet clamped."""
-        return _resample(self.decode_input_size(q), self.settings.output_shape)
+        return resample(self.decode_input_size(q), self.settings.output_shape)
 
     def decode_input_size(self, q: Tensor) -> Tensor:
         """Volumes before the trilinear head, cropped to the input size."""
@@ -166,9 +174,4 @@ class VQVAE(nn.Module):
                 "×".join(map(str, shapes[0])),
                 "prepare the skulls at the preset of this network",
             )
-        return _resample(v, shapes[1])
-
-
-def _resample(v: Tensor, shape: presets.Shape) -> Tensor:
-    """Trilinear, aligned at the edges of the grid, so that millimetres are kept."""
-    return F.interpolate(v, shape, mode="trilinear", align_corners=False)
+        return resample(v, shapes[1])

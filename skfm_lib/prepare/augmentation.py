@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 
+from skfm_lib.data.bone_fractions import skull_surface
 from skfm_lib.data.io.volumes import read_volume, write_volume
-from skfm_lib.data.manifest import Skull
+from skfm_lib.data.manifest import VARIATION_OF, Skull
 from skfm_lib.data.phantom.field_of_view import FACE_Y, SLABS
-from skfm_lib.data.voxels import Grid, surface
+from skfm_lib.data.voxels import Grid
 from skfm_lib.prepare.bone_segmentation import bone_voxels
 from skfm_lib.prepare.extraction import REASON, SHAPE, Record, record_path
 from skfm_lib.prepare.score_proposal import landmarks
@@ -17,7 +18,6 @@ from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import read_json, write_json
 from skfm_lib.utils.progress import track
 
-ORIGIN = "derived from"  # begins the manifest's source of a variation
 STEP, REACH = 8.0, 160.0  # mm: spacing of the lattice, and half of its extent
 SMOOTHING = 35.0  # mm, standard deviation of the Gaussian: a brow, a cheek, a temple
 FLOW = 3.0  # mm, root mean square of the velocity along each axis
@@ -36,7 +36,7 @@ def augment(
     A variation is a training skull, its parent, deformed by `random_warp` and cropped
     like a phantom of one of the parent's `shown_scores`; these pairs are used in turn.
     It belongs to the split of its parent, and its row in the manifest names the parent
-    and the change of volume.  Test skulls are not augmented; existing variations are
+    and the change of volume.  Other skulls are not augmented; existing variations are
     kept.  SkfmError if no skull of the training set has a score.
     """
     pairs = [
@@ -76,7 +76,7 @@ def crop(
     heights: tuple[float, float],
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Crop bone (D, H, W) to a random field of view of a score, as phantoms have it.
+    """Crop a skull (D, H, W) to a random field of view of a score, as phantoms have it.
 
     `heights` are those of nasion and nasal floor, mm.
     """
@@ -84,7 +84,7 @@ def crop(
     nasion, floor = heights
     _, y, z = grid.axes()
     level = z - np.tan(np.deg2rad(tilt)) * (y[:, None, None] - FACE_Y)
-    return bone & (level > floor + low * (nasion - floor)) & (level < high)
+    return bone * ((level > floor + low * (nasion - floor)) & (level < high))
 
 
 def _variation(
@@ -99,7 +99,7 @@ def _variation(
         rng = np.random.default_rng(seed)
         warp = random_warp(rng)
         bone, grid = read_volume(out / parent.file)
-        mesh = surface(bone, grid, 0.5)
+        mesh = skull_surface(bone, grid)
         mesh.points = warp(mesh.points).astype(np.float32)
         bone = bone_voxels(mesh, grid)
         if quality != parent.quality:
@@ -108,10 +108,10 @@ def _variation(
             heights = float(points[0, 2]), float(points[1, 2])
             bone = crop(bone, grid, quality, heights, rng)
         write_volume(volume, bone, grid)
-        entry = {"stamp": stamp, ORIGIN: parent.name, "jacobian": warp.jacobian}
+        entry = {"stamp": stamp, VARIATION_OF: parent.name, "jacobian": warp.jacobian}
         write_json(about, entry)
     checks = "parts {:.2f} to {:.2f} times as large".format(*entry["jacobian"])
-    source = f"{ORIGIN} {parent.name}, seed {seed[0]} {seed[1]}"
+    source = f"{VARIATION_OF} {parent.name}, seed {seed[0]} {seed[1]}"
     file = f"volumes/{name}.nii.gz"
     return Skull(name, parent.split, quality, file, source, parent.spacing, checks)
 

@@ -4,10 +4,11 @@ import numpy as np
 import pyvista as pv
 import SimpleITK as sitk
 from scipy import ndimage
-from skimage.measure import block_reduce
 
+from skfm_lib.data.bone_fractions import FINEST, LEVEL, as_bytes, block_fractions
 from skfm_lib.data.io.volumes import LPS_TO_RAS
-from skfm_lib.data.voxels import Grid, isosurface, voxelise
+from skfm_lib.data.voxels import FULL_BYTE, Grid, isosurface, voxelise
+from skfm_lib.presets.grid_sizes import PAPER_SPACING
 from skfm_lib.utils.errors import SkfmError
 
 THRESHOLD = 200.0  # HU, compact bone; 150–300 is usual (MUG500+, AutoImplant: 150)
@@ -15,9 +16,8 @@ REACH = 300.0  # HU around the threshold to which values are clipped, against me
 SMALLEST_PART = 0.05  # share of the largest part; a mandible is 7–12 % of a skull
 MARGIN = 10.0  # mm by which a part may exceed the cranium, seen from above
 INSIDE = 0.9  # share of a part that must lie within that margin
-WALL_SPACING = 1.02  # mm; twice the paper's, fine enough for every wall it shows
-WALL_SHARE = 0.4  # see `bone_voxels`
 AIR, AIR_SHARE = -200.0, 0.01  # HU, and share of a CT's voxels that is below
+SOFT_SHARE = 0.5  # of the voxels that are not air; three quarters in a head CT
 POSSIBLE_BONE = (30.0, 3000.0)  # ml; a complete skull: 400–1200, with vertebrae 1500
 BORDERS = ("lower", "upper", "posterior", "anterior", "left", "right")
 NEIGHBOURS = np.ones((3, 3, 3), bool)  # voxels that share a corner are connected
@@ -33,7 +33,8 @@ def bone_mesh(image: sitk.Image, threshold: float = THRESHOLD) -> pv.PolyData:
     skull are kept.  The surface is open where the skull leaves the field of view.
 
     Args:
-        image: A CT from `read_scan`; an image of two values is used as a mask.
+        image: A CT from `read_scan`; an image of two values is used as a mask.  In the
+            project's own fractions of bone nothing is sealed.
         threshold: HU above which a voxel is bone.
 
     Raises:
@@ -42,17 +43,21 @@ def bone_mesh(image: sitk.Image, threshold: float = THRESHOLD) -> pv.PolyData:
     """
     values = sitk.GetArrayViewFromImage(image)
     low, high = float(values.min()), float(values.max())
-    if _is_mask(values, low, high):
+    mask, fractions = _is_mask(values, low, high), _is_fractions(image, values)
+    if mask:
         threshold = (low + high) / 2
+    elif fractions:
+        threshold = LEVEL
     else:
         _check_hounsfield(values, threshold, low, high)
     bone_box = ndimage.find_objects((values > threshold).view(np.int8))[0]
     box = _enlarged(bone_box, 2, 2, 2)
     reach = min(REACH, high - threshold)
     field = np.clip(values[box].astype(np.float32) - threshold, -reach, reach)
-    field = _box_filter(np.minimum, _box_filter(np.maximum, field))
+    if not fractions:
+        field = _box_filter(np.minimum, _box_filter(np.maximum, field))
     skull = _skull_parts(field > 0, image.GetSpacing())
-    _check_amount(skull, image, threshold)
+    _check_amount(skull, image, None if mask or fractions else threshold)
     field[~_box_filter(np.maximum, skull)] = -reach  # other parts
     affine = _affine(image)
     affine[:3, 3] += affine[:3, :3] @ [side.start for side in box]
@@ -60,24 +65,15 @@ def bone_mesh(image: sitk.Image, threshold: float = THRESHOLD) -> pv.PolyData:
 
 
 def bone_voxels(mesh: pv.PolyData, grid: Grid) -> np.ndarray:
-    """Voxelise a registered skull: occupancy (D, H, W), with thin walls preserved.
+    """Voxelise a registered skull (D, H, W), with thin walls preserved.
 
-    A voxel is bone if at least WALL_SHARE of it is, measured at about WALL_SPACING; on
-    grids as fine as that, this is point sampling.  At 4.08 mm, point sampling and a
-    share of 0.5 leave holes in orbits, temporal bone and skull base of a real CT.  A
-    share of 0.4 closes them, as in the phantoms, with walls of one voxel and 15 % more
-    bone than the surface encloses (0.3: 26 %).
+    A fine grid has bits: bone is where a voxel's centre is.  A grid coarser than FINEST
+    has the `block_fractions`, as bytes, of the voxels of the full size, 0.51 mm.
     """
-    factor = max(1, round(grid.spacing / WALL_SPACING))
-    return downsample(voxelise(mesh, grid.refined(factor)), factor)
-
-
-def downsample(bone: np.ndarray, factor: int) -> np.ndarray:
-    """Merge blocks of ``factor³`` voxels: bone if at least WALL_SHARE of a block is."""
-    if factor == 1:
-        return bone
-    share = block_reduce(bone, factor, np.mean, func_kwargs={"dtype": np.float32})
-    return share >= WALL_SHARE
+    if grid.spacing <= FINEST:
+        return voxelise(mesh, grid)
+    factor = round(grid.spacing / PAPER_SPACING)
+    return as_bytes(block_fractions(voxelise(mesh, grid.refined(factor)), factor))
 
 
 def touched_borders(mesh: pv.PolyData, image: sitk.Image) -> list[str]:
@@ -101,28 +97,70 @@ def _is_mask(values: np.ndarray, low: float, high: float) -> bool:
     )
 
 
+def _is_fractions(image: sitk.Image, values: np.ndarray) -> bool:
+    """Whether it is as `write_volume` writes fractions: bytes / 255 on a coarse grid.
+
+    The spacing, a multiple of the paper's, tells it from an MR or picture in 0 to 1.
+    """
+    spacing = np.array(image.GetSpacing()).round(5)
+    factor = round(spacing[0] / PAPER_SPACING)
+    if values.dtype.kind != "f" or spacing[0] <= FINEST:
+        return False
+    if not np.allclose(spacing, factor * PAPER_SPACING, rtol=0, atol=1e-4):
+        return False
+    scaled = values * np.float32(FULL_BYTE)
+    whole = np.abs(scaled - scaled.round()) < 1e-3
+    return bool(values.min() == 0 and LEVEL < values.max() <= 1 and whole.all())
+
+
 def _check_hounsfield(
     values: np.ndarray, threshold: float, low: float, high: float
 ) -> None:
     expected = "a head CT in Hounsfield units, air at −1000"
     if low == high:
         raise SkfmError(f"every voxel is {low:g}", expected, "export it again")
+    sample = values[::4, ::4, ::4]
+    if (sample < AIR).mean() < AIR_SHARE:
+        found = f"no air: values {low:g} to {high:g}, hardly a voxel below {AIR:g} HU"
+        remedy = "an MR cannot be used; export a CT with its rescale intercept"
+        if high <= 255:
+            found = f"no Hounsfield units: values {low:g} to {high:g}"
+            remedy = "export the CT itself, not a picture or an MR; or a mask of bone"
+        elif _lacks_intercept(sample):
+            found += "; it looks like a CT without its rescale intercept"
+            remedy = (
+                "export it again, or subtract 1024 (at times 1000) from every voxel"
+            )
+        raise SkfmError(found, expected, remedy)
     if not high > threshold:
         found = f"no bone: no voxel above {threshold:g} HU (highest {high:g})"
         remedy = "lower --threshold, or check the scan's rescale slope and intercept"
         raise SkfmError(found, expected, remedy)
-    if (values[::4, ::4, ::4] < AIR).mean() < AIR_SHARE:
-        found = f"no air: values {low:g} to {high:g}, hardly a voxel below {AIR:g} HU"
-        remedy = "an MR cannot be used; export a CT with its rescale intercept"
-        raise SkfmError(found, expected, remedy)
 
 
-def _check_amount(skull: np.ndarray, image: sitk.Image, threshold: float) -> None:
+def _lacks_intercept(sample: np.ndarray) -> bool:
+    """Whether most of what is not air has the value of soft tissue plus 1024.
+
+    An MR has no such peak, and many voxels between it and the background.
+    """
+    soft = np.count_nonzero((sample > 900) & (sample < 1200))
+    between = np.count_nonzero((sample > 250) & (sample < 750))
+    solid = np.count_nonzero(sample > 500)
+    return bool(soft > SOFT_SHARE * solid and soft > 3 * between)
+
+
+def _check_amount(
+    skull: np.ndarray, image: sitk.Image, threshold: float | None
+) -> None:
+    """SkfmError for an impossible volume; the threshold is None for a mask."""
     volume = np.count_nonzero(skull) * float(np.prod(image.GetSpacing())) / 1000
     if not POSSIBLE_BONE[0] <= volume <= POSSIBLE_BONE[1]:
-        found = f"{volume:.0f} ml of bone above {threshold:g}"
+        found = f"{volume:.0f} ml in the mask"
+        remedy = "mask bone alone, without brain and skin, and check the spacing"
+        if threshold is not None:
+            found = f"{volume:.0f} ml of bone above {threshold:g} HU"
+            remedy = "set --threshold, and check the spacing and that it is of a head"
         expected = "a skull, {:g}–{:g} ml".format(*POSSIBLE_BONE)
-        remedy = "set --threshold, and check the spacing and that the scan is of a head"
         raise SkfmError(found, expected, remedy)
 
 

@@ -1,4 +1,4 @@
-"""Export a skull as a volume or mesh, optionally in the frame of its patient's scan."""
+"""Export a skull as volume, mesh or DICOM segmentation, also in its patient's frame."""
 
 import json
 from pathlib import Path
@@ -7,62 +7,91 @@ import numpy as np
 import pyvista as pv
 import SimpleITK as sitk
 
+from skfm_lib.data.bone_fractions import is_bone, skull_surface
 from skfm_lib.data.io import volumes
+from skfm_lib.data.io.dicom import seg
 from skfm_lib.data.io.meshes import MESH_SUFFIXES, in_millimetres, read_mesh, write_mesh
 from skfm_lib.data.io.sandbox import Sandbox, reading_time, time_limit
-from skfm_lib.data.voxels import Grid, skull_grid, surface, voxelise
+from skfm_lib.data.voxels import Grid, skull_grid, voxelise
 from skfm_lib.prepare import extraction
 from skfm_lib.prepare.bone_segmentation import to_index
 from skfm_lib.prepare.discovery import find_source
-from skfm_lib.prepare.extraction import SCAN, TRANSFORM, Record
+from skfm_lib.prepare.extraction import KIND, LONGEST, SCAN, TRANSFORM, Record
 from skfm_lib.prepare.source import Source, on_disk
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import check_suffix, suffix
 
 SAME = 1e-3  # mm; tolerance for two grids to be the same
+DICOM_SEG = ".dcm"
+IDENTIFIES = "carries the identifiers of the patient's series: treat it like the scan"
 
 
 def export(
-    skull: Path, out: Path, sandbox: Sandbox, like: Path | None = None, record: str = ""
-) -> None:
+    skull: Path,
+    out: Path,
+    sandbox: Sandbox,
+    like: Path | Source | None = None,
+    record: str = "",
+) -> str:
     """Write a skull as the volume or mesh named by the suffix of `out`, in RAS mm.
+
+    With ``.dcm`` it becomes a DICOM segmentation of the patient's series `like`, the
+    only file that identifies the patient.  Returns what the user must know of it, or
+    "".
 
     Args:
         skull: A volume or mesh in the skull frame.  A mesh is voxelised on the paper's
             grid if `out` is a volume.
         sandbox: Reads `like`.
-        like: The patient's scan (file, folder or archive).  The skull is transformed
-            into its frame, and a volume gets exactly its grid.
+        like: The patient's scan (file, folder, archive or source).  The skull is
+            transformed into its frame, and a volume gets exactly its grid.
         record: The JSON that `prepare` wrote for that scan; by default the one beside
             `skull`.
 
     Raises:
-        SkfmError: A file cannot be read or written, the record is missing, or `like` is
-            not the scan of the record.
+        SkfmError: A file cannot be read or written, the record is missing, `like` is
+            not the scan of the record, or `out` would replace it.
     """
     skull, out = Path(skull), Path(out)
-    check_suffix(out, volumes.ONE_FILE_SUFFIXES + MESH_SUFFIXES)
+    check_suffix(out, volumes.ONE_FILE_SUFFIXES + MESH_SUFFIXES + (DICOM_SEG,))
     as_mesh = suffix(out) in MESH_SUFFIXES
+    if suffix(out) == DICOM_SEG:
+        seg.check_installed()
     if like is not None:
         entry = _read_record(skull, record)
-        image = _empty_like(Path(like), entry[SCAN], sandbox)
+        source = like if isinstance(like, Source) else find_source(Path(like), sandbox)
+        named = source.location if source is like else str(like)
+        _check_out(out, source, named)
+        image = _empty_like(source, named, entry[SCAN], sandbox)
         to_scan = np.linalg.inv(np.array(entry[TRANSFORM]))
         mesh = _mesh(skull).transform(to_scan, inplace=False)
+        if suffix(out) == DICOM_SEG:
+            implant = entry.get(KIND) == seg.IMPLANT
+            kind = seg.IMPLANT if implant else seg.SKULL
+            # A skull with its record beside it is the scan's own bone.
+            network = implant or not extraction.record_path(skull).is_file()
+            note = sandbox(segment, source, mesh, out, kind, network)
+            return "; ".join(filter(None, (f"{out} {IDENTIFIES}", note)))
         write_mesh(out, mesh) if as_mesh else volumes.write_image(
             out, _filled(mesh, image)
         )
+    elif suffix(out) == DICOM_SEG:
+        found = f"{out}: a DICOM segmentation belongs to a patient's series"
+        raise SkfmError(found, "that series", "add --like SERIES, or --out FILE.nii.gz")
     elif as_mesh:
         write_mesh(out, _mesh(skull))
     elif suffix(skull) in MESH_SUFFIXES:
         grid = skull_grid()
         volumes.write_volume(out, voxelise(_mesh(skull), grid), grid)
     else:
-        volumes.write_volume(out, *volumes.read_volume(skull))
+        volume, grid = volumes.read_volume(skull)
+        volumes.write_volume(out, is_bone(volume), grid)
+    return ""
 
 
-def read_like(like: Path, sandbox: Sandbox) -> sitk.Image:
+def read_like(like: Path | Source, sandbox: Sandbox) -> sitk.Image:
     """The one volume or DICOM series of a file or folder, with axes turned to RAS."""
-    source = find_source(Path(like), sandbox)
+    source = like if isinstance(like, Source) else find_source(Path(like), sandbox)
     with on_disk(source) as paths:
         return extraction.read_source(source, paths)
 
@@ -76,17 +105,37 @@ def grid_of(source: Source) -> tuple[sitk.Image | None, Record]:
         if source.suffix in MESH_SUFFIXES:
             points = in_millimetres(read_mesh(paths[0]))[0].n_points
             return None, {"points": points}
-        raw = volumes.read_stored(paths[0], paths if source.suffix == "dicom" else ())
-        empty = sitk.Image(raw.GetSize(), sitk.sitkUInt8)
-        empty.CopyInformation(raw)
-        return empty, extraction.describe(volumes.to_ras(paths[0], raw))
+        slices = paths if source.suffix == "dicom" else ()
+        empty = volumes.read_grid(paths[0].parent if slices else paths[0], slices)
+        return empty, extraction.describe(sitk.DICOMOrient(empty, "RAS"))
+
+
+def segment(
+    source: Source, mesh: pv.PolyData, out: Path, kind: str, network: bool
+) -> str:
+    """Write a mesh in the RAS mm of a series as its DICOM segmentation.
+
+    Meant to run in a `Sandbox`; arguments and result as `seg.write_segmentation`.
+    """
+    with on_disk(source) as paths, time_limit(LONGEST):
+        return seg.write_segmentation(out, mesh, paths, kind, network)
+
+
+def _check_out(out: Path, source: Source, named: str) -> None:
+    """SkfmError if `out` is of the scan itself, or is to refer to slices it lacks."""
+    if any(out.resolve() == item.path.resolve() for item in source.items):
+        found = f"{out} is a file of the scan"
+        raise SkfmError(found, "a file of its own for the skull", "name another --out")
+    if suffix(out) == DICOM_SEG and source.suffix != "dicom":
+        found = f"{named} is no DICOM series"
+        expected = "the patient's series, which a DICOM segmentation refers to"
+        raise SkfmError(found, expected, "name it, or --out FILE.nii.gz")
 
 
 def _mesh(path: Path) -> pv.PolyData:
     if suffix(path) in MESH_SUFFIXES:
         return read_mesh(path)
-    occupancy, grid = volumes.read_volume(path)
-    return surface(occupancy, grid, 0.5)
+    return skull_surface(*volumes.read_volume(path))
 
 
 def _read_record(skull: Path, record: str) -> Record:
@@ -102,16 +151,18 @@ def _read_record(skull: Path, record: str) -> Record:
     raise SkfmError(found, expected, "name it: --record DATASET/volumes/NAME.json")
 
 
-def _empty_like(like: Path, described: Record, sandbox: Sandbox) -> sitk.Image | None:
+def _empty_like(
+    source: Source, named: str, described: Record, sandbox: Sandbox
+) -> sitk.Image | None:
     """An empty image on the scan's own grid, if the record describes that grid."""
-    image, own = sandbox(grid_of, find_source(like, sandbox))
+    image, own = sandbox(grid_of, source)
     same = own.keys() == described.keys() and all(
         np.shape(own[key]) == np.shape(described[key])
         and np.allclose(own[key], described[key], atol=SAME)
         for key in own
     )
     if not same:
-        found = f"{like} is not the scan of this skull: its grid is another"
+        found = f"{named} is not the scan of this skull: its grid is another"
         expected = "the scan that skfm prepare made the record from"
         raise SkfmError(found, expected, "name that scan, or another --record")
     return image

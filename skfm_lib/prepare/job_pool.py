@@ -13,11 +13,12 @@ from skfm_lib.utils.progress import Progress
 
 
 def run_jobs(
-    jobs: list[Job], workers: int, strict: bool
+    jobs: list[Job], workers: int, strict: bool, sandbox: Sandbox
 ) -> tuple[dict[str, Record], dict[str, str], set[str]]:
     """Prepare scans with `workers` sandboxed processes of at most 3.5 GiB each.
 
-    If interrupted, or at the first problem with `strict`, the processes are ended.
+    One of them is `sandbox`, where the readers are imported already; the caller ends
+    it.  If interrupted, or at the first problem with `strict`, the others are ended.
     Complete files stay, and the next run removes temporary ones.
 
     Returns:
@@ -38,7 +39,8 @@ def run_jobs(
     with ExitStack() as stack:
         bar = stack.enter_context(Progress("Preparing scans", len(jobs)))
         bar.advance(len(jobs) - len(waiting))
-        for _ in range(workers):
+        sandboxes.put(sandbox)
+        for _ in range(workers - 1):
             sandboxes.put(stack.enter_context(Sandbox()))
         pool = ThreadPoolExecutor(workers)
         # On leaving, the pool is stopped before the sandboxes are closed.

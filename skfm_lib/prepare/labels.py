@@ -34,7 +34,8 @@ def read_labels(
     path = Path(table or folder / "labels.csv")
     if table is None and not path.is_file():
         return labels
-    for where, row in _rows(path):
+    # The folder may be called after a patient; a table was named by the user.
+    for where, row in _rows(path, str(table or "labels.csv of the scans")):
         label = Label(_quality(row, QUALITY_SCORES, where), _threshold(row, where))
         if label == Label():
             remedy = "fix or remove the line"
@@ -58,7 +59,7 @@ def read_scores(out: Path) -> dict[str, int]:
     """
     scores: dict[str, int] = {}
     path = Path(out) / "labels.csv"
-    for where, row in _rows(path) if path.is_file() else ():
+    for where, row in _rows(path, str(path)) if path.is_file() else ():
         quality = _quality(row, (*QUALITY_SCORES, DISCARD), where)
         if quality is None or not row["name"]:
             continue
@@ -83,17 +84,21 @@ def write_scores(out: Path, proposals: dict[str, tuple[int | None, str]]) -> Non
                 writer.writerow([name, own.get(name, ""), proposed or "", reason])
 
 
-def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """File and line number of each row of a table, and the row."""
+def _rows(path: Path, name: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """`name` and line number of each row of a table, and the row."""
     if not path.is_file():
         raise SkfmError(f"{path} does not exist", "a table name,quality", "write it")
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.DictReader(stream, skipinitialspace=True)
-        if not {"name", "quality"} <= set(reader.fieldnames or ()):
-            expected = "name,quality in the first line"
-            raise SkfmError(f"{path}: other columns", expected, "fix the table")
-        for row in reader:
-            yield f"{path} line {reader.line_num}", row
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream, skipinitialspace=True)
+            if not {"name", "quality"} <= set(reader.fieldnames or ()):
+                expected = "name,quality in the first line"
+                raise SkfmError(f"{name}: other columns", expected, "fix the table")
+            for row in reader:
+                yield f"{name}, line {reader.line_num}", row
+    except (OSError, UnicodeDecodeError, csv.Error) as reason:
+        remedy = "save it as CSV in UTF-8, with commas"
+        raise SkfmError(f"{name} cannot be read", "a text table", remedy) from reason
 
 
 def _quality(row: dict[str, str], allowed: tuple[int, ...], where: str) -> int | None:

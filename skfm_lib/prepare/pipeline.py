@@ -1,11 +1,13 @@
 """Prepare a data set from a folder of scans and meshes."""
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 from skfm_lib.data.io.sandbox import Sandbox
-from skfm_lib.data.manifest import Skull, claim, stratified_split, write_manifest
+from skfm_lib.data.manifest import Skull, claim, write_manifest
+from skfm_lib.data.splits import TEST, VALIDATION, check_shares, patient_split
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.prepare.augmentation import augment
 from skfm_lib.prepare.bone_segmentation import THRESHOLD
@@ -14,11 +16,12 @@ from skfm_lib.prepare.extraction import PROPOSED, REASON, Job, Record
 from skfm_lib.prepare.job_pool import run_jobs
 from skfm_lib.prepare.labels import DISCARD, read_labels, read_scores, write_scores
 from skfm_lib.prepare.pseudonyms import pseudonym, read_salt
-from skfm_lib.prepare.report import Report, write_report
-from skfm_lib.prepare.source import redact
+from skfm_lib.prepare.report import Report, reported_names, write_report
+from skfm_lib.prepare.source import one_line, redact
 from skfm_lib.presets.grid_sizes import Shape, scaled_shape
 from skfm_lib.utils.errors import SkfmError
 
+DISCARDED = "files of skulls that are scored 0 in labels.csv"
 QUICK_SHAPE = scaled_shape(1 / 8)
 
 
@@ -29,12 +32,14 @@ def prepare(
     threshold: float = THRESHOLD,
     labels: Path | None = None,
     strict: bool = False,
-    test_fraction: float = 0.2,
+    test_fraction: float = TEST,
     seed: int = 0,
     keep_names: bool = False,
     accept: bool = False,
     workers: int = 2,
     population: int = 0,
+    label: str = "",
+    validation: float = VALIDATION,
 ) -> Report:
     """Prepare every scan (CT or mask volume, DICOM series) and mesh of a folder.
 
@@ -60,43 +65,60 @@ def prepare(
         accept: Use the proposed score where there is no other.
         workers: Scans processed at a time, 3.5 GiB each at most.
         population: Number of variations of the training skulls to add (see `augment`).
+        label: Name or value of the skull's label in segmentations of several (see
+            `segmentations.bone_mask`).
+        validation: Share of the labelled patients for validation, taken from those that
+            would be for training, if that is enough (see `patient_split`); 0 for none.
 
     Raises:
         SkfmError: Before any work: no scans, two files of one name, invalid labels, or
-            `out` has other settings.  Afterwards: no scan could be used.
+            `out` has other settings.  Afterwards: there is no skull, which the report
+            explains too.
     """
+    check_shares(test_fraction, validation)
     folder, out = Path(folder).absolute(), Path(out)
+    if os.path.realpath(folder) == os.path.realpath(out):
+        found_same = f"--out {out} is the folder of the scans"
+        raise SkfmError(found_same, "another folder", "name one that is not there yet")
     with Sandbox() as sandbox:
         found = find_sources(folder, out, sandbox)
-    table = read_labels(folder, labels, found.sources)
-    corrected = read_scores(out)
-    salt = read_salt(out)
-    names = _names(found, salt, keep_names)
-    settings: dict[str, object] = {"made from": pseudonym(salt, str(folder.resolve()))}
-    settings |= {"shape": list(shape), "threshold": threshold}
-    settings |= {"test fraction": test_fraction, "seed": seed}
-    claim(out, settings)
-    jobs = []
-    for source in found.sources:
-        limit = table[source.key].threshold or threshold
-        volume = out / "volumes" / f"{names[source.key]}.nii.gz"
-        stamp = pseudonym(salt, f"{source.stamp} {limit}")
-        jobs.append(Job(source, volume, shape, limit, stamp))
-    problems = _problems(found, folder, names)
-    if strict and problems:
+        table = read_labels(folder, labels, found.sources)
+        corrected = read_scores(out)
+        salt = read_salt(out)
+        names = _names(found, salt, keep_names)
+        settings: dict[str, object] = {
+            "made from": pseudonym(salt, str(folder.resolve()))
+        }
+        settings |= {"shape": list(shape), "threshold": threshold}
+        settings |= {"test fraction": test_fraction, "seed": seed}
+        if validation != VALIDATION:
+            settings["validation"] = validation
+        claim(out, settings)
         jobs = []
-    records, failed, new = run_jobs(jobs, workers, strict)
+        for source in found.sources:
+            limit = table[source.key].threshold or threshold
+            volume = out / "volumes" / f"{names[source.key]}.nii.gz"
+            stamp = pseudonym(salt, f"{source.stamp} {limit} {label}".rstrip())
+            jobs.append(Job(source, volume, shape, limit, stamp, label))
+        problems = _problems(found, folder, names)
+        if strict and problems:
+            jobs = []
+        records, failed, new = run_jobs(jobs, workers, strict, sandbox)
     problems |= {n: why if n in why else f"{n}: {why}" for n, why in failed.items()}
-    if problems and (strict or not records):
-        first = next(iter(problems.values()))
-        none = f"none of the {len(problems)} scans in {folder} could be used"
-        raise SkfmError(first if strict else f"{none}, the first: {first}")
+    files = Counter({names[key]: n for key, n in found.problem_files.items()})
+    files.update({names[source.key]: source.files for source in found.sources})
+    if problems and strict:
+        if not (out / "report.csv").exists():  # for `who_is_who`
+            write_report(Report(out, problems, found.left_out, files, [], {}, set()))
+        raise SkfmError(next(iter(problems.values())))
     write_scores(out, {n: (r[PROPOSED], r[REASON]) for n, r in records.items()})
     sources = {names[source.key]: source for source in found.sources}
     labelled = {name: table[sources[name].key].quality for name in records}
     qualities = _qualities(records, labelled, corrected, accept)
+    for name in records.keys() - qualities.keys():
+        found.left_out[DISCARDED] += files.pop(name)
     owners = {name: names[sources[name].patient] for name in qualities}
-    splits = patient_split(owners, qualities, test_fraction, seed)
+    splits = patient_split(owners, qualities, test_fraction, seed, validation)
     skulls = [
         Skull(
             name=name,
@@ -109,49 +131,33 @@ def prepare(
         )
         for name, quality in qualities.items()
     ]
-    augmented = augment(out, skulls, records, population, seed)
-    write_manifest(out, skulls + augmented)
-    report = Report(out, skulls, problems, found.left_out, records, new, augmented)
+    augmented = augment(out, skulls, records, population, seed) if skulls else []
+    if records:
+        write_manifest(out, skulls + augmented)
+    new &= qualities.keys()
+    about = files, skulls, records, new, augmented
+    report = Report(out, problems, found.left_out, *about)
     write_report(report)
+    if not any((out / "volumes").glob("*.nii.gz")):
+        (out / "settings.json").unlink()  # so that other scans may be prepared there
+    if not skulls:
+        raise _nothing_made(report)
     return report
 
 
-def patient_split(
-    owners: Mapping[str, str],
-    qualities: Mapping[str, int | None],
-    test_fraction: float,
-    seed: int,
-) -> dict[str, str]:
-    """Split scans into "train" and "test", all scans of a patient together.
+def who_is_who(folder: Path, out: Path, keep_names: bool = False) -> dict[str, str]:
+    """Name → path below `folder` of the skulls in `out`, and of the problems.
 
-    Patients are sampled stratified by the score of their first scan.  `owners` and
-    `qualities` map names of scans to patients and to scores; scans without a score
-    (None) are in the split "unlabelled".
-
-    >>> owners = {"scan 1": "Ann", "scan 2": "Ann", "scan 3": "Ben"}
-    >>> patient_split(owners, {"scan 1": 5, "scan 2": 4, "scan 3": 5}, 0.5, seed=0)
-    {'scan 1': 'test', 'scan 2': 'test', 'scan 3': 'train'}
+    Needs the scans and the salt.  The paths may identify patients; that of a scan that
+    is no longer in the folder is "".  SkfmError if nothing was prepared into `out`.
     """
-    labelled = {name: quality for name, quality in qualities.items() if quality}
-    first = {owners[name]: quality for name, quality in reversed(labelled.items())}
-    everyone = dict.fromkeys(owners[name] for name in qualities)
-    patients = [owner for owner in everyone if owner in first]
-    scores = [first[owner] for owner in patients]
-    split_of = dict(zip(patients, stratified_split(scores, test_fraction, seed)))
-    unlabelled = dict.fromkeys(qualities, "unlabelled")
-    return unlabelled | {name: split_of[owners[name]] for name in labelled}
-
-
-def who_is_who(folder: Path, out: Path) -> dict[str, str]:
-    """Name in the data set `out` → path of its files below `folder`.
-
-    Needs the scans and the salt.  The paths may identify patients.
-    """
+    made = reported_names(out)
     with Sandbox() as sandbox:
         found = find_sources(Path(folder), Path(out), sandbox)
-    names = _names(found, read_salt(out), keep_names=False)
-    locations = {names[source.key]: source.location for source in found.sources}
-    return locations | {names[key]: key for key in found.problems}
+    names = _names(found, read_salt(out), keep_names)
+    paths = {names[source.key]: source.location for source in found.sources}
+    paths |= {names[key]: key for key in found.problems}
+    return {name: paths.get(name, "") for name in made}
 
 
 def _names(found: Found, salt: bytes, keep_names: bool) -> dict[str, str]:
@@ -160,9 +166,9 @@ def _names(found: Found, salt: bytes, keep_names: bool) -> dict[str, str]:
     patients = [source.patient for source in found.sources]
     if not keep_names:
         return {text: pseudonym(salt, text) for text in keys + patients}
-    own = {source.key: source.name for source in found.sources}
+    own = {source.key: one_line(source.name) for source in found.sources}
     own |= {
-        source.key: f"{source.patient} {source.name}".replace("/", "-")
+        source.key: one_line(f"{source.patient} {source.name}".replace("/", "-"))
         for source in found.sources
         if source.suffix == "dicom"  # series of several patients may share a name
     }
@@ -176,13 +182,27 @@ def _names(found: Found, salt: bytes, keep_names: bool) -> dict[str, str]:
 
 def _problems(found: Found, folder: Path, names: Mapping[str, str]) -> dict[str, str]:
     """Name → why a scan cannot be used, with the name instead of its files."""
+    top = folder if folder.is_dir() else folder.parent
     problems = {}
     for key, why in found.problems.items():
-        path, name = folder / key, names[key]
+        path, name = top / key, names[key]
         below = [path, *path.parents[: len(Path(key).parts)]]  # down from the folder
-        why = redact(why, below, name)
+        why = str(redact(SkfmError(why), below, name))
         problems[name] = why if name in why else f"{name}: {why}"
     return problems
+
+
+def _nothing_made(report: Report) -> SkfmError:
+    if report.records:
+        found = f"all {len(report.records)} skulls are scored 0 in "
+        remedy = "change a score there"
+        return SkfmError(f"{found}{report.folder / 'labels.csv'}", "a skull", remedy)
+    first = next(iter(report.problems.values()))
+    table, number = report.folder / "report.csv", len(report.problems)
+    if number == 1:
+        return SkfmError(f"the only scan could not be used ({table}): {first}")
+    none = f"none of the {number} scans could be used"
+    return SkfmError(f"{none} ({table}), the first: {first}")
 
 
 def _qualities(

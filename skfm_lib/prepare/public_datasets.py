@@ -32,6 +32,7 @@ MUG500 = re.compile(r"(?:^|/)([AB]\d{4})/\1(_clear|_implant)?\.(nrrd|stl)$")
 AUTOIMPLANT = re.compile(
     r"(?:^|/)(complete_skull|defective_skull|implant)/(?:[^/]+/)?([^/]+)\.nrrd$"
 )
+READINGS = "reads.csv"  # CQ500's table of what radiologists saw
 PER_PATIENT = 6  # scans that a folder of one patient contains at most
 
 
@@ -44,7 +45,7 @@ class Layout:
         self.owners = owners(item.key for item in items if item.is_scan)
         self.fractures: dict[str, str] = {}
         for item in items:
-            if self.cq500 and item.path.name == "reads.csv" and not item.member:
+            if self.cq500 and item.path.name == READINGS and not item.member:
                 self.fractures |= read_fractures(item.path)
 
     def patient(self, key: str) -> str:
@@ -97,7 +98,7 @@ def read_fractures(table: Path) -> dict[str, str]:
         with table.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
             rows = list(csv.DictReader(stream))
     except (OSError, csv.Error) as reason:
-        found, expected = f"{table} is damaged", "CQ500's table of readings"
+        found, expected = f"{READINGS} is damaged", "CQ500's table of readings"
         raise SkfmError(found, expected, "copy it again") from reason
     for row in rows:
         case = CQ500.search(row.get("name") or "")

@@ -5,20 +5,31 @@ from dataclasses import dataclass
 import numpy as np
 
 from skfm_lib.data.registration.canonical_pose import UNCERTAIN_ABOVE, Registration
+from skfm_lib.data.registration.coverage import (
+    JAW,
+    MANDIBLE,
+    NOSE,
+    ORBITS,
+    Coverage,
+)
 from skfm_lib.data.registration.shape_model import reference
 from skfm_lib.data.voxels import sample_surface
 
 # The reference's landmarks in its own skull frame, mm.
-NASION, NASAL_FLOOR, VERTEX = (0.0, 94.0, 31.0), (0.0, 86.0, -20.0), (0.0, 0.0, 118.0)
-FACE_X, FACE_Y = 25.0, 72.0  # mm; the strip of the face in front of the spine
+NASION, NASAL_FLOOR, VERTEX = (0.0, 89.0, 29.6), (0.0, 80.0, -20.6), (0.0, 0.0, 113.5)
+FACE_X, FACE_Y = 25.0, 68.0  # mm; the strip of the face in front of the spine
 SAMPLES = 40_000  # points, about 2.5 mm apart
 OUTLIERS = 10  # points ignored at either end: a splinter, metal
 # Lower border at the face, in nasal heights above the nasal floor: 1 is the nasion.
-# Halfway between the scores' ranges in the paper's Figure 2a, as phantoms have them.
-NO_NOSE, PARTIAL_NOSE, FULL_NOSE, JAWS, MANDIBLE = 1.2, 0.67, 0.04, -0.52, -0.9
+# Halfway between the scores' ranges in the paper's Figure 2a, as phantoms have them
+# at FACE_Y, where a tilted border is lowest.
+NO_NOSE, PARTIAL_NOSE, FULL_NOSE, JAWS, LOWER_JAW = 1.2, 0.63, 0.01, -0.54, -0.9
 # On the same scale, the lower ends of these parts.
-ORBITS, TEETH, LOWER_TEETH, CHIN = 0.3, -0.4, -0.65, -1.25
+TEETH, LOWER_TEETH, CHIN = -0.4, -0.65, -1.25
 UPPER_SKULL, CAP = 0.7, 0.88  # upper border, as a share of the height of the vertex
+# Share of a part's surface that is there: phantoms' orbits ≥ 0.88 of score 3, which
+# shows them whole, ≤ 0.76 of score 2; mandibles ≤ 0.01 of score 4, ≥ 0.5 of score 5.
+WHOLE, LITTLE = 0.8, 0.2
 
 
 @dataclass(frozen=True)
@@ -35,7 +46,8 @@ def propose(registration: Registration) -> Proposal:
     The lower end of the scan at the face and its upper end are measured against the
     landmarks of the reference, deformed to this skull's shape.  By §3.3, score 6 shows
     the mandible but not the upper skull; 4 and 5 the complete nose, 5 also the jaws; 3
-    and 2 a complete cap, and more or less than a third of the nose.
+    and 2 a complete cap, and more or less than a third of the nose.  What lies between
+    these ends counts only where the reference's surface is met (`Coverage`).
     """
     points = sample_surface(registration.mesh, SAMPLES, seed=0)
     nasion, floor, vertex = landmarks(registration.shape)
@@ -44,10 +56,10 @@ def propose(registration: Registration) -> Proposal:
     low = np.inf if len(heights) <= OUTLIERS else heights[OUTLIERS]
     low = float((low - floor) / (nasion - floor))
     high = float(np.sort(points[:, 2])[-OUTLIERS] / vertex)
-    reason = _description(low, high)
+    reason = _description(low, registration.coverage)
     if registration.uncertainty > UNCERTAIN_ABOVE:
         reason += f"; its pose is uncertain by {registration.uncertainty:.0f} mm"
-    return Proposal(_score(low, high), reason)
+    return Proposal(_score(low, high, registration.coverage), reason)
 
 
 def landmarks(b: np.ndarray) -> tuple[float, float, float]:
@@ -60,21 +72,39 @@ def landmarks(b: np.ndarray) -> tuple[float, float, float]:
     return nasion, floor, vertex
 
 
-def _score(low: float, high: float) -> int | None:
-    if low < MANDIBLE and high < UPPER_SKULL:
+def _score(low: float, high: float, covered: Coverage) -> int | None:
+    if low < LOWER_JAW and high < UPPER_SKULL and _there(covered, MANDIBLE):
         return 6
-    if low < FULL_NOSE:
-        return 5 if low < JAWS else 4
+    if low < FULL_NOSE and _there(covered, *ORBITS, NOSE):
+        return 5 if low < JAWS and _there(covered, JAW) else 4
     if low > NO_NOSE or high < CAP:
         return None
-    return 3 if low < PARTIAL_NOSE else 2
+    return 3 if low < PARTIAL_NOSE and _there(covered, NOSE) else 2
 
 
-def _description(low: float, high: float) -> str:
+def _there(covered: Coverage, *names: str) -> bool:
+    """Whether half of each region in view is there."""
+    return all(covered.share(name) >= 0.5 for name in names)
+
+
+def _description(low: float, covered: Coverage) -> str:
     """What is shown of cap, orbits, nose, teeth and mandible."""
-    cap = "whole" if high >= CAP else "cut" if high >= UPPER_SKULL else "missing"
-    orbits = "whole" if low <= ORBITS else "cut" if low < 1 else "missing"
-    nose = f"{100 * min(max(1 - low, 0), 1):.0f} %"
-    teeth = "both rows" if low < LOWER_TEETH else "upper" if low < TEETH else "none"
-    jaw = "whole" if low < CHIN else "cut" if low < LOWER_TEETH else "missing"
-    return f"cap {cap}, orbits {orbits}, nose {nose}, teeth {teeth}, mandible {jaw}"
+    cap = covered.met[reference().points[:, 2] > UPPER_SKULL * VERTEX[2]].mean()
+    left, right = (_part(covered.shown(name)) for name in ORBITS)
+    orbits = f"orbits {left}" if left == right else f"left orbit {left}, right {right}"
+    nose = f"{100 * _there(covered, NOSE) * min(max(1 - low, 0), 1):.0f} %"
+    rows = {
+        "upper": low < TEETH and _there(covered, JAW),
+        "lower": low < LOWER_TEETH and covered.shown(MANDIBLE) >= LITTLE,
+    }
+    shown = [row for row, there in rows.items() if there]
+    teeth = "both rows" if len(shown) == 2 else "".join(shown) or "none"
+    jaw = _part(covered.shown(MANDIBLE))
+    if low > CHIN and jaw == "whole":
+        jaw = "in part"  # the chin is the smallest of it
+    return f"cap {_part(cap)}, {orbits}, nose {nose}, teeth {teeth}, mandible {jaw}"
+
+
+def _part(share: float) -> str:
+    """In words, the share of a part's surface, in view or not, that is there."""
+    return "whole" if share >= WHOLE else "in part" if share >= LITTLE else "missing"

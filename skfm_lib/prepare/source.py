@@ -13,7 +13,8 @@ from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import stem, suffix
 
 SCAN_SUFFIXES = VOLUME_SUFFIXES + MESH_SUFFIXES
-HEADER_ONLY = (".nhdr", ".mhd")  # formats whose voxels are in another file beside it
+PATH_ENDS = r"""(?=[\s:;,)'"]|\.?(?:\s|$))"""  # what may follow a path in a sentence
+HEADER_ONLY = (".nhdr", ".mhd", ".gltf")  # the voxels or points are in a file beside it
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Item:
     @property
     def is_scan(self) -> bool:
         """Whether its suffix is that of a volume or mesh."""
-        return suffix(Path(self.key)) in SCAN_SUFFIXES
+        return suffix(self.key) in SCAN_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,14 @@ class Source:
     note: str = ""
     remark: str = ""
 
+    def __str__(self) -> str:
+        return self.location
+
     @property
     def suffix(self) -> str:
         """The suffix that names the format, or ``dicom``."""
         first = self.items[0]
-        return suffix(Path(first.key)) if first.is_scan else "dicom"
+        return suffix(first.key) if first.is_scan else "dicom"
 
     @property
     def location(self) -> str:
@@ -72,6 +76,11 @@ class Source:
     def names(self) -> set[str]:
         """Names that a table may use for it: with and without folders and suffix."""
         return {self.location, Path(self.location).name, self.name}
+
+    @property
+    def files(self) -> int:
+        """Number of its files, or members of an archive."""
+        return len(set(self.items))
 
     @property
     def stamp(self) -> str:
@@ -104,15 +113,41 @@ def on_disk(source: Source) -> Iterator[list[Path]]:
         try:
             yield paths
         except SkfmError as problem:
-            raise SkfmError(redact(str(problem), paths, str(first.path))) from None
+            raise redact(problem, paths, str(first.path)) from None
 
 
-def redact(message: str, paths: Iterable[Path], name: str) -> str:
-    """The message with `name` instead of absolute paths and of their parent folders.
+def one_line(name: str) -> str:
+    r"""A file name as text that can be printed and written, whatever its bytes are.
 
-    >>> redact("/scans/Jane Doe/ct.nii is empty", [Path("/scans/Jane Doe/ct.nii")], "a")
-    'a is empty'
+    >>> print(one_line("a\nb\udce9"))
+    a\nb\xe9
     """
-    hidden = {str(p) for path in paths for p in (path, path.parent) if p != p.parent}
-    longest_first = sorted(hidden, key=len, reverse=True)
-    return re.sub("|".join(map(re.escape, longest_first)), lambda _: name, message)
+    return "".join(
+        c if c.isprintable() else repr(c.encode("utf-8", "surrogateescape"))[2:-1]
+        for c in name
+    )
+
+
+def redact(problem: SkfmError, paths: Iterable[Path], name: str) -> SkfmError:
+    """The same error with `name` in place of paths and of the folders they are in.
+
+    Only whole absolute paths are replaced, never a name within a sentence.  What
+    follows a path and is no end of it, such as another file of its folder, may name a
+    person as well: it is dropped, up to the end of that part of the error.
+
+    >>> path = Path("/Doe/in/ct.nii")
+    >>> print(redact(SkfmError(f"{path} is cut short", "", "try again"), [path], "a1"))
+    a1 is cut short; next: try again
+    >>> print(redact(SkfmError(f"{path.parent}/Jane.raw is missing"), [path], "a1"))
+    a1
+    """
+    ways = {way for path in paths for way in (path, path.resolve())}
+    ways |= {way.parent for way in ways}
+    texts = {str(way) for way in ways if way != way.parent}
+    texts |= {repr(text)[1:-1] for text in texts}  # as the system's errors quote them
+    if not texts:
+        return problem
+    known = "|".join(map(re.escape, sorted(texts, key=len, reverse=True)))
+    path = re.compile(rf"(?<![\w./\\-])(?:{known})(?:{PATH_ENDS}|.*)", re.DOTALL)
+    hidden = (path.sub(lambda _: name, part) for part in problem.parts)
+    return type(problem)(*hidden)

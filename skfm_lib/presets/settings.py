@@ -11,6 +11,7 @@ S = TypeVar("S", bound="Settings")
 Count = Annotated[int, AtLeast(1)]
 Weight = Annotated[float, AtLeast(0)]
 Share = Annotated[float, Between(0, 1)]
+Scale = Annotated[float, Between(0.1, 1)]
 Degrees = Annotated[float, Between(0, 180)]
 
 
@@ -55,6 +56,7 @@ class DataConfig(Settings):
     size: Share  # edge of the grid as a share of the paper's
     train_skulls: Count
     test_skulls: Count
+    validation_skulls: Count  # for choices; not in the paper
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class TrainingConfig(Settings):
 class VQVAEConfig(TrainingConfig):
     """The autoencoder: paper B.1 and Table 7; the switches of Table 8."""
 
-    scale: Share  # s, input resolution as a share of the output's
+    scale: Scale  # s, input resolution as a share of the output's
     upsample: bool  # loss at full resolution through the trilinear head
     forgive_overshoot: bool  # values beyond ±1 on the right side are no error
     channels: tuple[int, int, int]  # at full, half and quarter input resolution

@@ -33,6 +33,7 @@ TABLE: dict[str, dict[str, tuple]] = {
         "size":           (1 / 16,       1 / 8,        1 / 4,        1.0),
         "train_skulls":   (40,           726,          726,          726),
         "test_skulls":    (40,           182,          182,          182),
+        "validation_skulls": (12,        91,           91,           91),
     },
     "vqvae": {
         "scale":          (0.82,         0.82,         0.82,         0.82),

@@ -2,10 +2,12 @@
 
 from skfm_lib.samplers.diffusion import ancestral, ddim
 from skfm_lib.samplers.flow import euler, heun, midpoint, shortcut
+from skfm_lib.samplers.sampler import COSTS, METHODS, Sampler
 
 __all__ = [
     "COSTS",
     "METHODS",
+    "Sampler",
     "ancestral",
     "ddim",
     "euler",
@@ -13,10 +15,3 @@ __all__ = [
     "midpoint",
     "shortcut",
 ]
-
-METHODS = {  # of each model; the first is the paper's
-    "otfm": ("euler", "midpoint", "heun"),
-    "ddpm": ("ancestral", "ddim"),
-    "shortcut": ("shortcut",),
-}
-COSTS = {"midpoint": 2, "heun": 2}  # evaluations per step; one for all others

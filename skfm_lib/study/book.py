@@ -72,7 +72,10 @@ def chapter_note(record: Record | None, any_shown: bool) -> str:
     if record is None:
         text = "This chapter is the record that came with the book, not of your run."
         return text if any_shown else ""
-    return f"This record is stale: {record.stale}." if record.stale else ""
+    if not record.stale:
+        return ""
+    why, _, command = record.stale.partition("next: ")
+    return f"This record is stale: {why}" + (f"next: `{command}`" if command else "")
 
 
 def setup(app: Sphinx) -> dict[str, object]:
@@ -119,7 +122,7 @@ def _with_note(notebook: str, note: str) -> str:
 
 
 def _numbers(chapters: Iterable[str]) -> str:
-    return ", ".join(sorted(chapter[:2].lstrip("0") for chapter in chapters))
+    return ", ".join(chapter[:2].lstrip("0") for chapter in sorted(chapters))
 
 
 def _always_reread(

@@ -39,9 +39,11 @@ def run_notebook(source: Path, target: Path, parameters: Mapping[str, object]) -
 
     Raises:
         SkfmError: for a parameter that the notebook does not have and, in one line, for
-            whatever the notebook itself raised (Interrupted for that).
+            whatever the notebook itself raised (Interrupted for that), and for a
+            kernel that died.
     """
     import papermill
+    from nbclient.exceptions import DeadKernelError
 
     known = papermill.inspect_notebook(str(source))
     for name in parameters:
@@ -67,11 +69,18 @@ def run_notebook(source: Path, target: Path, parameters: Mapping[str, object]) -
                 _keep(record, target.with_suffix(".failed.ipynb"))
             kind = Interrupted if error.ename == Interrupted.__name__ else SkfmError
             raise kind(f"{source.stem}: {error.evalue}") from error
+        except DeadKernelError as error:
+            raise SkfmError(
+                f"{source.stem}: its kernel died without a message",
+                "enough memory, and a library that draws without a display",
+                "skfm plan; skfm check-device --only rendering",
+            ) from error
         except KeyboardInterrupt:
             # The cell's task is left behind; its long trace would follow our one line.
             logging.getLogger("asyncio").setLevel(logging.CRITICAL)
             raise
         _keep(record, target)
+        target.with_suffix(".failed.ipynb").unlink(missing_ok=True)
     seconds = time.monotonic() - started
     print(f"{source.stem} · {clock(seconds)} → {_relative(target)}", flush=True)
     return seconds

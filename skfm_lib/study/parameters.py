@@ -9,7 +9,8 @@ import difflib
 from collections.abc import Sequence
 from typing import Annotated, Any, Optional
 
-from skfm_lib.study.store import Study, open_study
+from skfm_lib.study.runs import open_study
+from skfm_lib.study.store import Study
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.values import AtLeast, conform
 

@@ -6,7 +6,10 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+import torch
+
 import skfm_lib
+from skfm_lib.utils.accelerator import driver
 from skfm_lib.utils.device import pick_device
 
 PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "pyvista", "scikit-image")
@@ -25,11 +28,20 @@ def provenance() -> dict[str, object]:
         "device": str(pick_device()),
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
+        **_cuda(),
         "skfm": skfm_lib.__version__,
         "commit": commit or "unknown",
         "clean": bool(commit) and not changed,
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def _cuda() -> dict[str, object]:
+    """Versions of CUDA, cuDNN and the driver, where a GPU computes."""
+    if not torch.cuda.is_available():
+        return {}
+    versions = torch.version.cuda, torch.backends.cudnn.version(), driver()
+    return {"cuda": dict(zip(("cuda", "cudnn", "driver"), versions))}
 
 
 def _git(*words: str) -> str:

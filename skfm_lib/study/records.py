@@ -7,15 +7,17 @@ last line of every chapter, leaves in it what made it.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from skfm_lib.study.store import existing_study
+from skfm_lib.study.runs import existing_study
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.paths import project_root
 
 KEY = "skfm"  # of the metadata that `made_by` leaves
+CHAPTER = re.compile(r"\d\d_\w+")  # not a copy, such as 03_train_otfm-Copy1
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,10 @@ def _record(path: Path) -> Record | None:
         return None
     ran = notebook.get("metadata", {}).get("papermill", {}).get("input_path")
     chapter = Path(ran or path).stem
-    return Record(path, chapter, **made[-1])
+    fields = {"run", "stage", "fingerprint"}
+    if not CHAPTER.fullmatch(chapter) or not made[-1].keys() >= fields:
+        return None
+    return Record(path, chapter, **{name: made[-1][name] for name in fields})
 
 
 def _metadata(output: dict[str, Any]) -> list[dict[str, Any]]:

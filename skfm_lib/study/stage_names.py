@@ -18,5 +18,5 @@ NEEDS = {
     GENERATE: (OTFM, DDPM),
     ALIGNMENT: (DATA,),
     COMPLETION: (DATA,),
-    FEW_STEPS: (OTFM,),
+    FEW_STEPS: (OTFM, DDPM),  # DDPM for the comparison of samplers
 }

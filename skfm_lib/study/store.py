@@ -18,12 +18,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from skfm_lib.presets import Preset, preset
+from skfm_lib.presets import Preset
 from skfm_lib.study.provenance import provenance
+from skfm_lib.study.repair import repair
 from skfm_lib.study.stage_names import NEEDS
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import read_json, write_json
-from skfm_lib.utils.paths import project_root
+
+DONE = ("fingerprint", "settings", "inputs", "results")  # keys of done.json
 
 
 @dataclass(frozen=True)
@@ -82,19 +84,27 @@ class Study:
                 that it was made from, was made from inputs that have changed since.
                 The error holds one command that makes all that is lacking.
         """
-        if lacking := self._lacking(name):
-            stale = [why for why in lacking.values() if why]
-            found = stale[0] if lacking[name] else f"there is no finished {name}"
-            chapters = " ".join(dict.fromkeys(stage[:2] for stage in lacking))
-            options = f"--preset {self.settings.name} --seed {self.seed}"
-            raise SkfmError(
-                f"run {self.name!r}: {found}",
-                remedy=f"skfm run {chapters} --run {self.name} {options}",
-            )
+        self._require((name,))
         return self._read(name)
 
+    def is_finished(self, name: str) -> bool:
+        """Whether `finished` would return."""
+        return not self._lacking(name)
+
+    def _require(self, names: Sequence[str]) -> None:
+        """SkfmError unless all are finished, with one command for all that lack."""
+        lacking = {k: why for name in names for k, why in self._lacking(name).items()}
+        if not lacking:
+            return
+        name = next(name for name in names if name in lacking)
+        stale = [why for why in lacking.values() if why]
+        found = stale[0] if lacking[name] else f"there is no finished {name}"
+        chapters = sorted(dict.fromkeys(stage[:2] for stage in lacking))
+        command = repair(self.folder, chapters, self.settings.name, self.seed)
+        raise SkfmError(f"run {self.name!r}: {found}", remedy=command)
+
     def _read(self, name: str) -> "Stage":
-        done = read_json(self.folder / name / "done.json")
+        done = read_json(self.folder / name / "done.json", *DONE)
         return Stage(self, name, done["settings"], done["inputs"])
 
     def _lacking(self, name: str) -> dict[str, str]:
@@ -114,7 +124,8 @@ class Study:
         return lacking
 
     def _inputs(self, after: Sequence[str]) -> dict[str, str]:
-        return {name: self.finished(name).fingerprint for name in after}
+        self._require(after)
+        return {name: self._read(name).fingerprint for name in after}
 
 
 @dataclass
@@ -146,7 +157,7 @@ class Stage:
     @property
     def results(self) -> dict[str, Any]:
         """What the finished stage recorded."""
-        return read_json(self.folder / "done.json")["results"]
+        return read_json(self.folder / "done.json", *DONE)["results"]
 
     @property
     def made(self) -> dict[str, Any]:
@@ -186,7 +197,7 @@ class Stage:
         if self.done:
             return
         seconds = round(time.monotonic() - self.started, 1)
-        about = {"results": _plain(results), "seconds": seconds, **provenance()}
+        about = {"results": results, "seconds": seconds, **provenance()}
         write_json(self.folder / "done.json", {**self._content, **about})
 
     def _set_aside(self, former: dict) -> None:
@@ -208,54 +219,3 @@ class Stage:
         kept = self.folder.with_name(f"{self.name}.{self.fingerprint}")
         if kept.is_dir() and not self.folder.exists():
             os.replace(kept, self.folder)
-
-
-def open_study(
-    run: str | None = None, preset_name: str = "quick", seed: int = 0
-) -> Study:
-    """The study ``runs/<run>`` of this project; a new one begins with its first stage.
-
-    `run` defaults to the preset's name (with the seed, unless that is 0).  Raises
-    SkfmError when the run exists with another preset or seed.
-    """
-    settings = preset(preset_name)
-    name = run or (preset_name if seed == 0 else f"{preset_name}-seed{seed}")
-    if Path(name).name != name or name == "..":
-        raise SkfmError(f"run {name!r}", "a name without slashes", "choose another")
-    folder = project_root() / "runs" / name
-    if (folder / "run.json").is_file():
-        found = read_json(folder / "run.json")
-        if (found["preset"], found["seed"]) != (preset_name, seed):
-            raise SkfmError(
-                f"run {name!r} has preset {found['preset']} and seed {found['seed']}, "
-                f"not {preset_name} and {seed}",
-                remedy="choose another run name (-p run NAME)",
-            )
-    return Study(name, settings, seed, folder)
-
-
-def existing_study(name: str) -> Study:
-    """The run called `name`.
-
-    Raises:
-        SkfmError: where there is none, listing those that there are.
-    """
-    folder = project_root() / "runs"
-    if not (folder / name / "run.json").is_file():
-        runs = sorted(path.parent.name for path in folder.glob("*/run.json"))
-        raise SkfmError(
-            f"there is no run {name!r}",
-            " or ".join(runs) or "a finished study",
-            "name one of these by --run" if runs else "skfm study",
-        )
-    about = read_json(folder / name / "run.json")
-    return Study(name, preset(about["preset"]), about["seed"], folder / name)
-
-
-def _plain(value: object) -> object:
-    """Named tuples within `value` as dictionaries, which JSON would make lists."""
-    if hasattr(value, "_asdict"):
-        value = value._asdict()
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(i) for i in value] if isinstance(value, (list, tuple)) else value

@@ -40,20 +40,28 @@ def mean_distance(points: Tensor, targets: Tensor) -> Tensor:
     return (points - targets).norm(dim=-1).mean(-1)
 
 
-def aligner_loss(
-    model: Aligner, points: Tensor, device: Device, seed: int, step: int
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """L1 distance of aligned and original clouds, and the points' mean distance, mm.
+def training_pair(
+    points: Tensor, settings: AlignerConfig, seed: int, step: int
+) -> tuple[Tensor, Tensor]:
+    """(moved, original) clouds, each moved by a random pose of its own.
 
-    Each cloud is moved by a random pose of its own.  The loss is in units of the
-    network's scale.  Raises SkfmError for batches of one, which batch norm forbids.
+    Raises:
+        SkfmError: for batches of one, which batch norm forbids.
     """
-    settings = model.settings
     if settings.batch < 2:
         found = f"batch {settings.batch} of the aligner"
         raise SkfmError(found, "at least 2, for batch norm", "set batch")
-    original = device.to_device(points[:, : settings.points])
-    moved, _, _ = moved_clouds(original, settings, seed_of(seed, "poses", step))
+    original = points[:, : settings.points]
+    return moved_clouds(original, settings, seed_of(seed, "poses", step))[0], original
+
+
+def aligner_loss(
+    model: Aligner, moved: Tensor, original: Tensor, device: Device
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """L1 distance of aligned and original clouds, and the points' mean distance, mm.
+
+    The loss is in units of the network's scale.
+    """
     with device.autocast():
         aligned, _, _ = model(moved)
     distance = mean_distance(aligned.detach().flatten(0, 1), original.flatten(0, 1))
@@ -176,6 +184,7 @@ ALIGNMENT = Task(
     "aligner",
     stage_names.ALIGNMENT,
     Aligner,
+    training_pair,
     aligner_loss,
     lambda model, clouds, _, *test: alignment_errors(model, clouds, *test),
 )

@@ -12,15 +12,17 @@ import pyvista as pv
 import torch
 import trimesh
 
+from skfm_lib.data.bone_fractions import is_bone
+from skfm_lib.data.io.dicom.seg import IMPLANT
 from skfm_lib.data.io.meshes import write_mesh
 from skfm_lib.data.io.sandbox import Sandbox
 from skfm_lib.data.io.volumes import write_volume
-from skfm_lib.data.registration.canonical_pose import register
 from skfm_lib.data.registration.rigid_icp import apply
+from skfm_lib.data.registration.up_axis import register_any_axes
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.prepare.bone_segmentation import bone_voxels
-from skfm_lib.prepare.discovery import find_sources
-from skfm_lib.prepare.extraction import DOUBT, SCAN, TRANSFORM, read_surface
+from skfm_lib.prepare.discovery import find_source
+from skfm_lib.prepare.extraction import DOUBT, KIND, SCAN, TRANSFORM, read_surface
 from skfm_lib.study import Study, stage_names
 from skfm_lib.tasks.alignment import ALIGNMENT, align_skull, mean_distance
 from skfm_lib.tasks.completion import COMPLETION
@@ -83,18 +85,15 @@ def trained(
     return model, results[ERROR], {"trained on": origin, "warning": WARNING}
 
 
-def read_one(path: Path, threshold: float) -> Scan:
+def read_one(path: Path, threshold: float, label: str = "") -> Scan:
     """The skull in a scan or mesh of any format that `skfm prepare` reads.
 
-    `threshold` is that of bone, HU.  Raises SkfmError where there is not exactly one
-    scan, or it cannot be read.
+    `threshold` is that of bone, HU; `label` the skull's in a segmentation.  Raises
+    SkfmError where there is not exactly one scan, or it cannot be read.
     """
     with Sandbox() as sandbox:
-        found = find_sources(path, path / "-", sandbox)
-        if len(found.sources) != 1 or found.problems:
-            why = next(iter(found.problems.values()), f"{len(found.sources)} scans")
-            raise SkfmError(f"{path}: {why}", "one scan", "name its file or folder")
-        mesh, _, grid = sandbox(read_surface, found.sources[0], threshold)
+        source = find_source(path, sandbox)
+        mesh, _, grid = sandbox(read_surface, source, threshold, label)
     return Scan(path, mesh, grid)
 
 
@@ -121,7 +120,7 @@ def align_scan(scan: Scan, out: Path, study: Study) -> str:
     mesh = scan.mesh.transform(found.matrix, inplace=False)
     grid = skull_grid(study.settings.vqvae.output_shape)
     bone = bone_voxels(mesh, grid)
-    if not bone.any():
+    if not is_bone(bone).any():
         raise SkfmError(
             f"{scan.path}: aligned, no bone is within the field of view",
             f"a skull turned by at most {model.settings.degrees:g}° about each axis",
@@ -171,12 +170,13 @@ def complete_scan(
     model, errors, about = trained(study, COMPLETION)
     matrix, doubt = np.eye(4), {}
     if not aligned:
-        registered = register(scan.mesh)
+        registered = register_any_axes(scan.mesh)
         matrix, doubt = registered.matrix, {DOUBT: round(registered.uncertainty, 2)}
     mesh = scan.mesh.transform(matrix, inplace=False)
     spot = None if near is None else apply(matrix, np.array([near], float))[0]
     found = complete_skull(model, mesh, pick_device(), spot)
     quality = {
+        KIND: IMPLANT,
         "points that are missing": int(found.missing.sum()),
         "points of the next largest cluster": found.runner_up,
         "clearly missing": found.clear,

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.point_clouds import KEPT, CloudSet, distance_to_surface
-from skfm_lib.data.voxels import surface
 from skfm_lib.metrics import chamfer
 from skfm_lib.models import PointAttN
 from skfm_lib.models.pointcloud import chamfer_loss, farthest_points, take
@@ -29,18 +28,30 @@ MARGIN = 5.0  # mm around a defect in which completed points count as its fillin
 MIRROR = np.array([-1.0, 1.0, 1.0])  # left and right: x = 0 is the midsagittal plane
 
 
+def training_pair(
+    points: Tensor, settings: CompleterConfig, seed: int, step: int
+) -> tuple[Tensor, Tensor]:
+    """(partial, complete) clouds: two samples of each skull, one with a new defect."""
+    others = points.flip(1)
+    defects = [
+        draw_defect(cloud.numpy(), seed_of(seed, "defect", step, i))
+        for i, cloud in enumerate(others)
+    ]
+    partial = [cut(c, d, settings.points) for c, d in zip(others, defects)]
+    return torch.stack(partial), points[:, : settings.outputs[-1]]
+
+
 def completer_loss(
-    model: PointAttN, points: Tensor, device: Device, seed: int, step: int
+    model: PointAttN, partial: Tensor, complete: Tensor, device: Device
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The sum of the Chamfer distances of the three outputs, and the last one, mm.
 
-    Every cloud gets a new defect; the targets are the complete cloud, `thinned`.  The
-    loss is in units of the network's scale.
+    The targets are the complete cloud, `thinned`.  The loss is in units of the
+    network's scale.
     """
-    partial, complete = _training_pair(points, model.settings, seed, step)
-    targets = thinned(device.to_device(complete), model.settings)
+    targets = thinned(complete, model.settings)
     with device.autocast():
-        outputs = model(device.to_device(partial))
+        outputs = model(partial)
     losses = [chamfer_loss(out, target) for out, target in zip(outputs, targets)]
     return torch.stack(losses).sum() / SCALE, {"chamfer": losses[-1]}
 
@@ -92,7 +103,7 @@ def completion_errors(
     second = clouds.last(original.shape[1]).flip(1)
     filled, rows = complete(model, partial, device), []
     for i in track(range(len(clouds)), "Filling defects"):
-        bone = surface(skulls.occupancy(i), skulls.grid, 0.5)
+        bone = skulls.surface(i)
         mirror = mirrored(second[i], defects[i])
         ways = {"completer": filled[i], "mirror": mirror, "floor": second[i]}
         skull = {"name": clouds.names[i], "quality": clouds.qualities[i]}
@@ -143,19 +154,11 @@ def mean_surface_distance(points: np.ndarray, mesh: pv.PolyData) -> float:
     return float(distance_to_surface(np.asarray(points, float), mesh).mean())
 
 
-def _training_pair(
-    points: Tensor, settings: CompleterConfig, seed: int, step: int
-) -> tuple[Tensor, Tensor]:
-    """(partial, complete) clouds: two samples of each skull, one of them cut."""
-    others = points.flip(1)
-    defects = [
-        draw_defect(cloud.numpy(), seed_of(seed, "defect", step, i))
-        for i, cloud in enumerate(others)
-    ]
-    partial = [cut(c, d, settings.points) for c, d in zip(others, defects)]
-    return torch.stack(partial), points[:, : settings.outputs[-1]]
-
-
 COMPLETION = Task(
-    "completer", stage_names.COMPLETION, PointAttN, completer_loss, completion_errors
+    "completer",
+    stage_names.COMPLETION,
+    PointAttN,
+    training_pair,
+    completer_loss,
+    completion_errors,
 )

@@ -7,10 +7,12 @@ from functools import cache
 import numpy as np
 import torch
 
+from skfm_lib.data.bone_fractions import skull_surface
 from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.point_clouds import CloudSet
 from skfm_lib.data.registration.rigid_icp import apply, rigid_icp
-from skfm_lib.data.voxels import skull_grid, surface
+from skfm_lib.data.registration.shape_model import AVERAGE, FINE
+from skfm_lib.data.voxels import oriented_vertices, skull_grid
 from skfm_lib.presets import AlignerConfig
 from skfm_lib.tasks.alignment import evaluation_poses, mean_distance
 from skfm_lib.utils.progress import track
@@ -19,8 +21,6 @@ POINTS = 512  # of a skull; more do not improve the fit
 TARGETS = 20_000  # points of the reference
 STEPS = 100
 KEEP = 0.8  # share of the points that must fit: two skulls differ in what they show
-AVERAGE = 579  # of the first 1000 phantoms, the one of the most average measures
-SHAPE = (114, 88, 128)  # 2.04 mm voxels: finer than skulls differ from each other
 
 Reference = tuple[np.ndarray, np.ndarray]
 
@@ -71,14 +71,11 @@ def icp_errors(
 
 @cache
 def reference_skull() -> Reference:
-    """Surface points and outward unit normals (m, 3) of a complete phantom, RAS mm.
+    """Surface points and outward unit normals (m, 3) of the AVERAGE phantom, RAS mm.
 
     QS 5 ends above the neck, QS 6 below the vertex: their union is complete.
     """
-    parts = [phantom_skull(AVERAGE, quality, SHAPE) for quality in (5, 6)]
-    mesh = surface(np.logical_or(*parts), skull_grid(SHAPE), 0.5).compute_normals(
-        cell_normals=False, split_vertices=False, consistent_normals=False
-    )
-    some = np.random.default_rng(0).permutation(mesh.n_points)[:TARGETS]
-    points, normals = mesh.points[some], mesh.point_data["Normals"][some]
-    return points.astype(float), normals.astype(float)
+    parts = [phantom_skull(AVERAGE, quality, FINE) for quality in (5, 6)]
+    mesh = skull_surface(np.maximum(*parts), skull_grid(FINE))
+    points, normals = oriented_vertices(mesh, TARGETS)
+    return points.astype(float), normals

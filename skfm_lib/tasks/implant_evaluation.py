@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pyvista as pv
 
+from skfm_lib.data.bone_fractions import skull_surface
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.point_clouds import distance_to_surface
-from skfm_lib.data.voxels import surface
 from skfm_lib.models import PointAttN
 from skfm_lib.tasks.completion import MARGIN, MIRROR, defective, mean_surface_distance
 from skfm_lib.tasks.defects import Cuboid
@@ -37,7 +37,7 @@ def implant_trial(
     _, _, defects = defective(clouds.subset(items), model.settings, seed)
     rows = []
     for item, cuboid in zip(track(items, "Making implants"), defects):
-        bone = surface(skulls.occupancy(item), skulls.grid, 0.5)
+        bone = skulls.surface(item)
         made = complete_skull(model, cut_mesh(bone, cuboid)[0], device)
         missing = made.cloud[made.missing]
         inside = cuboid.contains(missing, MARGIN)
@@ -100,8 +100,8 @@ def _median(values: pd.Series) -> float | None:
 
 def _bone_inside(skulls: SkullSet, item: int, cuboid: Cuboid) -> pv.PolyData:
     """The closed surface of the bone inside a cuboid."""
-    index = np.argwhere(skulls.occupancy(item))
-    inside = index[cuboid.contains(skulls.grid.to_mm(index))]
-    bone = np.zeros(skulls.shape, bool)
-    bone[tuple(inside.T)] = True
-    return surface(bone, skulls.grid, 0.5)
+    volume = skulls.volume(item)
+    index = np.argwhere(volume)
+    outside = index[~cuboid.contains(skulls.grid.to_mm(index))]
+    volume[tuple(outside.T)] = 0
+    return skull_surface(volume, skulls.grid)

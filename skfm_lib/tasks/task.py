@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import pandas as pd
 import torch
@@ -19,7 +19,8 @@ from skfm_lib.utils.seeding import batch_indices, generator, seed_of
 
 Network = TypeVar("Network", bound=nn.Module)
 History = dict[str, list[float]]
-Loss = Callable[[Network, Tensor, Device, int, int], tuple[Tensor, dict[str, Tensor]]]
+Pairs = Callable[[Tensor, Any, int, int], tuple[Tensor, Tensor]]
+Loss = Callable[[Network, Tensor, Tensor, Device], tuple[Tensor, dict[str, Tensor]]]
 Errors = Callable[[Network, CloudSet, SkullSet, Device, int], pd.DataFrame]
 
 
@@ -31,8 +32,10 @@ class Task(Generic[Network]):
         name: of the network's group of the preset and of its weights.
         stage: the chapter's stage.
         network: makes the network from its settings.
-        loss: ``(network, points, device, seed, step)`` → the loss of a training step
-            and what is recorded beside it; points (b, KEPT, 3), mm, of aligned skulls.
+        pairs: ``(points, settings, seed, step)`` → inputs and targets of a training
+            step, from points (b, KEPT, 3), mm, of aligned skulls.
+        loss: ``(network, inputs, targets, device)`` → the loss and what is recorded
+            beside it.
         errors: ``(network, clouds, skulls, device, seed)`` → errors on the test skulls,
             given as clouds and as volumes.
     """
@@ -40,6 +43,7 @@ class Task(Generic[Network]):
     name: str
     stage: str
     network: Callable[..., Network]
+    pairs: Pairs
     loss: Loss[Network]
     errors: Errors[Network]
 
@@ -49,17 +53,30 @@ class Task(Generic[Network]):
         return f"{self.stage[:2]}_experiments"
 
     def train(
-        self, stage: Stage, clouds: CloudSet, settings: TrainingConfig, device: Device
+        self,
+        stage: Stage,
+        clouds: CloudSet,
+        settings: TrainingConfig,
+        device: Device,
+        about: str = "",
     ) -> tuple[Network, History]:
-        """Train from the stage's seed, or resume; save the weights to its folder."""
+        """Train from the stage's seed, or resume; save the weights to its folder.
+
+        `about` is shown with the progress: which of several trainings it is.
+        """
         seed = seed_of(stage.settings["seed"], self.name)
         torch.manual_seed(seed)
         model = self.network(settings)
         trainer = Trainer(model, settings, device, stage.folder, stage.fingerprint)
-        for step in trainer.steps(self.name.capitalize()):
+
+        def pairs(step: int) -> tuple[Tensor, ...]:
             items = batch_indices(seed, step, len(clouds), settings.batch)
             points = clouds.sample(items, KEPT, generator(seed, "points", step))
-            loss, recorded = self.loss(model, points, device, seed, step)
+            return self.pairs(points, settings, seed, step)
+
+        label = ", ".join(filter(None, (self.name.capitalize(), about)))
+        for _, (inputs, targets) in trainer.batches(label, pairs):
+            loss, recorded = self.loss(model, inputs, targets, device)
             trainer.descend(loss, **recorded)
         weights = stage.folder / f"{self.name}.safetensors"
         save_weights(model, weights, settings.as_dict())

@@ -10,7 +10,7 @@ HOLE = 0.25  # largest side of a hole, as a share of the volume's side
 
 
 def damaged(v: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Binary volumes, most of them corrupted, and the strengths (n, 3) of `KINDS`.
+    """Volumes v, most of them corrupted, and the strengths (n, 3) of `KINDS`.
 
     The first quarter of `v` (n, 1, D, H, W), n ≥ 4, stays intact; each other quarter is
     corrupted by one kind, with strengths from U(0, 1).  `rng` is a CPU generator.
@@ -31,13 +31,14 @@ def _noise(v: Tensor, strengths: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def _smoothing(v: Tensor, strengths: Tensor, rng: torch.Generator) -> Tensor:
-    """Threshold a blend of `v` with its 3³ mean, whose weight is at least one half.
+    """Blend `v` with its 3³ mean, whose weight is at least one half; bits stay bits.
 
-    A smaller weight would change no voxel.
+    A smaller weight would change no bit.
     """
     mean = F.avg_pool3d(v, 3, stride=1, padding=1, count_include_pad=False)
-    share = 0.5 + strengths.view(-1, 1, 1, 1, 1) / 2
-    return torch.where((1 - share) * v + share * mean > 0, 1.0, -1.0)
+    blend = torch.lerp(v, mean, 0.5 + strengths.view(-1, 1, 1, 1, 1) / 2)
+    bits = bool((v.abs() == 1).all())
+    return torch.where(blend > 0, 1.0, -1.0) if bits else blend
 
 
 def _hole(v: Tensor, strengths: Tensor, rng: torch.Generator) -> Tensor:

@@ -11,7 +11,7 @@ from skfm_lib import presets
 from skfm_lib.losses import ddpm, otfm
 from skfm_lib.models import UNet3D
 from skfm_lib.study import Stage, Study, stage_names
-from skfm_lib.training import multi_device
+from skfm_lib.training import memory_plan, multi_device
 from skfm_lib.training.checkpoints import save_weights
 from skfm_lib.training.latents import LatentScale, LatentSet, latent_batch
 from skfm_lib.training.trainer import Trainer
@@ -64,17 +64,24 @@ def train_denoiser(
     """
     count = multi_device.global_batch(settings, latents, distributed.devices())
     multi_device.train_in_processes(stage, "denoiser", settings)
+    shape = latents[0][0].shape[1:]
+    memory_plan.require_memory(
+        lambda: memory_plan.denoiser_step(settings, shape), device
+    )
     seed = seed_of(stage.study.seed, "denoiser")
     torch.manual_seed(seed)
     network, owner = UNet3D(settings), (stage.folder, stage.fingerprint)
     trainer = Trainer(network, settings, device, *owner, settings.ema_decay)
-    for step in trainer.steps(objective.name.upper()):
+
+    def pairs(step: int) -> tuple[Tensor, ...]:
         x_0, eps, quality = latent_batch(latents, scale, seed, step, count)
         t, quality = _times_and_labels(quality, settings, seed, step)
-        z_t, target = objective.path(x_0, eps, t)
+        return *objective.path(x_0, eps, t), t, quality
+
+    for _, (z_t, target, *given) in trainer.batches(objective.name.upper(), pairs):
         with device.autocast():
-            predicted = trainer.model(device.to_device(z_t), t, quality)
-        trainer.descend(F.mse_loss(predicted, device.to_device(target)))
+            predicted = trainer.model(z_t, *given)
+        trainer.descend(F.mse_loss(predicted, target))
     model = trainer.use_average()
     about = {"denoiser": settings.as_dict(), "scale": scale.as_dict()}
     if distributed.is_first():

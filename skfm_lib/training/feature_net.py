@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from skfm_lib.data.dataset import SkullSet, volumes_of
-from skfm_lib.metrics.feature_extraction import as_input, extract
-from skfm_lib.models.feature_net import BLOCKS, StudyFeatures
+from skfm_lib.metrics.feature_extraction import Volumes, as_input, extract
+from skfm_lib.models.feature_net import BLOCKS, StudyFeatures, reduced
 from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.training.checkpoints import load_weights, save_weights
 from skfm_lib.training.corruptions import KINDS, damaged
@@ -25,13 +25,13 @@ SHIFT = 2  # voxels, largest shift along each axis for augmentation
 
 
 def train_features(
-    volumes: Tensor,
+    volumes: Volumes,
     qualities: Sequence[int] | Tensor,
     steps: int = 300,
     seed: int = 0,
     batch: int = 16,
 ) -> StudyFeatures:
-    """Train `StudyFeatures` on real `volumes` (n, 1, D, H, W) of scores 2–6 (n,).
+    """Train `StudyFeatures` on n real `volumes` (1, D, H, W) of scores 2–6 (n,).
 
     The loss is cross-entropy on the quality score plus mean squared errors on
     `anatomy_targets` and on the strength of corruptions (`corruptions.damaged`), on
@@ -50,6 +50,7 @@ def train_features(
             "one score from 2 to 6 for each",
         )
     device, rng = pick_device(), torch.Generator().manual_seed(seed)
+    volumes = _as_seen(volumes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = device.to_device(StudyFeatures(len(KINDS)))
@@ -72,9 +73,7 @@ def train_features(
         optimizer.step()
         schedule.step()
     # From now on `features` has mean 0 and standard deviation 1 on `volumes`.
-    found = extract(network, volumes, batch=32)
-    network.mean.copy_(found.mean(dim=0))
-    network.spread.copy_(found.std(dim=0).clamp(min=1e-6))
+    network.standardise(extract(network, volumes, batch=32))
     return network
 
 
@@ -98,6 +97,18 @@ def study_features(stage: Stage, train: SkullSet, steps: int) -> StudyFeatures:
 def feature_cache(study: Study) -> Path:
     """The folder of a run for features; named by content, so that stages share them."""
     return study.folder / "features"
+
+
+def _as_seen(volumes: Volumes) -> Tensor:
+    """All volumes as the network sees them, `reduced` ones in half precision."""
+    first = as_input(volumes[0])[None]
+    if reduced(first).shape == first.shape:
+        every = range(len(volumes))
+        return torch.stack([torch.as_tensor(volumes[i]) for i in every])
+    small = torch.empty(len(volumes), *reduced(first).shape[1:], dtype=torch.float16)
+    for i in track(range(len(volumes)), "Reading skulls"):
+        small[i] = reduced(as_input(volumes[i])[None])[0]
+    return small
 
 
 def anatomy_targets(v: Tensor) -> Tensor:

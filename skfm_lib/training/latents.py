@@ -15,14 +15,14 @@ from skfm_lib.data.dataset import SkullSet
 from skfm_lib.models import VQVAE
 from skfm_lib.study import Study, stage_names
 from skfm_lib.study.data_stage import skulls
-from skfm_lib.utils import distributed
+from skfm_lib.utils import distributed, memory
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import replacing
 from skfm_lib.utils.progress import track
 from skfm_lib.utils.seeding import batch_indices, noise
 
-MEMORY = 2 * 2**30  # bytes of latents that a LatentSet holds in memory
+SHARE = 4  # of the free memory, one part in so many is for the latents of a set
 
 
 @torch.no_grad()
@@ -47,7 +47,7 @@ class LatentSet(Dataset):
         self.files = [_file(folder, skull.name) for skull in source.skulls]
         self.qualities = source.qualities
         self._kept: dict[int, Tensor] = {}
-        self._keep = len(self) * self._read(0).nbytes <= MEMORY
+        self._keep = len(self) * self._read(0).nbytes <= memory.available() // SHARE
 
     def __len__(self) -> int:
         return len(self.files)

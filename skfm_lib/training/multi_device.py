@@ -18,7 +18,8 @@ from torch.distributed import TCPStore
 from skfm_lib.presets import TrainingConfig
 from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.training.checkpoints import read_checkpoint
-from skfm_lib.utils import distributed, subprocesses
+from skfm_lib.utils import accelerator, distributed, subprocesses
+from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.errors import SAVED, Interrupted, SkfmError
 from skfm_lib.utils.progress import Progress
 from skfm_lib.utils.signals import noting_warnings
@@ -54,6 +55,10 @@ def training_stage(
     if devices < 1:
         raise SkfmError(f"devices {devices}", "a whole number from 1")
     settings = getattr(study.settings, group).but(**changes)
+    most = max(1, len(training_set) // devices)
+    if changes.get("batch") is None and settings.batch > most:
+        print(f"batch {most} instead of {settings.batch}: {len(training_set)} skulls")
+        settings = settings.but(batch=most)
     global_batch(settings, training_set, devices)
     chosen = {**record, group: settings.as_dict()}
     if devices > 1:
@@ -75,7 +80,7 @@ def global_batch(settings: TrainingConfig, training_set: Sized, devices: int) ->
 
 
 def pace(settings: TrainingConfig, devices: int) -> str:
-    """``4 devices × batch 1 = 4 skulls a step, learning rate …``.
+    """``4 devices × batch 1 = 4 skulls a step, learning rate …, on NVIDIA …``.
 
     The learning rate is not scaled with the number of devices: those of the paper's
     Table 7 are for its four GPUs of batch 1.  (The code that the paper is based on
@@ -85,7 +90,7 @@ def pace(settings: TrainingConfig, devices: int) -> str:
     return (
         f"{devices} {noun} × batch {settings.batch} = {skulls} "
         f"skull{'s' if skulls > 1 else ''} a step, "
-        f"learning rate {settings.learning_rate:g}"
+        f"learning rate {settings.learning_rate:g}, on {pick_device()}"
     )
 
 
@@ -105,7 +110,8 @@ def train_in_processes(stage: Stage, group: str, settings: TrainingConfig) -> No
     if joined > 1:
         found = f"{joined} processes for a stage of {devices} device(s)"
         raise SkfmError(found, "the same number", f"--devices {joined}")
-    if 0 < (gpus := torch.cuda.device_count()) < devices:
+    gpus = torch.cuda.device_count() if accelerator.device_type() == "cuda" else 0
+    if 0 < gpus < devices:
         raise SkfmError(
             f"{devices} devices requested, {gpus} CUDA device(s) on this machine",
             f"at most {gpus}",

@@ -51,10 +51,13 @@ def train_shortcut(
     denoiser = stage.study.settings.denoiser.but(**stage.settings["denoiser"])
     network, owner = shortcut_network(flow, denoiser), (stage.folder, stage.fingerprint)
     trainer = Trainer(network, settings, device, *owner, settings.ema_decay)
-    for step in trainer.steps("Shortcut"):
+
+    def pairs(step: int) -> tuple[Tensor, ...]:
         x_0, eps, quality = latent_batch(latents, scale, seed, step, count)
         t, d = shortcut.times_and_steps(len(x_0), generator(seed, "t", step))
-        z_t, target = map(device.to_device, otfm.path(x_0, eps, t))
+        return *otfm.path(x_0, eps, t), t, d, quality
+
+    for _, (z_t, target, t, d, quality) in trainer.batches("Shortcut", pairs):
         with device.autocast():
             target = mixed_target(trainer.model, z_t, target, t, d, quality)
         with device.autocast():

@@ -1,7 +1,7 @@
 """The training loop: mixed precision, averaged weights, exact resume, several devices.
 
-    for step in trainer.steps("VQ-VAE"):
-        loss = …                       # of the batch of this step
+    for step, batch in trainer.batches("VQ-VAE", make_batch):
+        loss = …
         trainer.descend(loss)
 
 Everything random is a function of (seed, step), so that a stopped and resumed
@@ -14,9 +14,10 @@ hooks into one ``forward``: losses call parts of a network (``VQVAE.loss``), and
 codebook is updated without gradients.
 """
 
+import contextlib
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Generic, TypeVar
@@ -31,6 +32,7 @@ from skfm_lib.utils import distributed
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import Interrupted, SkfmError
 from skfm_lib.utils.files import replacing
+from skfm_lib.utils.prefetch import Batch, Prefetch
 from skfm_lib.utils.progress import Progress
 from skfm_lib.utils.signals import noting_warnings
 
@@ -56,7 +58,7 @@ class Trainer(Generic[Network]):
         save_seconds: float = SAVE_SECONDS,
         companion: Companion | None = None,
     ) -> None:
-        self.model = device.to_device(model)
+        self.model, self.device = device.to_device(model), device
         self.settings, self.fingerprint = settings, fingerprint
         self.checkpoint, self.save_seconds = folder / "checkpoint.pt", save_seconds
         self.ema_decay, self.companion = ema_decay, companion
@@ -69,6 +71,23 @@ class Trainer(Generic[Network]):
         if self.checkpoint.is_file():
             self._load()
         self._check_same_step()
+
+    def batches(
+        self, label: str, make: Callable[[int], Batch]
+    ) -> Iterator[tuple[int, Batch]]:
+        """The remaining `steps`, each with ``make(step)`` on the device.
+
+        The next batch is prepared meanwhile (`Prefetch`); afterwards it is printed for
+        which share of the time the steps waited for data.
+        """
+        started, first = time.monotonic(), self.step
+        prefetch = Prefetch(make, self.settings.steps - 1, self.device)
+        with contextlib.closing(prefetch):
+            for step in self.steps(label):
+                yield step, prefetch(step)
+        if self.step > first:
+            share = prefetch.waited / (time.monotonic() - started)
+            print(f"{label}: {share:.1%} of the time was spent waiting for data")
 
     def steps(self, label: str) -> Iterator[int]:
         """Iterate over the remaining steps, with progress and regular checkpoints.

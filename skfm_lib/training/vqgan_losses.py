@@ -123,6 +123,11 @@ def perceptual_distance(
     if not settings.perceptual:
         return None
     if settings.lpips_weights is not None:
-        return LPIPS.load(project_root() / Path(settings.lpips_weights).expanduser())
+        return lpips(settings.lpips_weights)
     with distributed.in_turn():  # the first of several processes trains it
         return StudyDistance(study_features(stage, skulls, FEATURE_STEPS)).eval()
+
+
+def lpips(folder: str) -> LPIPS:
+    """LPIPS with the weights in a folder, relative to that of the project."""
+    return LPIPS.load(project_root() / Path(folder).expanduser())

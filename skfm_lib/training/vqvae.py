@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from skfm_lib import presets
-from skfm_lib.data.dataset import SkullSet
+from skfm_lib.data.dataset import SkullSet, unpacked
 from skfm_lib.metrics import dice, reconstruction_error
 from skfm_lib.models import VQVAE
 from skfm_lib.study import Stage, Study, stage_names
-from skfm_lib.training import multi_device
+from skfm_lib.training import memory_plan, multi_device, vqgan_losses
 from skfm_lib.training.checkpoints import load_weights, save_weights
 from skfm_lib.training.trainer import Trainer
 from skfm_lib.training.vqgan_losses import VQGANLosses, perceptual_distance
@@ -28,6 +28,8 @@ def vqvae_stage(
     study: Study, training_set: SkullSet, devices: int = 1, **changes: object
 ) -> tuple[Stage, presets.VQVAEConfig]:
     """Begin or resume stage 02; see `multi_device.training_stage`."""
+    if changes.get("lpips_weights"):  # before a finished stage is set aside
+        vqgan_losses.lpips(str(changes["lpips_weights"]))
     given = (study, stage_names.VQVAE, "vqvae", training_set, devices, changes)
     return multi_device.training_stage(*given)
 
@@ -44,6 +46,7 @@ def train_vqvae(
     """
     count = multi_device.global_batch(settings, skulls, distributed.devices())
     multi_device.train_in_processes(stage, "vqvae", settings)
+    memory_plan.require_memory(lambda: memory_plan.vqvae_step(settings), device)
     seed = seed_of(stage.study.seed, "vqvae")
     torch.manual_seed(seed)
     model = VQVAE(settings)
@@ -51,9 +54,13 @@ def train_vqvae(
     gan = VQGANLosses(model, distance, device, seed)
     owner = stage.folder, stage.fingerprint
     trainer = Trainer(model, settings, device, *owner, companion=gan.discriminators)
-    for step in trainer.steps("VQ-VAE"):
+
+    def packed(step: int) -> tuple[Tensor]:
         chosen = distributed.share(batch_indices(seed, step, len(skulls), count))
-        v = device.to_device(_stack(skulls, chosen))
+        return (skulls.packed(chosen),)
+
+    for step, (bits,) in trainer.batches("VQ-VAE", packed):
+        v = device.to_device(unpacked(bits, skulls.shape))
         rng = generator(seed, "codes", step)
         if step == 0:
             with torch.no_grad(), device.autocast():
@@ -85,10 +92,14 @@ def load_vqvae(study: Study, device: Device, name: str = stage_names.VQVAE) -> V
 
 @torch.no_grad()
 def reconstruct(model: VQVAE, v: Tensor, device: Device) -> tuple[Tensor, Tensor]:
-    """Encode, quantise and decode: (v̂*, code indices), on the CPU."""
-    with device.autocast():
-        q, indices = model.quantize(model.encode(device.to_device(v)))
-        return model.decode(q).cpu(), indices.cpu()
+    """Encode, quantise and decode, some at a time: (v̂*, code indices), on the CPU."""
+    found = []
+    for part in v.split(model.at_once):
+        with device.autocast():
+            q, indices = model.quantize(model.encode(device.to_device(part)))
+            found.append((model.decode(q).cpu(), indices.cpu()))
+    v_hat, codes = map(torch.cat, zip(*found))
+    return v_hat, codes
 
 
 def reconstruct_items(
@@ -104,10 +115,9 @@ def evaluate_each(
 ) -> tuple[list[float], list[float], set[int]]:
     """(errors, Dice) of every skull at full resolution, and the set of codes used."""
     errors, overlaps, used, items = [], [], set(), range(len(skulls))
-    for start in track(range(0, len(skulls), 8), "Reconstructing"):
-        v, v_hat, indices = reconstruct_items(
-            model, skulls, items[start : start + 8], device
-        )
+    parts = [items[i : i + model.at_once] for i in items[:: model.at_once]]
+    for part in track(parts, "Reconstructing"):
+        v, v_hat, indices = reconstruct_items(model, skulls, part, device)
         errors += reconstruction_error(v, v_hat).tolist()
         overlaps += [dice(a, b) for a, b in zip(v, v_hat)]
         used.update(indices.unique().tolist())

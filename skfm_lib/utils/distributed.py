@@ -1,19 +1,23 @@
 """Several processes that train as one: a thin layer over torch.distributed.
 
 A process joins the others from the environment of torchrun or of Slurm's srun, by
-NCCL on CUDA and by gloo on a CPU.  Alone, a process is the first and the only one,
-and sums, means and shares leave what they are given as it is.
+NCCL on CUDA and by gloo on a CPU.  Numbers that are on a CPU are exchanged by gloo in
+any case, also where processes wait for each other: NCCL ends a process that has waited
+for ten minutes.  Alone, a process is the first and the only one, and sums, means and
+shares leave what they are given as it is.
 """
 
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch import distributed as dist
 
+from skfm_lib.utils import accelerator
 from skfm_lib.utils.errors import SkfmError
 
 T = TypeVar("T", list, range, Tensor)
@@ -22,6 +26,9 @@ LAUNCHERS = (  # the names that hold rank, number of processes, rank on this mac
     ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"),  # srun
 )
 LOST = "lost another process"
+PATIENCE = timedelta(hours=12)  # for a process that trains something for all
+_on_cpu: dist.ProcessGroup | None = None
+_patient: dist.ProcessGroup | None = None  # where processes wait for each other
 
 
 def launched() -> tuple[int, int, int] | None:
@@ -99,9 +106,13 @@ def share(items: T) -> T:
 
 def add(tensor: Tensor) -> Tensor:
     """`tensor`, in place, summed over the processes; SkfmError when one is lost."""
+    return _add(tensor, _on_cpu if tensor.is_cpu else None)
+
+
+def _add(tensor: Tensor, group: dist.ProcessGroup | None) -> Tensor:
     if devices() > 1:
         try:
-            dist.all_reduce(tensor)
+            dist.all_reduce(tensor, group=group)
         except RuntimeError as error:
             raise SkfmError(
                 f"process {rank()} {LOST} ({str(error).splitlines()[0]})",
@@ -115,7 +126,7 @@ def mean(values: Sequence[float]) -> list[float]:
     """Each number averaged over the processes, in float64."""
     if devices() == 1:
         return list(values)
-    own = torch.tensor(values, dtype=torch.float64, device=_device())
+    own = torch.tensor(values, dtype=torch.float64)
     return (add(own) / devices()).tolist()
 
 
@@ -130,7 +141,7 @@ def average(tensors: Sequence[Tensor]) -> None:
 
 def wait() -> None:
     """A barrier: return when every process has reached it."""
-    mean([0.0])
+    _add(torch.zeros(1), _patient)
 
 
 @contextlib.contextmanager
@@ -154,9 +165,12 @@ def _meet(number: int, count: int, local: int) -> None:
             "start it by torchrun, or by srun in a script of book/slurm/",
         )
     master = ":".join(os.environ[name] for name in ("MASTER_ADDR", "MASTER_PORT"))
-    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    global _on_cpu, _patient
+    backend = "nccl" if accelerator.device_type() == "cuda" else "gloo"
     try:
         dist.init_process_group(backend, rank=number, world_size=count)
+        _on_cpu = dist.new_group(backend="gloo")
+        _patient = dist.new_group(backend="gloo", timeout=PATIENCE)
     except (RuntimeError, ValueError) as error:
         why = str(error).splitlines()[0]
         raise SkfmError(
@@ -174,9 +188,3 @@ def _silence() -> Iterator[None]:
     with open(os.devnull, "w") as nowhere:
         with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
             yield
-
-
-def _device() -> torch.device:
-    """Where small numbers are summed: NCCL needs tensors on a GPU."""
-    on_gpu = dist.get_backend() == "nccl"
-    return torch.device("cuda", gpu()) if on_gpu else torch.device("cpu")

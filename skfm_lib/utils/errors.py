@@ -10,11 +10,15 @@ class SkfmError(Exception):
         found: the file or value, and what is wrong with it.
         expected: what would have been right.
         remedy: the next thing to type or do.
+
+    A file is named by its absolute path and nothing else, so that `redact` can replace
+    the path without touching the sentence; ``parts`` are the three texts.
     """
 
     status = 1  # of the command that it ends
 
     def __init__(self, found: str, expected: str = "", remedy: str = "") -> None:
+        self.parts = found, expected, remedy
         parts = [found]
         if expected:
             parts.append(f"expected {expected}")

@@ -38,15 +38,28 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, content: Mapping) -> None:
-    """Write JSON so that the file is whole or absent."""
+    """Write JSON so that the file is whole or absent; named tuples become objects."""
+    text = json.dumps(_plain(content), indent=2)
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def read_json(path: Path) -> dict:
-    """The content of a JSON file; SkfmError when it is missing or damaged."""
+def _plain(value: object) -> object:
+    """Named tuples within `value` as dictionaries, which JSON would make lists."""
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(i) for i in value] if isinstance(value, (list, tuple)) else value
+
+
+def read_json(path: Path, *keys: str) -> dict:
+    """The content of a JSON file with these keys; SkfmError if missing or damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict) or not content.keys() >= set(keys):
+            raise ValueError(f"it lacks {' or '.join(keys) or 'an object'}")
+        return content
     except (OSError, ValueError) as error:
         raise SkfmError(
             f"{path}: {error}", "a JSON record", "remove it and run the stage again"
@@ -74,10 +87,11 @@ def _lives(process: int) -> bool:
     return True
 
 
-def suffix(path: Path) -> str:
+def suffix(path: Path | str) -> str:
     """The suffix that names the format, in lower case: ``.nii.gz``, ``.stl`` …"""
-    name = Path(path).name.lower()
-    return next((s for s in DOUBLE_SUFFIXES if name.endswith(s)), Path(name).suffix)
+    name = os.path.basename(path).lower()  # a Path per file would be slow
+    last = os.path.splitext(name)[1]
+    return next((s for s in DOUBLE_SUFFIXES if name.endswith(s)), last)
 
 
 def stem(path: Path) -> str:

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from vtkmodules.vtkCommonCore import vtkLogger
 
-from skfm_lib.data.voxels import Grid, surface
+from skfm_lib.data.bone_fractions import as_values, skull_surface
+from skfm_lib.data.voxels import Grid
 from skfm_lib.view.slices import panels
 
 vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_ERROR)  # no warning about the display
@@ -21,19 +22,19 @@ VIEWS = {  # camera direction from the skull, and the direction that is up, in R
     "below": ((0, 0, -1), (0, 1, 0)),
     "above": ((0, 0, 1), (0, 1, 0)),
 }
-ROUND = ("front", "oblique", "side", "below")  # the columns of `view_rows`
 POINTS: dict[str, Any] = {"point_size": 5, "render_points_as_spheres": True}
 LOOK: dict[str, Any] = {"smooth_shading": True, "specular": 0.15, "ambient": 0.1}
 # Positions and intensities of a key light and a weak one from the other side.
 LIGHTS = (((-0.6, 0.5, 1.0), 0.85), ((1.0, 0.4, 0.1), 0.35))
 
 
-def skull_surface(volume: np.ndarray, grid: Grid, level: float = 0.5) -> pv.PolyData:
-    """The surface of a volume in RAS mm, for display (Taubin, no shrinking).
+def smooth_surface(volume: np.ndarray, grid: Grid) -> pv.PolyData:
+    """The surface of a skull in RAS mm, for display (Taubin, no shrinking).
 
-    Smoothing removes the steps of the voxels; do not measure on it.
+    `volume` has bits or bytes as a `SkullSet`, or a network's v.  Smoothing removes the
+    steps of the voxels; do not measure on it.
     """
-    mesh = surface(volume, grid, level)
+    mesh = skull_surface(volume, grid)
     return mesh.smooth_taubin(n_iter=30, pass_band=0.08).compute_normals(
         split_vertices=True, feature_angle=60
     )
@@ -89,31 +90,35 @@ def mesh_rows(
     grid: Grid,
     titles: Sequence[str],
     view: str = "oblique",
-    level: float = 0.5,
 ) -> Figure:
     """Rendered skulls: one row a source, one column a title (Fig. 4a)."""
     figure, axes = panels(list(rows), titles, 1.9, 2.0)
     for line, volumes in zip(axes, rows.values()):
         for axis, volume in zip(line, volumes):
-            draw(axis, volume, grid, view, level)
+            draw(axis, volume, grid, view)
     return figure
 
 
-def view_rows(rows: Mapping[str, np.ndarray], grid: Grid, level: float = 0.5) -> Figure:
-    """One skull a row, from the front, obliquely, from the side and from below."""
-    figure, axes = panels(list(rows), ROUND, 2.2, 2.2)
-    for line, volume in zip(axes, rows.values()):
-        for axis, view in zip(line, ROUND):
-            draw(axis, volume, grid, view, level)
+def view_rows(
+    rows: Mapping[str, Sequence[np.ndarray]],
+    grid: Grid,
+    titles: Sequence[str],
+    views: Sequence[str] = ("front", "oblique", "below"),
+) -> Figure:
+    """Rendered skulls: one row a source, for each title all views."""
+    columns = [f"{title}, {view}" for title in titles for view in views]
+    figure, axes = panels(list(rows), columns, 1.9, 1.9)
+    for line, volumes in zip(axes, rows.values()):
+        pairs = [(volume, view) for volume in volumes for view in views]
+        for axis, (volume, view) in zip(line, pairs):
+            draw(axis, volume, grid, view)
     return figure
 
 
-def draw(
-    axis: Axes, volume: np.ndarray, grid: Grid, view: str, level: float = 0.5
-) -> None:
+def draw(axis: Axes, volume: np.ndarray, grid: Grid, view: str) -> None:
     """A rendering on an axis of a figure, or a text for a volume without bone."""
     axis.spines[:].set_visible(False)
-    if volume.max() > level:
-        axis.imshow(picture(skull_surface(volume, grid, level), grid, view))
+    if as_values(volume).max() > 0:
+        axis.imshow(picture(smooth_surface(volume, grid), grid, view))
     else:  # an untrained network can generate an empty volume
         axis.text(0.5, 0.5, "no bone", ha="center", transform=axis.transAxes)

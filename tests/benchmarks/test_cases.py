@@ -14,8 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from skfm_lib import models
 from skfm_lib.benchmarks import cases, peer_cases, skfm_cases, tables
-from skfm_lib.benchmarks.counters import FlopCount
 from skfm_lib.benchmarks.measurement import Case, Run, measure, run_isolated
+from skfm_lib.utils.counters import FlopCount
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.memory import memory

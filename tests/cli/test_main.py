@@ -132,6 +132,16 @@ def test_a_wrong_sample_says_where_the_right_one_is(project, capsys):
     assert "invesalius-examples" in line and not (project / "sample").exists()
 
 
+def test_samples_are_listed_with_role_and_licence(project, monkeypatch, capsys):
+    monkeypatch.setattr("skfm_lib.data.io.sample_scan.CACHE", project)
+    (project / "craniotomy.nrrd").touch()
+    assert main(["sample"]) == 0
+    text = capsys.readouterr().out
+    assert "test head; licence GPL-2; 19 MB\n  skfm sample cranium\n" in text
+    assert f"licence MIT; 0.1 MB\n  {project / 'craniotomy.nrrd'}\n" in text
+    assert text.count("development data; licence") == 2
+
+
 def test_status_without_runs_says_what_is_next(project, capsys):
     assert main(["status"]) == 0
     assert capsys.readouterr().out == "no runs yet; next: skfm study\n"
@@ -206,7 +216,8 @@ def test_a_whole_study_runs_the_whole_grids(project, monkeypatch):
     assert main(["study", "--preset", "tiny", "--all"]) == 0
     assert part["08"] == part["09"] == {} and set(part) < set(whole)
     assert whole["09"] == {"sets": "all", "seeds": "[0, 1, 2]"}
-    assert whole["08"] == whole["09"] | {"more_seeds": "[3, 4, 5]"}
+    more = {"more_seeds": "[3, 4, 5]", "curve": "[9, 36, 138]"}
+    assert whole["08"] == whole["09"] | more
 
 
 def test_chapters_without_need_of_each_other_share_the_cores(project, monkeypatch):

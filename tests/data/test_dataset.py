@@ -1,16 +1,21 @@
 """The phantom population on disk, and data sets for the networks."""
 
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 import torch
 
 from skfm_lib.data import dataset, phantom_set
-from skfm_lib.data.dataset import SkullSet
+from skfm_lib.data.bone_fractions import is_bone, network_values
+from skfm_lib.data.dataset import SkullSet, unpacked
 from skfm_lib.data.io.volumes import read_volume, write_volume
-from skfm_lib.data.manifest import Skull, write_manifest
+from skfm_lib.data.manifest import Skull, read_manifest, write_manifest
 from skfm_lib.data.phantom_set import phantom_skulls
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.presets.grid_sizes import scaled_shape
+from skfm_lib.utils import memory
+from skfm_lib.utils.device import planned
 from skfm_lib.utils.errors import SkfmError
 
 SHAPE = scaled_shape(1 / 16)
@@ -23,14 +28,32 @@ def folder(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def fractions(folder):
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bits(folder, tmp_path_factory):
+    """The same skulls as on a fine grid, by bits."""
+    path = tmp_path_factory.mktemp("bits")
+    for skull in read_manifest(folder):
+        volume, grid = read_volume(folder / skull.file)
+        write_volume(path / skull.file, is_bone(volume), grid)
+    write_manifest(path, read_manifest(folder))
+    return path
+
+
 def test_items_are_in_the_networks_range(folder):
     items = SkullSet(folder, "train").load()
     assert len(items) == 3 and items.qualities == [2, 2, 6]
     v, quality = items[2]
     assert v.shape == (1, *SHAPE) and v.dtype == torch.float32 and quality == 6
-    assert set(v.unique().tolist()) == {-1.0, 1.0}
-    bone, grid = read_volume(folder / items.skulls[2].file)
-    assert np.array_equal(v[0].numpy() > 0, bone)
+    assert v.min() == -1 and v.max() == 1 and ((v > -1) & (v < 1)).any()
+    volume, grid = read_volume(folder / items.skulls[2].file)
+    assert torch.equal(v[0], network_values(torch.from_numpy(volume)))
+    assert np.array_equal(items.volume(2), volume) and volume.dtype == np.uint8
+    assert np.array_equal(items.occupancy(2), v[0].numpy() > 0)
     assert grid == items.grid == skull_grid(SHAPE)
 
 
@@ -38,13 +61,44 @@ def test_items_may_be_changed_without_changing_the_set(folder):
     items = SkullSet(folder, "test")
     before = items[0][0].clone()
     items[0][0].zero_()
+    items.volume(0)[:] = 0
     assert torch.equal(items[0][0], before)
 
 
-def test_large_sets_are_read_each_time(folder, monkeypatch):
-    kept = SkullSet(folder, "train")[1][0]
-    monkeypatch.setattr(dataset, "MEMORY", 0)
-    assert torch.equal(SkullSet(folder, "train").load()[1][0], kept)
+@pytest.mark.parametrize("room", [0, 1, 2])
+def test_as_many_volumes_are_kept_as_fit_in_the_memory(folder, monkeypatch, room):
+    first = SkullSet(folder, "train")
+    kept, size = [first[i] for i in range(2)], int(np.prod(first.shape))
+    monkeypatch.setattr(memory, "available", lambda: room * dataset.SHARE * size)
+    monkeypatch.setattr(dataset, "read_volume", read := Mock(wraps=read_volume))
+    items = SkullSet(folder, "train").load()
+    for _ in range(3):
+        assert torch.equal(items[0][0], kept[0][0])
+        assert torch.equal(items[1][0], kept[1][0])
+    # Once for the shape of the set; each other time for a skull that is not kept.
+    assert read.call_count - 1 == min(room, 2) + 3 * (2 - min(room, 2))
+
+
+@pytest.mark.parametrize(("kind", "smaller"), [("fractions", 4), ("bits", 30)])
+def test_packed_volumes_are_those_of_the_items(kind, smaller, request):
+    skulls = SkullSet(request.getfixturevalue(kind), "train")
+    wanted = torch.stack([skulls[i][0] for i in (1, 0, 1)])
+    packed = skulls.packed([1, 0, 1])
+    assert packed.dtype == torch.uint8 and packed.nbytes <= wanted.nbytes / smaller
+    assert torch.equal(unpacked(packed, skulls.shape), wanted)
+    with planned(1 << 30):
+        assert torch.equal(unpacked(packed, skulls.shape), wanted)
+
+
+def test_bits_are_plus_and_minus_one_and_do_not_mix_with_fractions(bits, fractions):
+    skulls = SkullSet(bits, "train")
+    v, volume = skulls[0][0], skulls.volume(0)
+    assert volume.dtype == bool and set(v.unique().tolist()) == {-1.0, 1.0}
+    assert np.array_equal(v[0].numpy() > 0, skulls.occupancy(0))
+    mixed = SkullSet(bits, "train")
+    mixed.folder = fractions
+    with pytest.raises(SkfmError, match=r"voxels of fractions; expected .* of bits"):
+        mixed[0]
 
 
 def test_every_skull_is_the_same_however_many_are_made(folder, tmp_path):

@@ -11,7 +11,7 @@ from skfm_lib.data.point_clouds import (
     distance_to_surface,
     load_clouds,
 )
-from skfm_lib.data.voxels import sample_surface, surface
+from skfm_lib.data.voxels import sample_surface
 from skfm_lib.utils.errors import SkfmError
 
 
@@ -47,7 +47,7 @@ def test_clouds_are_the_skulls_in_millimetres(clouds, phantoms):
     assert clouds.qualities == phantoms.qualities
     assert clouds.names == [skull.name for skull in phantoms.skulls]
     for item in (0, 5):
-        mesh = surface(phantoms.occupancy(item), phantoms.grid, 0.5)
+        mesh = phantoms.surface(item)
         points = clouds.points[item].double().numpy()
         assert distance_to_surface(points, mesh).max() < 0.12  # half precision
         low, high = np.reshape(mesh.bounds, (3, 2)).T

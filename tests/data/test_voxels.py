@@ -8,6 +8,7 @@ from scipy.spatial import cKDTree
 from skfm_lib.data.voxels import (
     Grid,
     isosurface,
+    oriented_vertices,
     skull_grid,
     surface,
     voxelise,
@@ -116,3 +117,17 @@ def test_a_mesh_cut_open_is_filled_where_it_is_bone():
 def test_nothing_to_show_is_said():
     with pytest.raises(SkfmError, match="no surface at level 0.5"):
         surface(np.zeros((4, 4, 4), bool), GRID, 0.5)
+
+
+def test_vertices_without_a_normal_are_left_out():
+    """A voxel exactly at the level, within bone, is a surface without area."""
+    field = np.ones((8, 8, 8), np.float32)
+    field[4, 4, 4] = 0.5
+    mesh = surface(field, skull_grid(field.shape), 0.5)
+    whole = surface(np.ones_like(field), skull_grid(field.shape), 0.5)
+    assert mesh.n_points > whole.n_points
+    points, normals = oriented_vertices(mesh, mesh.n_points)
+    assert len(points) == whole.n_points
+    np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-3)
+    assert ((points - points.mean(axis=0)) * normals).sum(axis=1).min() > 0
+    assert len(oriented_vertices(mesh, 10)[0]) == 10

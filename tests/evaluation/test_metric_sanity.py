@@ -36,7 +36,7 @@ class Blocks(SkullSet):
     def qualities(self):
         return self.scores
 
-    def occupancy(self, item):
+    def volume(self, item):
         return self.volumes[item]
 
 

@@ -51,16 +51,17 @@ def test_seeds_are_counted():
     assert answer["FID ↓"]["seeds"] == "OTFM in 2 of 3"
 
 
-def test_mean_and_range_over_seeds():
+def test_median_and_every_seed():
     runs = {
         0: rows((1.0, 0, 2), (3.0, 2, 4)),
         1: rows((4.0, 3, 5), (3.0, 2, 4)),
         2: rows((2.5, 1, 3), (3.0, 2, 4)),
     }
     runs[1]["shortcut"] = runs[1]["OTFM"]  # only one seed has a few-step model
-    found = seed_comparison.mean_over_seeds(runs)
-    assert found["OTFM"]["FID ↓"] == Interval(2.5, 1.0, 4.0)
-    assert found["DDPM"]["FID ↓"] == Interval(3.0, 3.0, 3.0)
+    found = seed_comparison.over_seeds(runs)
+    assert found["OTFM"]["FID ↓"].median == 2.5
+    assert str(found["OTFM"]["FID ↓"]) == "2.5 (1, 4, 2.5)"
+    assert found["DDPM"]["FID ↓"].values == (3.0, 3.0, 3.0)
     assert set(found) == {"OTFM", "DDPM"}
 
 

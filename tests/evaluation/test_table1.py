@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from skfm_lib import metrics
+from skfm_lib.data.bone_fractions import network_values
 from skfm_lib.data.dataset import SkullSet, volumes_of
 from skfm_lib.data.io.volumes import write_volume
 from skfm_lib.data.manifest import Skull, write_manifest
 from skfm_lib.data.voxels import Grid
-from skfm_lib.evaluation import table1
+from skfm_lib.evaluation import table1, table1_columns
 from skfm_lib.models import Med3D
 from skfm_lib.models.feature_net import StudyFeatures
 from skfm_lib.study import data_stage, open_study
@@ -54,8 +55,9 @@ def test_an_equal_part_keeps_the_mix_of_scores(many):
     assert found == {2: 2, 3: 3, 4: 2, 5: 2}
     assert part != table1.stratified_sample(skulls, 9, 1)
     volumes = volumes_of(skulls, part[:2])
-    assert volumes.shape == (2, 1, *skulls.shape)
-    assert (volumes[0, 0].numpy() == skulls.occupancy(part[0])).all()
+    assert len(volumes) == 2 and volumes[1].shape == (1, *skulls.shape)
+    assert torch.equal(volumes[1:][0], volumes[1])
+    assert (volumes[0][0].numpy() == skulls.volume(part[0])).all()
 
 
 def test_a_part_without_some_scores(many):
@@ -79,37 +81,39 @@ def test_the_table_has_every_column_and_knows_its_best(many, tmp_path):
     network = StudyFeatures().eval()
     sets = {"ref": train, "copies": test}
     rows = table1.table_1(test, sets, network, tmp_path, pairs=20, seed=0)
-    columns = (*table1.BETWEEN_SETS, *table1.WITHIN_SET)
+    columns = (*table1_columns.BETWEEN_SETS, *table1_columns.WITHIN_SET)
     assert all(tuple(row) == columns for row in rows.values())
     for row in rows.values():
         assert all(low <= value <= high for value, low, high in row.values())
+        for column, (_, low, high) in row.items():
+            least, most = table1_columns.RANGES.get(column, (0, 1))
+            assert least <= low and high <= most
     best = {column: round(row.value, 9) for column, row in rows["copies"].items()}
     assert best["FID ↓"] == 0 and best["KID ↓"] <= 0
     shares = ("IP ↑", "IR ↑", "PP ↑", "PR ↑", "Coverage ↑")
     assert {best[c] for c in shares} == {1}
     assert 0 < rows["ref"]["FID ↓"].value
-    volumes = volumes_of(train, table1.stratified_sample(train, 18, 0))
-    window, scales = metrics.fitting(volumes.shape)
+    chosen = table1.stratified_sample(train, 18, 0)
+    v = network_values(torch.stack(list(volumes_of(train, chosen))))
+    window, scales = metrics.fitting(v.shape)
     similarity = metrics.ms_ssim_of_set(
-        volumes, 20, 0, data_range=1.0, window=window, scales=scales
+        (v + 1) / 2, 20, 0, data_range=1.0, window=window, scales=scales
     )
     assert rows["ref"]["MS-SSIM ↓"].value == pytest.approx(similarity.mean())
-    variant = metrics.ms_ssim_of_set(
-        volumes.float() * 2 - 1, 20, 0, measure=metrics.ms_ssim_fork
-    )
+    variant = metrics.ms_ssim_of_set(v, 20, 0, measure=metrics.ms_ssim_fork)
     found = rows["ref"]["MS-SSIM (variant) ↓"].value
     assert found == pytest.approx(np.nanmean(variant))
 
 
-def test_paired_halves_of_a_set_and_itself_are_always_the_best(many, tmp_path):
+def test_paired_parts_of_a_set_and_itself_are_always_the_best(many, tmp_path):
     _, test = many
     network = StudyFeatures().eval()
     features = table1.features_of(network, volumes_of(test), tmp_path)
-    together = table1.compare(features, features, 0, paired=True)
-    assert np.abs(together.halves[:, 0]).max() < 1e-9
-    assert (together.halves[:, 2:4] == 1).all()
-    apart = table1.compare(features, features, 0)
-    assert apart.halves[:, 0].min() > 0
+    together = table1_columns.compare(features, features, 0, paired=True)
+    assert np.abs(together.distances.parts[..., 0]).max() < 1e-9
+    assert (together.neighbours.parts[..., :2] == 1).all()
+    apart = table1_columns.compare(features, features, 0)
+    assert apart.distances.parts[..., 0].min() > 0
 
 
 def test_the_study_network_is_trained_once_for_all_stages(stage, many):

@@ -16,15 +16,18 @@ import zipfile
 from collections import Counter
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 import pyvista as pv
 import SimpleITK as sitk
 import trimesh
+from dicom_kinds import encode, write_enhanced
 from mutations import damage
 from sandbox_tasks import compared, skull_of
 from scan_files import write_dicom, write_inv3
 
+from skfm_lib.data.bone_fractions import as_fraction
 from skfm_lib.data.io.meshes import write_mesh
 from skfm_lib.data.io.sandbox import Sandbox, UnexpectedError
 from skfm_lib.data.phantom import phantom_skull
@@ -37,9 +40,12 @@ SHAPE = scaled_shape(1 / 8)
 GRID = skull_grid(SHAPE)
 IMAGES = (".nii", ".nii.gz", "raw.nrrd", "gzip.nrrd", ".mha", ".mhd")
 PACKED = ("dicom", ".inv3", "nrrd.zip", "dicom.zip", "nii.tar.gz")
-MESHES = (".stl", "text.stl", ".ply", "text.ply", ".obj", ".off", ".vtp", ".glb")
-KINDS = IMAGES + PACKED + MESHES
-EACH = -(-int(os.environ.get("SKFM_FUZZ", 76)) // len(KINDS))  # inputs of a kind
+MESHES = (".stl", "text.stl", ".ply", "text.ply", ".obj", ".off", ".vtp")
+MESHES += (".glb", ".gltf")
+OTHERS = ("two.nii", "a.seg.nrrd")  # NIfTI-2, scaled; segments in layers
+SLICES = ("deflated", "gzip bare implicit", "enhanced")  # DICOM in other encodings
+KINDS = IMAGES + PACKED + MESHES + OTHERS + SLICES
+EACH = -(-int(os.environ.get("SKFM_FUZZ", 75)) // len(KINDS))  # inputs of a kind
 SECONDS, MEMORY = 10.0, 4 << 30  # computing time and bytes that one input may take
 
 
@@ -48,7 +54,7 @@ def good(tmp_path_factory) -> dict[str, Path]:
     """A folder with one good scan of every kind."""
     base = tmp_path_factory.mktemp("good")
     folders = {kind: base / kind for kind in KINDS}
-    bone = phantom_skull(3, 5, SHAPE)
+    bone = as_fraction(phantom_skull(3, 5, SHAPE))
     image = sitk.GetImageFromArray((bone.transpose(2, 0, 1) * 2000 - 1000).astype("i2"))
     image[0, 0, 0] = -500
     image.SetSpacing([GRID.spacing] * 3)
@@ -63,6 +69,7 @@ def good(tmp_path_factory) -> dict[str, Path]:
         elif kind in MESHES:
             _write_mesh(name, mesh)
     _write_packed(folders, image)
+    _write_others(folders, image)
     return folders
 
 
@@ -82,6 +89,10 @@ def _write_packed(folders: dict[str, Path], image: sitk.Image) -> None:
     corner = (*origin, GRID.origin[2])
     spacing = (GRID.spacing,) * 3
     slices = write_dicom(folders["dicom"], values, spacing, origin=corner)
+    for encoding in SLICES[:2]:
+        for path in slices:
+            encode(Path(shutil.copy(path, folders[encoding])), encoding)
+    write_enhanced(folders["enhanced"] / "a", slices, shared=False)
     write_inv3(folders[".inv3"] / "a.inv3", values[:, ::-1], spacing)
     with zipfile.ZipFile(folders["dicom.zip"] / "a.zip", "w", 8) as archive:
         for path in slices:
@@ -90,6 +101,23 @@ def _write_packed(folders: dict[str, Path], image: sitk.Image) -> None:
         archive.write(folders["raw.nrrd"] / "raw.nrrd", "s/a.nrrd")
     with tarfile.open(folders["nii.tar.gz"] / "a.tar.gz", "w:gz") as archive:
         archive.add(folders[".nii"] / "a.nii", "s/a.nii")
+
+
+def _write_others(folders: dict[str, Path], image: sitk.Image) -> None:
+    halves = (sitk.GetArrayFromImage(image).T / 2).astype(np.int16)
+    affine = np.diag([GRID.spacing] * 3 + [1.0])
+    affine[:3, 3] = GRID.origin
+    scaled = nib.Nifti2Image(halves, affine)
+    scaled.to_filename(folders["two.nii"] / "two.nii")
+    content = bytearray((folders["two.nii"] / "two.nii").read_bytes())
+    scaled.header["scl_slope"], scaled.header["scl_inter"] = 2, 0
+    content[:540] = scaled.header.binaryblock
+    (folders["two.nii"] / "two.nii").write_bytes(content)
+    layers = sitk.Compose(image > 0, image < 0)
+    for number, name in enumerate(("Skull", "air")):
+        layers.SetMetaData(f"Segment{number}_Name", name)
+        layers.SetMetaData(f"Segment{number}_Layer", str(number))
+    sitk.WriteImage(layers, str(folders["a.seg.nrrd"] / "a.seg.nrrd"), True)
 
 
 def used(sandbox: Sandbox) -> tuple[float, int]:

@@ -21,18 +21,20 @@ def write_dicom(
     axes: tuple[float, ...] = (1, 0, 0, 0, 1, 0),
     step: np.ndarray | None = None,
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    at: np.ndarray | None = None,
     order: list[int] | None = None,
     **tags: object,
 ) -> list[Path]:
     """Write HU `values` (z, y, x) as a series of CT slices, one file each.
 
     spacing  (x, y, z) mm; axes  ImageOrientationPatient; step  from slice to slice,
-    mm in LPS (default: along the normal); order  of the instance numbers; tags  are
-    written into every slice, by keyword
+    mm in LPS (default: along the normal); at  which step each slice is (default: 0, 1,
+    2 …); order  of the instance numbers; tags  are written into every slice
     """
     folder.mkdir(parents=True, exist_ok=True)
     if step is None:
         step = np.cross(axes[:3], axes[3:]) * spacing[2]
+    at = np.arange(len(values)) if at is None else at
     common = {"PatientID": "1", "StudyInstanceUID": generate_uid()}
     common |= {"SeriesInstanceUID": generate_uid(), "Modality": "CT"} | tags
     paths = []
@@ -40,7 +42,7 @@ def write_dicom(
         about = common | {
             "SOPInstanceUID": generate_uid(),
             "InstanceNumber": order[k] if order else k + 1,
-            "ImagePositionPatient": list(np.add(origin, k * np.asarray(step))),
+            "ImagePositionPatient": list(np.add(origin, at[k] * np.asarray(step))),
             "ImageOrientationPatient": list(map(float, axes)),
             "PixelSpacing": [spacing[1], spacing[0]],
         }

@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 
 from skfm_lib.metrics import (
-    Draws,
     bootstrap,
+    bounded,
     difference,
-    frechet_distance,
-    half_draws,
     pair_mean,
     random_pairs,
     share,
@@ -17,98 +15,33 @@ from skfm_lib.metrics.confidence import Interval
 from skfm_lib.utils.errors import SkfmError
 
 
-def half_sampling(statistic, *sets, n=100, seed=0, level=0.95):
-    """The interval of one number from random halves."""
-    draws = half_draws(lambda *s: [statistic(*s)], *sets, n=n, seed=seed)
-    return draws.intervals(level)[0]
-
-
-METHODS = [bootstrap, half_sampling]
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_width_for_a_mean_is_that_of_the_normal_law(method):
+def test_width_for_a_mean_is_that_of_the_normal_law():
     x = np.random.default_rng(0).normal(size=400)
-    value, low, high = method(np.mean, x, n=2000)
+    value, low, high = bootstrap(np.mean, x, n=2000)
     assert value == pytest.approx(x.mean())
     assert high - low == pytest.approx(2 * 1.96 * x.std() / 20, rel=0.1)
     assert low < value < high
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_two_sets_add_their_variances(method):
+def test_two_sets_add_their_variances():
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=300), 2 * rng.normal(size=200)
-    _, low, high = method(lambda a, b: a.mean() - b.mean(), x, y, n=2000)
+    _, low, high = bootstrap(lambda a, b: a.mean() - b.mean(), x, y, n=2000)
     error = np.sqrt(x.var() / 300 + y.var() / 200)
     assert high - low == pytest.approx(2 * 1.96 * error, rel=0.1)
 
 
-def test_half_sampling_covers_the_spread_of_the_frechet_distance():
-    rng = np.random.default_rng(2)
-    draw = lambda: rng.normal(size=(2, 120, 4)) + [[[0]], [[1]]]  # noqa: E731
-    truth = np.std([frechet_distance(*draw()) for _ in range(300)])
-    widths = []
-    for _ in range(8):
-        _, low, high = half_sampling(frechet_distance, *draw(), n=100)
-        widths.append((high - low) / (2 * 1.96))
-    assert np.mean(widths) == pytest.approx(truth, rel=0.2)
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_same_seed_same_interval_and_levels_nest(method):
+def test_same_seed_same_interval_and_levels_nest():
     x = np.random.default_rng(3).normal(size=50)
-    assert method(np.mean, x, seed=4) == method(np.mean, x, seed=4)
-    assert method(np.mean, x, seed=4) != method(np.mean, x, seed=5)
-    wide, narrow = method(np.mean, x, level=0.99), method(np.mean, x, level=0.5)
+    assert bootstrap(np.mean, x, seed=4) == bootstrap(np.mean, x, seed=4)
+    assert bootstrap(np.mean, x, seed=4) != bootstrap(np.mean, x, seed=5)
+    wide, narrow = bootstrap(np.mean, x, level=0.99), bootstrap(np.mean, x, level=0.5)
     assert wide.low < narrow.low < narrow.high < wide.high
-
-
-def test_several_numbers_at_once_are_as_one_by_one():
-    x = np.random.default_rng(5).normal(size=60)
-    both = half_draws(lambda s: (s.mean(), s.std()), x, seed=6).intervals()
-    assert both[0] == pytest.approx(half_sampling(np.mean, x, seed=6))
-    assert both[1] == pytest.approx(half_sampling(np.std, x, seed=6))
-
-
-def test_what_two_sets_owe_to_a_common_half_cancels():
-    """Against one reference, a set and the same shifted: the gap is known exactly."""
-    rng = np.random.default_rng(10)
-    real, fake = rng.normal(size=80), rng.normal(size=80)
-    gap = lambda a, b: [b.mean() - a.mean()]  # noqa: E731
-    near = half_draws(gap, real, fake, seed=11)
-    far = half_draws(gap, real, fake + 3, seed=11)
-    value, low, high = far.minus(near).intervals()[0]
-    assert (value, low, high) == pytest.approx((3, 3, 3))
-    other = half_draws(gap, real, rng.normal(size=80), seed=11).minus(near)
-    _, low, high = other.intervals()[0]
-    assert high - low == pytest.approx(2 * 1.96 * (2 / 80) ** 0.5, rel=0.25)
-
-
-def test_an_interval_holds_its_value_however_skewed_the_draws():
-    draws = Draws(np.array([1.0]), np.array([[1.0]] * 99 + [[0.0]]))
-    (found,) = draws.intervals()
-    assert found.low <= found.value <= found.high
-
-
-def test_paired_sets_are_drawn_together():
-    x = np.arange(10.0)
-    same = half_draws(lambda a, b: [np.abs(a - b).max()], x, x, seed=12, paired=True)
-    assert same.halves.max() == 0
-    apart = half_draws(lambda a, b: [np.abs(a - b).max()], x, x, seed=12)
-    assert apart.halves.min() > 0
 
 
 def test_differences_of_independent_estimates():
     found = difference(Interval(3.0, 2.7, 3.4), Interval(1.0, 0.7, 1.4))
     assert found == pytest.approx((2.0, 2 - 0.5, 2 + 0.5))
-
-
-def test_few_samples_are_warned_of_once_and_of_the_whole_sets():
-    x, y = np.random.default_rng(7).normal(size=(2, 20, 30))
-    with pytest.warns(UserWarning) as caught:
-        half_sampling(frechet_distance, x, y, n=5)
-    assert [str(w.message)[:26] for w in caught] == ["20 samples for 30 features"]
 
 
 @pytest.mark.parametrize("pairs", [60, 300])
@@ -144,10 +77,34 @@ def test_an_interval_prints_itself():
     assert str(share(np.ones(40, bool))) == "100 % (91–100)"
 
 
-@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
     "items, settings", [(1, {}), (50, {"n": 1}), (50, {"level": 1.0})]
 )
-def test_bad_input_is_named(method, items, settings):
+def test_bad_input_is_named(items, settings):
     with pytest.raises(SkfmError):
-        method(np.mean, np.zeros(items), **settings)
+        bootstrap(np.mean, np.zeros(items), **settings)
+
+
+def test_a_share_has_wilsons_interval_for_its_own_reach():
+    reach = 1.959964 * np.sqrt(0.3 * 0.7 / 200)
+    found = bounded(Interval(0.3, 0.3 - reach, 0.3 + reach), 0, 1, n=7)
+    assert found == pytest.approx(share(60, 200), abs=1e-6)
+    assert bounded(Interval(1.0, 1.0, 1.0), 0, 1, n=40) == pytest.approx(share(40, 40))
+    assert bounded(Interval(0.0, 0.0, 0.0), 0, 1, n=40) == pytest.approx(share(0, 40))
+
+
+@pytest.mark.parametrize("most", [1, np.inf])
+@pytest.mark.parametrize("value", [0.0, 1e-12, 0.5, 1 - 1e-12, 1.0, 1 + 1e-9])
+@pytest.mark.parametrize("reach", [0.0, 1e-15, 0.1, 3.0])
+def test_no_interval_leaves_the_range_or_its_value(value, reach, most):
+    found = bounded(Interval(value, value - reach, value + reach), 0, most, 20)
+    assert 0 <= found.low <= found.value <= found.high <= most
+    assert found.value == pytest.approx(value)
+
+
+def test_a_metric_without_limits_keeps_its_interval_and_others_are_named():
+    found = Interval(-0.1, -0.3, 0.1)
+    assert bounded(found, -np.inf, np.inf, 20) == found
+    for least, most in ((0, 1), (0, np.inf), (-1, 1)):
+        with pytest.raises(SkfmError, match="a value in 0 … 1 or 0 … ∞"):
+            bounded(found, least, most, 20)

@@ -51,7 +51,8 @@ def test_occupancies_are_mapped_to_the_networks_scale(volumes):
     bone = volumes > 0
     expected = extract(Counting(), torch.where(bone, 1.0, -1.0))
     assert torch.equal(extract(Counting(), bone), expected)
-    assert torch.equal(extract(Counting(), bone.numpy().astype(np.uint8)), expected)
+    fractions = np.uint8(255) * bone.numpy()
+    assert torch.equal(extract(Counting(), fractions), expected)
 
 
 def test_the_second_time_comes_from_the_cache(volumes, tmp_path):

@@ -12,10 +12,13 @@ from skfm_lib.models.quantizer import (
     Codebook,
     _nearest_by_table,
     _nearest_by_tree,
+    nearest_by_product,
     nearest_code,
+    segment_sums,
 )
+from skfm_lib.utils.device import planned
 
-PATHS = (nearest_code, _nearest_by_tree, _nearest_by_table)
+PATHS = (nearest_code, _nearest_by_tree, _nearest_by_table, nearest_by_product)
 PLAIN = {"compute_mode": "donot_use_mm_for_euclid_dist"}
 
 
@@ -61,6 +64,43 @@ def test_codes_close_together_and_far_from_zero(path):
     distance = (z.double()[:, None] - codebook.double()).square().sum(2)
     picked = distance.gather(1, path(z, codebook)[:, None]).squeeze(1)
     assert torch.equal(picked, distance.amin(1))
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("gap", [0.0, 1e-12, 1e-9, 1e-7, 1e-5])
+@pytest.mark.parametrize("crowd", [2, 7, 40])
+def test_near_ties_are_told_apart(path, gap, crowd):
+    # For each row, `crowd` codes at distances that differ by the share `gap`: float32
+    # products cannot order them, and more than are compared as candidates.
+    z = 3 + random_rows(20, 8).double()
+    ways = torch.nn.functional.normalize(random_rows(20 * crowd, 8, seed=1).double())
+    order = torch.stack([torch.randperm(crowd) for _ in range(20)]).flatten()
+    lengths = 0.1 * (1 + gap * order.double())
+    codebook = z.repeat_interleave(crowd, 0) + lengths[:, None] * ways
+    found = path(z, codebook)
+    distance = (z[:, None] - codebook).square().sum(2)
+    if gap >= 1e-9:  # else below the rounding of the codes themselves
+        first = order.view(20, crowd).argmin(1) + crowd * torch.arange(20)
+        assert torch.equal(found, first)
+    picked = distance.gather(1, found[:, None])[:, 0]
+    assert torch.allclose(picked, distance.amin(1), rtol=1e-15, atol=0)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_mixed_precision_changes_no_index_of_codes_close_together(path):
+    # In bf16 the products would choose another code for a quarter of the rows.
+    codebook = random_rows(64, 8).repeat(32, 1) + 0.03 * random_rows(2048, 8, seed=1)
+    z = codebook[:1000] + 0.02 * random_rows(1000, 8, seed=2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = path(z, codebook)
+    assert np.array_equal(found.numpy(), brute_force(z, codebook))
+
+
+def test_a_product_without_recheck_would_fail():
+    codebook = 100 + 1e-3 * random_rows(64, 8, seed=1)
+    z = 100 + 1e-3 * random_rows(200, 8)
+    scores = codebook.square().sum(1) / 2 - z @ codebook.T
+    assert not np.array_equal(scores.argmin(1).numpy(), brute_force(z, codebook))
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -193,16 +233,28 @@ def test_perplexity_lies_between_one_and_the_number_of_codes():
     assert book.perplexity() == pytest.approx(math.exp(-(p * p.log()).sum()), rel=1e-5)
 
 
-def test_the_table_of_distances_is_made_in_parts(monkeypatch):
-    sizes, cdist = [], torch.cdist
+def test_the_table_of_distances_is_made_in_parts(monkeypatch, resize):
+    rows, distances = [], quantizer._squared_distances
 
-    def counted(part, codes, **mode):
-        sizes.append(len(part))
-        return cdist(part, codes, **mode)
+    def counted(part, codes):
+        rows.append(len(part))
+        return distances(part, codes)
 
     monkeypatch.setattr(quantizer, "CHUNK", 100)
-    monkeypatch.setattr(torch, "cdist", counted)
+    monkeypatch.setattr(quantizer, "_squared_distances", counted)
     z, codebook = random_rows(25, 4), random_rows(10, 4, seed=1)
     found = _nearest_by_table(z, codebook)
-    assert sizes == [10, 10, 5]
+    assert rows == [10, 10, 5]
     assert np.array_equal(found.numpy(), brute_force(z, codebook))
+    resize(slab=400)  # bytes of float32 products: ten rows
+    assert torch.equal(nearest_by_product(z, codebook), found)
+
+
+def test_sums_of_segments_on_a_gpu_equal_those_on_a_cpu():
+    rows, indices = random_rows(500, 8), torch.randint(40, (500,))
+    indices[indices == 7] = 8  # a segment without rows
+    with planned(1 << 30):
+        found = segment_sums(rows, indices, 50)
+    expected = segment_sums(rows.double(), indices, 50)
+    assert torch.allclose(found.double(), expected, rtol=0, atol=1e-5)
+    assert (found[[7, *range(40, 50)]] == 0).all()

@@ -7,7 +7,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from skfm_lib.models import VQVAE
 from skfm_lib.models.ops.conv3d import pad_to_multiple
-from skfm_lib.models.vqvae import BACKGROUND, Encoder, _resample
+from skfm_lib.models.ops.resample import resample
+from skfm_lib.models.vqvae import BACKGROUND, Encoder
 from skfm_lib.presets import preset
 from skfm_lib.utils.errors import SkfmError
 
@@ -55,7 +56,7 @@ def test_a_volume_at_input_size_is_taken_as_it_is(model):
 def test_paper_sizes_all_the_way():
     with FakeTensorMode():  # shapes without memory
         v = torch.empty(1, 1, *PAPER.output_shape)
-        into = _resample(v, PAPER.input_shape)
+        into = resample(v, PAPER.input_shape)
         assert into.shape[2:] == (374, 289, 420)
         padded = pad_to_multiple(into, 4, BACKGROUND)
         assert padded.shape[2:] == (376, 292, 420)
@@ -106,8 +107,8 @@ def test_cropping_comes_before_upsampling(axis, name):
 
 def test_down_and_up_keep_a_ramp_in_place():
     ramp = (torch.arange(PAPER.output_shape[2]) + 0.5).expand(1, 1, 2, 2, -1)
-    down = _resample(ramp, (2, 2, PAPER.input_shape[2]))
-    up = _resample(down, (2, 2, PAPER.output_shape[2]))
+    down = resample(ramp, (2, 2, PAPER.input_shape[2]))
+    up = resample(down, (2, 2, PAPER.output_shape[2]))
     assert (up - ramp)[..., 2:-2].abs().max() < 1e-3
 
 

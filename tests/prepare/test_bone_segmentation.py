@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import pyvista as pv
 import SimpleITK as sitk
+from scipy import ndimage
 
+from skfm_lib.data.bone_fractions import LEVEL, as_fraction
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.prepare.bone_segmentation import (
     _box_filter,
@@ -12,7 +14,7 @@ from skfm_lib.prepare.bone_segmentation import (
     bone_voxels,
     touched_borders,
 )
-from skfm_lib.presets.grid_sizes import scaled_shape
+from skfm_lib.presets.grid_sizes import PAPER_SPACING, scaled_shape
 from skfm_lib.utils.errors import SkfmError
 
 SPACING = 2.0
@@ -87,6 +89,18 @@ def test_masks_need_no_threshold(bone, air):
     assert mesh.bounds[1] == pytest.approx(70, abs=1.1)
 
 
+def test_grey_values_of_a_picture_are_no_fractions():
+    image = scan(shell(), bone=255, air=0)
+    image[0, 0, 0] = 51  # three values: not a mask
+    grey = sitk.Cast(image, sitk.sitkFloat32) / 255
+    with pytest.raises(SkfmError, match="no Hounsfield units: values 0 to 1"):
+        bone_mesh(grey)
+    grey.SetSpacing([4 * PAPER_SPACING] * 3)  # as the project's own grids
+    assert bone_mesh(grey).volume > 0
+    with pytest.raises(SkfmError, match="no Hounsfield units"):
+        bone_mesh(grey * 0.999)  # no bytes
+
+
 def test_no_bone_is_said():
     image = scan(shell(), bone=150, air=-1000)
     image[0, 0, 0] = 0  # three values: not a mask
@@ -104,10 +118,28 @@ def test_what_is_no_ct_is_said():
         bone_mesh(resonance)
     noise = sitk.GetImageFromArray(rng.integers(-1000, 2000, X.shape).astype(np.int16))
     noise.SetSpacing([SPACING] * 3)
-    with pytest.raises(SkfmError, match="ml of bone above 200; expected a skull"):
+    with pytest.raises(SkfmError, match="ml of bone above 200 HU; expected a skull"):
         bone_mesh(noise)
-    with pytest.raises(SkfmError, match="1 ml of bone"):
+    with pytest.raises(SkfmError, match="1 ml in the mask; .*mask bone alone"):
         bone_mesh(scan(CRUMB, bone=900, air=-1000))
+
+
+def test_what_is_no_hounsfield_unit_is_told_apart():
+    rng = np.random.default_rng(0)
+    head, noise = shell(outer=70, inner=0), rng.normal(0, 20, X.shape)
+    tissue = np.where(head, 40, -1000) + noise
+    values = np.where(shell(), 900, tissue).transpose(2, 1, 0)
+    for shifted, message in (
+        (values + 1024, "like a CT without its rescale intercept; .*subtract 1024"),
+        # An MR: bone is dark, and tissue varies.
+        (np.abs(noise) + head.T * rng.uniform(200, 1500, X.shape), "an MR cannot"),
+        ((values + 1024) / 2000, "no Hounsfield units: values 0 to 0.*mask of bone"),
+    ):
+        image = scan(shell())
+        other = sitk.GetImageFromArray(np.maximum(shifted, 0).astype(np.float32))
+        other.CopyInformation(image)
+        with pytest.raises(SkfmError, match=message):
+            bone_mesh(other)
 
 
 def test_metal_does_not_swell():
@@ -134,8 +166,11 @@ def test_thin_walls_last_on_coarse_grids():
     outer = pv.Icosphere(radius=60.0, center=coarse.to_mm(np.array([28, 21, 31])))
     outer = outer.subdivide(3)
     walls = outer.merge(outer.scale(57 / 60, inplace=False, point=outer.center))
-    from scipy.ndimage import binary_fill_holes
-
-    enclosed = [binary_fill_holes(bone_voxels(walls, g)).sum() for g in (coarse, fine)]
-    volumes = [n * g.spacing**3 for n, g in zip(enclosed, (coarse, fine), strict=True)]
-    assert volumes[0] == pytest.approx(volumes[1], rel=0.1)
+    volumes = []
+    for grid in (coarse, fine):
+        fractions = as_fraction(bone_voxels(walls, grid))
+        bone = fractions > LEVEL
+        inside = ndimage.binary_fill_holes(bone) & ~bone
+        volumes.append((fractions.sum() + inside.sum()) * grid.spacing**3)
+    sphere = 4 / 3 * np.pi * 60**3
+    assert volumes == pytest.approx([sphere, sphere], rel=0.05)

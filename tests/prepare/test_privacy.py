@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import pickle
 import zipfile
 from pathlib import Path
 
@@ -12,13 +13,16 @@ import pyvista as pv
 import SimpleITK as sitk
 from scan_files import write_dicom, write_inv3
 
+from skfm_lib.data.bone_fractions import as_fraction, skull_surface
 from skfm_lib.data.io.meshes import write_mesh
 from skfm_lib.data.phantom import phantom_skull
-from skfm_lib.data.voxels import skull_grid, surface
+from skfm_lib.data.voxels import skull_grid
 from skfm_lib.prepare.pipeline import prepare, who_is_who
 from skfm_lib.prepare.pseudonyms import pseudonym, read_salt, salt_path
+from skfm_lib.prepare.source import redact
 from skfm_lib.presets.grid_sizes import scaled_shape
 from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.files import unreadable
 
 SHAPE = scaled_shape(1 / 8)
 PLANTED = ("Qworple", "Zydeco", "PID-77031", "19630214", "1.2.3.77031", "Grünwald")
@@ -36,7 +40,7 @@ TAGS = {
 
 
 def ct() -> sitk.Image:
-    bone = phantom_skull(3, 4, SHAPE).transpose(2, 0, 1)
+    bone = as_fraction(phantom_skull(3, 4, SHAPE)).transpose(2, 0, 1)
     image = sitk.GetImageFromArray((bone * 2000 - 1000).astype(np.int16))
     image[0, 0, 0] = -500
     image.SetSpacing([skull_grid(SHAPE).spacing] * 3)
@@ -76,16 +80,17 @@ def plant(folder: Path) -> None:
     (home / "Zydeco.nrrd").write_bytes(content.replace(b"short", b"Zydeco"))
     flipped = values[:, :, ::-1]
     write_inv3(home / "Qworple.inv3", flipped, spacing, name="Qworple Zydeco")
+    (folder / "Zydeco.Qworple").write_bytes(b"no scan")
     write_inv3(home / "b.inv3", flipped, spacing, name="Qworple", modality="Zydeco")
     shape = scaled_shape(1 / 8)
-    mesh = surface(phantom_skull(1, 5, shape), skull_grid(shape), 0.5)
+    mesh = skull_surface(phantom_skull(1, 5, shape), skull_grid(shape))
     write_mesh(home / "PID-77031.ply", mesh)
     write_mesh(home / "PID-77031 cube.stl", pv.Cube().triangulate())
     (home / "Qworple.obj").write_text("# Zydeco\nv Qworple 1 2\nf 1 2 3\n")
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory):
+def ran(warm, tmp_path_factory):
     """The folder typed by the user, the data set, and all that was printed."""
     folder, out = tmp_path_factory.mktemp("ward"), tmp_path_factory.mktemp("set") / "d"
     plant(folder)
@@ -94,7 +99,7 @@ def ran(tmp_path_factory):
     logging.getLogger().addHandler(log)
     try:
         with contextlib.redirect_stderr(printed), contextlib.redirect_stdout(printed):
-            report = prepare(folder, out, shape=scaled_shape(1 / 16))
+            report = prepare(folder, out, shape=scaled_shape(1 / 16), workers=1)
             print(report)
             with pytest.raises(SkfmError) as stopped:
                 prepare(folder, out, shape=scaled_shape(1 / 16), strict=True)
@@ -111,7 +116,9 @@ def test_good_and_bad_scans_were_met(ran):
     assert good == {
         *("PID-77031", "Grünwald.nii.gz", "a.nrrd", "Qworple.inv3", "PID-77031.ply")
     }
-    assert len(report.problems) == 10
+    assert len(report.problems) == 9
+    assert report.total == sum(path.is_file() for path in folder.rglob("*")) + 20
+    assert sum(n for why, n in report.left_out.items() if "(MR)" in why) == 20
 
 
 def test_no_output_names_a_patient(ran):
@@ -129,6 +136,50 @@ def test_no_output_names_a_patient(ran):
     for where, content in outputs.items():
         for planted in PLANTED:
             assert planted.encode() not in content, (where, planted)
+
+
+NAMES = ["in", "a", "it", "no", ".", "i n", "é ü", "(x)", "x; next: y", "a b/a", "a'b"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("file", ["in", "a.stl", "a", "it is.nii.gz", "ü .stl"])
+def test_paths_are_replaced_whole_and_words_never(name, file):
+    path = Path("/", name, file)
+    for text in (
+        "{} cannot be read (it is damaged)",
+        "{}: again a thing in it",
+        "no space for {}",
+        "No such file: '{}'",
+        "it is ({}), and {}",
+    ):
+        problem = SkfmError(text.format(path, path), "a thing in it", "copy it again")
+        assert redact(problem, [path], "c0de").parts == (
+            *(text.format("c0de", "c0de"), "a thing in it", "copy it again"),
+        )
+
+
+def test_what_else_a_path_names_is_dropped():
+    path = Path("/ward/Doe/ct")
+    for other in ("/ward/Doe/Jane.raw", "/ward/Doe/ct.nii", "/ward/Doe/ct/a b"):
+        problem = SkfmError(f"without {other} it fails", "both", "copy them")
+        said = redact(problem, [path], "c0de")
+        assert said.parts == ("without c0de", "both", "copy them")
+    elsewhere = "/else/ward/Doe/ct is full"
+    assert redact(SkfmError(elsewhere), [path], "c0de").parts[0] == elsewhere
+
+
+def test_linked_files_are_not_named_by_their_targets(tmp_path):
+    (tmp_path / "Doe.nii").touch()
+    link = tmp_path / "link.nii"
+    link.symlink_to(tmp_path / "Doe.nii")
+    said = redact(unreadable(tmp_path / "Doe.nii"), [link], "c0de")
+    assert str(said).startswith("c0de cannot be read")
+
+
+def test_errors_keep_their_parts_in_a_sandbox():
+    error = pickle.loads(pickle.dumps(SkfmError("found", "expected", "remedy")))
+    assert error.parts == ("found", "expected", "remedy")
+    assert str(error) == "found; expected expected; next: remedy"
 
 
 def test_the_salt_is_beside_the_data_set_and_the_owners_alone(ran):

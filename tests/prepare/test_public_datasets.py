@@ -1,6 +1,8 @@
 """Public sets in miniature: the same folders, names and headers as they come in."""
 
 import zipfile
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +10,9 @@ import pytest
 import SimpleITK as sitk
 from scan_files import write_dicom
 
-from skfm_lib.data.io.sandbox import Sandbox
-from skfm_lib.prepare.discovery import Found, find_sources
-from skfm_lib.prepare.pipeline import patient_split
+from skfm_lib.prepare.discovery import find_sources
+from skfm_lib.prepare.found import Found
+from skfm_lib.prepare.other_files import PICTURES, TEXTS
 from skfm_lib.prepare.public_datasets import Layout, owners
 from skfm_lib.prepare.source import Item
 from skfm_lib.utils.errors import SkfmError
@@ -19,9 +21,9 @@ SLICES = np.zeros((110, 4, 4), np.int16)
 DEFECTS = ("bilateral", "frontoorbital", "parietotemporal", "random_1", "random_2")
 
 
-def found(folder: Path) -> Found:
-    with Sandbox() as sandbox:
-        return find_sources(folder, folder / "-", sandbox)
+@pytest.fixture
+def found(sandbox) -> Callable[[Path], Found]:
+    return lambda folder: find_sources(folder, folder / "-", sandbox)
 
 
 def mask(path: Path) -> None:
@@ -62,7 +64,7 @@ def cq500(tmp_path_factory) -> Path:
     return folder
 
 
-def test_cq500(cq500):
+def test_cq500(found, cq500):
     scans = found(cq500)
     assert not scans.problems
     by_patient = {source.patient: source for source in scans.sources}
@@ -72,13 +74,16 @@ def test_cq500(cq500):
     assert by_patient["CQ500CT172"].location.endswith("CT 55mm Plain")  # thin: a chest
     assert by_patient["CQ500CT12"].remark == "fracture (2 of 3 readers)"
     assert by_patient["CQ500CT1"].remark == ""
-    assert {why: n for why, n in scans.left_out.items()} == {
+    assert scans.left_out.pop(TEXTS) == 1
+    other = {why: n for why, n in scans.left_out.items() if "CQ500" not in why}
+    assert list(other.values()) == [21]  # slices of the thicker series
+    assert scans.left_out - Counter(other) == {
         "CQ500: a chest, known to its users": 101,
         "CQ500: a damaged scan, known to its users": 101,
     }
 
 
-def test_a_damaged_table_of_readings_is_said(tmp_path):
+def test_a_damaged_table_of_readings_is_said(found, tmp_path):
     series(tmp_path, 3, "Plain", 2.0)
     (tmp_path / "reads.csv").write_text('name\n"' + "x" * 200_000, "utf-8")
     with pytest.raises(SkfmError, match="reads.csv is damaged"):
@@ -95,7 +100,7 @@ def autoimplant(folder: Path) -> None:
             mask(folder / "SkullFix" / "training_set" / part / f"{name}.nrrd")
 
 
-def test_skullbreak_and_skullfix(tmp_path):
+def test_skullbreak_and_skullfix(found, tmp_path):
     autoimplant(tmp_path)
     scans = found(tmp_path)
     assert sorted(source.key for source in scans.sources) == [
@@ -108,7 +113,7 @@ def test_skullbreak_and_skullfix(tmp_path):
     assert scans.left_out == {why: 3 * (10 + 2)}
 
 
-def test_beside_cq500_its_skulls_are_not_used_twice(tmp_path):
+def test_beside_cq500_its_skulls_are_not_used_twice(found, tmp_path):
     """Nobody has published which of CQ500's patients they are."""
     autoimplant(tmp_path)
     series(tmp_path / "cq500", 1, "Plain", 2.0)
@@ -117,7 +122,7 @@ def test_beside_cq500_its_skulls_are_not_used_twice(tmp_path):
     assert scans.left_out["SkullBreak and SkullFix: made of CQ500, which is here too"]
 
 
-def test_mug500(tmp_path):
+def test_mug500(found, tmp_path):
     for name in ("A0491", "A0492"):
         for file in (".nrrd", ".stl", "_clear.stl", ".png"):
             mask(tmp_path / "A0491-A0495" / name / f"{name}.nrrd")
@@ -134,6 +139,7 @@ def test_mug500(tmp_path):
         "A0491-A0495/A0492/A0492.nrrd": ("MUG500+ A0492", ""),
         "craniotomy_skull/B0001/B0001.nrrd": ("MUG500+ B0001", "craniotomy"),
     }
+    assert scans.left_out.pop(PICTURES) == 2
     assert sum(scans.left_out.values()) == 5
 
 
@@ -145,19 +151,3 @@ def test_folders_are_patients_where_there_are_several_with_few_scans():
     assert patients[:6] == [f"folder p{n}" for n in range(3) for _ in "ab"]
     assert set(patients[6:]) == {""}
     assert owners(["all/1.nii", "all/2.nii"]) == {}
-
-
-def test_a_patient_is_in_one_split():
-    rng = np.random.default_rng(0)
-    owners = {f"s{n}": f"p{rng.integers(40)}" for n in range(120)}
-    qualities = {name: int(rng.integers(2, 7)) for name in owners}
-    qualities |= {"s7": None, "s9": None}
-    splits = patient_split(owners, qualities, 0.25, 0)
-    assert splits["s7"] == splits["s9"] == "unlabelled" and len(splits) == 120
-    sides = {}
-    for name, split in splits.items():
-        if split != "unlabelled":
-            sides.setdefault(owners[name], set()).add(split)
-    assert all(len(side) == 1 for side in sides.values())
-    in_test = sum(side == {"test"} for side in sides.values())
-    assert in_test == round(0.25 * len(sides))

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from skfm_lib.data.manifest import proportional
 from skfm_lib.data.phantom_set import PAPER_TEST, PAPER_TRAIN
 from skfm_lib.losses import ddpm
 from skfm_lib.presets import (
@@ -71,12 +72,25 @@ def test_paper_downstream_networks_of_table_10():
         assert (settings.final_rate, settings.warmup) == (1, 0)
 
 
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [("tiny", (40, 40, 12)), *((name, (726, 182, 91)) for name in NAMES[1:])],
+)
+def test_the_numbers_of_skulls(name, numbers):
+    data = preset(name).data
+    assert (data.train_skulls, data.test_skulls, data.validation_skulls) == numbers
+    mix = proportional(PAPER_TRAIN, data.validation_skulls)
+    assert min(mix.values()) >= 1 and sum(mix.values()) == numbers[2]
+    if name != "tiny":
+        assert mix == {2: 21, 3: 27, 4: 19, 5: 19, 6: 5}
+
+
 def test_paper_population_and_sampling():
-    assert (PAPER.data.train_skulls, PAPER.data.test_skulls) == (726, 182)
     assert PAPER.data.size == 1
     assert (PAPER.sampling.steps, PAPER.sampling.count) == (300, 726)
     assert PAPER_TRAIN == {2: 167, 3: 212, 4: 154, 5: 155, 6: 38}
     assert sum(PAPER_TRAIN.values()) == 726 and sum(PAPER_TEST.values()) == 182
+    assert PAPER_TEST == {2: 42, 3: 53, 4: 39, 5: 39, 6: 9}
     assert QUALITY_SCORES == tuple(PAPER_TRAIN) and NO_LABEL not in QUALITY_SCORES
 
 

@@ -82,6 +82,12 @@ def test_records_of_every_way_to_run_a_chapter_are_found(run, path, ran):
     assert book.shown_records()["03_train_otfm"].path == run / path
 
 
+@pytest.mark.parametrize("name", ["01_preprocess-Copy1", "01_preprocess.nbconvert"])
+def test_copies_of_a_chapter_are_not_chapters(run, name):
+    write_record(run / "notebooks" / f"{name}.ipynb", made_by("mine"))
+    assert set(book.shown_records()) == {"01_preprocess"}
+
+
 def test_what_ended_in_an_error_or_was_not_run_to_its_end_is_no_chapter(run):
     error = nbformat.v4.new_output(
         "error", ename="SkfmError", evalue="no", traceback=[]

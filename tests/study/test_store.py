@@ -191,3 +191,38 @@ def test_a_moved_run_goes_on(study):
     study.stage("01_preprocess", {}).finish(n=1)
     shutil.move(study.folder, study.folder.with_name("renamed"))
     assert open_study("renamed", "tiny", 3).stage("01_preprocess", {}).done
+
+
+def record(study, name, **parameters):
+    """Leave a chapter's record, as papermill does."""
+    content = {"cells": [], "metadata": {"papermill": {"parameters": parameters}}}
+    write_json(study.folder / "notebooks" / f"{name}.ipynb", content)
+
+
+def test_one_command_makes_all_that_is_lacking_with_the_former_parameters(study):
+    study.stage("01_preprocess", {}).finish()
+    study.stage("02_train_vqvae", {"a": 1}, ("01_preprocess",)).finish()
+    for name in ("03_train_otfm", "04_train_ddpm"):
+        study.stage(name, {}, ("02_train_vqvae",)).finish()
+    record(study, "03_train_otfm", preset="tiny", run="trial", steps=7, batch=None)
+    record(study, "04_train_ddpm", seed=3, normalise="per channel")
+    study.stage("02_train_vqvae", {"a": 2}, ("01_preprocess",)).finish()
+    common = "--run trial --preset tiny --seed 3"
+    with pytest.raises(SkfmError) as error:
+        study.stage("05_generate", {}, ("03_train_otfm", "04_train_ddpm"))
+    assert str(error.value).endswith(
+        f"next: skfm run 03 {common} -p steps 7 && "
+        f"skfm run 04 {common} -p normalise 'per channel'"
+    )
+    assert not study.is_finished("03_train_otfm")
+    assert study.is_finished("02_train_vqvae")
+    with pytest.raises(SkfmError, match="skfm run 03 .* && skfm run 04 .* && .* 13 "):
+        study.finished("13_few_steps")  # its chapter also compares with DDPM
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"settings": {}}', "{"])
+def test_a_record_without_its_keys_is_damaged(study, content):
+    study.stage("01_preprocess", {}).finish()
+    (study.folder / "01_preprocess" / "done.json").write_text(content)
+    with pytest.raises(SkfmError, match="done.json: .*expected a JSON record"):
+        study.finished("01_preprocess")

@@ -96,12 +96,16 @@ def test_a_rigid_motion_keeps_the_mean_where_the_matrix_put_it():
 
 
 def test_icp_finds_small_poses_of_other_skulls(clouds):
-    settings = SETTINGS.but(degrees=5.0, millimetres=10.0)
+    """It leaves about 8 mm, as skulls differ by so much: 0.38 of these poses' 21 mm.
+
+    Of 24 other phantoms 0.47; of poses half as large, 0.72.
+    """
+    settings = SETTINGS.but(degrees=10.0, millimetres=20.0)
     found = icp_errors(clouds, settings, seed=0)
     model = Aligner(settings).eval()
     unaligned = alignment_errors(model, clouds, CPU, seed=0)["unaligned"]
     assert list(found) == clouds.names
-    assert np.mean(list(found.values())) < 0.75 * unaligned.mean()
+    assert np.mean(list(found.values())) < 0.6 * unaligned.mean()
 
 
 def test_one_skull_a_batch_cannot_be_normalised(clouds, tmp_path):

@@ -11,7 +11,8 @@ from skfm_lib.cli.main import main
 from skfm_lib.data.io.meshes import read_mesh, write_mesh
 from skfm_lib.data.io.volumes import read_volume, write_volume
 from skfm_lib.data.registration.rigid_icp import apply
-from skfm_lib.data.voxels import sample_surface, surface
+from skfm_lib.data.voxels import sample_surface
+from skfm_lib.evaluation.real_scans import surface_distance
 from skfm_lib.models import Aligner, PointAttN
 from skfm_lib.study import open_study
 from skfm_lib.tasks import apply_to_scan, implant
@@ -30,7 +31,7 @@ def chapter(study, name, group, network):
 
 
 @pytest.fixture
-def study(project):
+def study(warm, project):
     made = open_study("ward", "tiny")
     made.stage("01_preprocess", {}).finish(made_from="phantoms")
     chapter(made, "08_alignment", "aligner", Aligner)
@@ -41,8 +42,7 @@ def study(project):
 @pytest.fixture
 def scan(phantoms, tmp_path):
     """A mesh of a phantom (QS 5), 70 mm off its place."""
-    bone = phantoms.occupancy(4)
-    mesh = surface(bone, phantoms.grid, 0.5)
+    mesh = phantoms.surface(4)
     path = tmp_path / "scan.ply"
     write_mesh(path, mesh.translate((70.0, 0.0, 0.0)))
     return path
@@ -103,6 +103,7 @@ def test_what_is_missing_comes_as_points_and_a_closed_mesh(
     assert made.is_watertight and made.volume > 0
     record = json.loads((out / "implant.json").read_text(encoding="utf-8"))
     assert np.allclose(record["scan to skull frame"], np.eye(4))
+    assert record["kind"] == "implant"  # for DICOM segmentations
 
 
 def test_a_skull_is_aligned_before_it_is_completed(study, scan, tmp_path, capsys):
@@ -135,5 +136,13 @@ def test_a_volume_is_read_like_a_mesh(study, phantoms, tmp_path):
     path = tmp_path / "mask.nii.gz"
     write_volume(path, phantoms.occupancy(4), phantoms.grid)
     mesh = apply_to_scan.read_one(path, 200.0).mesh
-    middle = surface(phantoms.occupancy(4), phantoms.grid, 0.5).points.mean(0)
+    middle = phantoms.surface(4).points.mean(0)
     assert np.abs(mesh.points.mean(0) - middle).max() < 8
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd"])
+def test_the_projects_own_volumes_are_read_as_they_are(phantoms, tmp_path, suffix):
+    path = tmp_path / f"skull{suffix}"
+    write_volume(path, phantoms.volume(4), phantoms.grid)
+    mesh = apply_to_scan.read_one(path, 200.0).mesh
+    assert surface_distance(mesh, phantoms.surface(4)) < 1e-3  # mm

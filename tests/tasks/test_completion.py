@@ -46,7 +46,7 @@ def test_a_killed_training_resumes_bit_for_bit(clouds, tmp_path, monkeypatch):
 
 
 def test_it_learns(clouds, tmp_path):
-    settings = SETTINGS.but(steps=40)
+    settings = SETTINGS.but(steps=60)  # 0.72 to 0.77 with four seeds; 40: 0.74 to 0.80
     _, history = COMPLETION.train(stage(tmp_path), clouds, settings, CPU)
     losses = history["loss"]
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
@@ -64,7 +64,7 @@ def test_what_is_cut_and_what_is_left_are_all(clouds):
 
 def test_training_pairs_are_two_samples_of_a_skull(clouds):
     points = clouds.sample([3, 3], KEPT, torch.Generator().manual_seed(0))
-    partial, whole = completion._training_pair(points, SETTINGS, 0, 7)
+    partial, whole = completion.training_pair(points, SETTINGS, 0, 7)
     assert partial.shape == (2, 256, 3) and whole.shape == (2, 512, 3)
     known = set(map(tuple, clouds.points[3].float().tolist()))
     seen, target = (set(map(tuple, c[0].tolist())) for c in (partial, whole))

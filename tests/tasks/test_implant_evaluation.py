@@ -7,7 +7,7 @@ import pyvista as pv
 import torch
 
 from skfm_lib.data.point_clouds import load_clouds
-from skfm_lib.data.voxels import sample_surface, surface
+from skfm_lib.data.voxels import sample_surface
 from skfm_lib.models import PointAttN
 from skfm_lib.presets import preset
 from skfm_lib.tasks import implant
@@ -31,7 +31,7 @@ def pool(phantoms, tmp_path):
 
 
 def test_a_completer_that_knows_the_skull_finds_its_defect(pool, phantoms, monkeypatch):
-    whole = surface(phantoms.occupancy(4), phantoms.grid, 0.5)
+    whole = phantoms.surface(4)
     cloud = torch.from_numpy(sample_surface(whole, 60_000, seed=1))[None]
     monkeypatch.setattr(implant, "complete", lambda *_: cloud.float())
     middle = Cuboid(np.array([55.0, 20, 40]), np.array([22.0, 22, 22]), np.eye(3))

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from skfm_lib.metrics import extract, frechet_distance
+from skfm_lib.models.feature_net import StudyFeatures
 from skfm_lib.training.corruptions import damaged
 from skfm_lib.training.feature_net import anatomy_targets, train_features
 from skfm_lib.utils.errors import SkfmError
@@ -44,6 +45,25 @@ def test_features_are_standardised_on_the_training_set(trained):
     assert found.shape == (200, 224)
     assert torch.allclose(found.mean(dim=0), torch.zeros(224), atol=1e-3)
     assert torch.allclose(found.std(dim=0), torch.ones(224), atol=1e-3)
+
+
+def test_channels_that_carry_nothing_are_left_out():
+    network = StudyFeatures().eval()
+    volumes, _ = shells(6, seed=9)
+    with torch.no_grad():
+        network.stages[0].shortcut.bias[3] = 1
+        network.stages[0].norm2.weight[3] = 0
+        network.stages[0].shortcut.weight[3] = 0  # channel 3 is constant
+        pooled = network.pooled(volumes)
+        network.standardise(pooled)
+        features = network.features(volumes)
+        assert network.dimensions == features.shape[1] == 223
+        assert network.spread[3].isinf()
+        assert torch.allclose(features.std(dim=0), torch.ones(223), atol=1e-3)
+        strange = network.features(torch.rand(2, 1, 20, 16, 24))
+        assert strange.isfinite().all()
+    with pytest.raises(SkfmError, match="all alike"):
+        network.standardise(pooled[:1].repeat(4, 1))
 
 
 @pytest.mark.filterwarnings("ignore:200 samples")
@@ -97,6 +117,8 @@ def test_damage_is_of_the_stated_kind_and_strength():
     assert torch.allclose(noise, expected, atol=3e-3) and noise.max() > 0.005
     assert smoothing.max() > 0.001
     assert hole.min() > 0 and (found[30:] <= volumes[30:]).all()
+    soft, _ = damaged(0.9 * volumes, torch.Generator().manual_seed(0))
+    assert soft[20:30].unique().numel() > 10 and soft[20:30].abs().max() < 0.91
 
 
 @pytest.mark.parametrize("scores", [[2, 3], [2, 3, 7], [0, 3, 4]])

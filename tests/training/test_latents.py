@@ -9,7 +9,6 @@ from safetensors.torch import load_file
 
 from skfm_lib.models import VQVAE
 from skfm_lib.presets import preset
-from skfm_lib.training import latents
 from skfm_lib.training.latents import (
     LatentScale,
     LatentSet,
@@ -17,6 +16,7 @@ from skfm_lib.training.latents import (
     latent_scale,
     spread,
 )
+from skfm_lib.utils import memory
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
 
@@ -63,7 +63,7 @@ def test_latents_there_are_kept_and_missing_ones_are_made(model, phantoms, cache
 
 def test_large_sets_are_read_each_time(phantoms, cached, monkeypatch):
     kept = LatentSet(cached, phantoms)
-    monkeypatch.setattr(latents, "MEMORY", 0)
+    monkeypatch.setattr(memory, "available", lambda: 0)
     read = LatentSet(cached, phantoms)
     assert torch.equal(kept[3][0], read[3][0])
     kept[3], read[3]

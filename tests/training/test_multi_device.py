@@ -70,8 +70,8 @@ def test_a_trained_stage_is_kept_and_its_pace_told(whole, capsys, monkeypatch):
     monkeypatch.setattr(multi_device, "launch", None)
     before = (whole / "vqvae.safetensors").read_bytes()
     assert main(["train", "02", *of("whole"), "--devices", "2", *WORDS]) == 0
-    line = "2 devices × batch 2 = 4 skulls a step, learning rate 0.003"
-    assert line in capsys.readouterr().out.splitlines()
+    line = "2 devices × batch 2 = 4 skulls a step, learning rate 0.003, on "
+    assert f"{line}{pick_device()}" in capsys.readouterr().out.splitlines()
     assert (whole / "vqvae.safetensors").read_bytes() == before
 
 
@@ -138,6 +138,7 @@ def on_four_devices():
 
 def test_more_gpus_than_there_are_are_refused(project, monkeypatch):
     stage, settings = on_four_devices()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(multi_device, "launch", None)
     with pytest.raises(SkfmError, match="4 devices requested, 2 CUDA device.*cluster"):
@@ -152,12 +153,12 @@ def test_a_stage_of_other_devices_than_those_joined_is_refused(project, monkeypa
 
 
 def test_the_pace_names_one_device_and_does_not_rescale_the_rate():
-    settings = preset("tiny").vqvae
+    settings, here = preset("tiny").vqvae, pick_device()
     assert pace(settings.but(batch=1), 1) == (
-        "1 device × batch 1 = 1 skull a step, learning rate 0.003"
+        f"1 device × batch 1 = 1 skull a step, learning rate 0.003, on {here}"
     )
     assert pace(settings.but(batch=3, learning_rate=5e-5), 4) == (
-        "4 devices × batch 3 = 12 skulls a step, learning rate 5e-05"
+        f"4 devices × batch 3 = 12 skulls a step, learning rate 5e-05, on {here}"
     )
 
 

@@ -240,6 +240,7 @@ def test_each_process_takes_the_gpu_of_its_local_rank(monkeypatch, local, seen, 
     monkeypatch.setattr(distributed.dist, "get_rank", lambda: 7)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: seen)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
     assert pick_device().device == torch.device("cuda", index)
 
 

@@ -37,7 +37,7 @@ def test_slices_are_upright_with_the_nose_to_the_left():
     ],
 )
 def test_renderings_are_upright_and_not_mirrored(view, corner, seen):
-    mesh = meshes.skull_surface(block(*corner), GRID)
+    mesh = meshes.smooth_surface(block(*corner), GRID)
     dark = meshes.picture(mesh, GRID, view, pixels=120).mean(axis=2) < 250
     rows, columns = np.nonzero(dark)
     assert (rows.mean() > 60, columns.mean() > 60) == tuple(map(bool, seen))
@@ -47,6 +47,15 @@ def test_an_empty_volume_is_named_and_not_drawn():
     rows = {"none": [np.zeros(GRID.shape, np.float32)]}
     figure = meshes.mesh_rows(rows, GRID, ["QS 5"])
     assert [text.get_text() for text in figure.axes[0].texts] == ["no bone"]
+
+
+def test_views_of_each_source_stand_side_by_side():
+    empty = np.zeros(GRID.shape, np.float32)
+    rows = {"head": [block(10, 7, 12), empty]}
+    figure = meshes.view_rows(rows, GRID, ["CT", "net"], ["front", "below"])
+    titles = [axis.get_title() for axis in figure.axes]
+    assert titles == ["CT, front", "CT, below", "net, front", "net, below"]
+    assert [bool(axis.images) for axis in figure.axes] == [True, True, False, False]
 
 
 def test_panels_name_rows_and_columns():

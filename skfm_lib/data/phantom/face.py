@@ -16,6 +16,8 @@ from skfm_lib.data.phantom.primitives import (
 )
 from skfm_lib.data.phantom.template import BIZYGOMATIC, FACE, NASION_Z
 
+SINUS_FORE = 76.0  # y of the front of the maxillary sinus, mm
+RESORBED = 4.0  # mm of the alveolar margin that is lost with all teeth, assumed
 LANDMARKS = spheres("""
     # brow and orbital rim, counter-clockwise from the root of the nose
     nasion 0 90 29 4, glabella 0 92 40 5.5, brow_in 12 90.5 36 5, brow 26 88 41.5 4,
@@ -24,7 +26,7 @@ LANDMARKS = spheres("""
     rim_in 12.5 86.5 17 2.2, rim_top_in 14 88 31 3.5,
     # forehead and orbital roof
     front 0 86.5 61 4, front_mid 22 81 62 4, front_out 40 66 62 4,
-    temporal 50 55 51 3.6, roof_in 13 62 34 1.6, roof_out 35 57 38 1.6,
+    temporal 50 55 51 3.6, roof_in 13 62 34 0.35, roof_out 35 57 38 0.35,
     # nose
     rhinion 0 102 10 1.6, nasal_side 6 97 9 1.6, ap_side 11 89.5 -2 1.6,
     ap_low 13.3 86 -10.5 1.8, ap_floor 7.5 87 -18.5 2, ans 0 94 -17 1.5,
@@ -37,10 +39,10 @@ LANDMARKS = spheres("""
     jaw4 25 50 -19 3.4, al0 0 84 -33 4.4, al1 11 81 -33 4.4, al2 18.5 73 -33 4.8,
     al3 23 62 -33 5.2, al4 25 50 -31 5,
     # orbital walls
-    apex 13 34 17 2.5, wing_up 32 42 32 2, wing_low 30 46 8 1.5, floor_back 22 52 4 1.2,
-    lamina_up 12 56 31 1.2, lamina_low 13 54 9 1,
+    apex 13 34 17 2.5, wing_up 32 42 32 2, wing_low 30 46 8 1.5,
+    floor_back 22 52 4 0.12, lamina_up 12 56 31 0.08, lamina_low 13 54 9 0.07,
     # sinus and nasal walls, palate
-    sinus_back 32 50 -6 1.3, nasal_wall 14 50 -12 1.2, nasal_fore 14 80 -12 1.2,
+    sinus_back 32 50 -6 0.3, nasal_wall 14 50 -12 0.25, nasal_fore 14 80 -12 0.25,
     palate0 0 80 -20 2.2, palate1 15 76 -20.5 2, palate2 17 51 -18 2, pns 0 46 -15 1.6,
     # arch
     arch1 61 48 1 3, arch2 65.5 34 3 2.6, arch3 65.5 20 3.5 3, arch4 64 6 4 3.4,
@@ -77,11 +79,16 @@ WALLS = """
     floor_back sinus_back wing_low, jaw4 sinus_back nasal_wall,
     sinus_back nasal_wall floor_back, nasal_wall nasal_fore lamina_low,
     nasal_fore rim_low_in lamina_low, nasal_fore ap_low rim_low_in,
-    nasal_fore nasal_wall palate1, nasal_wall palate1 palate2, palate0 palate1 palate2,
-    palate0 palate2 pns, palate0 ans_root ap_floor, palate0 palate1 ap_floor,
-    palate1 jaw1 jaw2, palate1 jaw2 jaw3, palate1 palate2 jaw3, palate2 jaw3 jaw4,
-    pt_top pt_side pt_fore, pt_top pt_mid pt_fore, pt_fore jaw4 palate2
+    nasal_fore nasal_wall palate1, nasal_wall palate1 palate2
 """  # thin walls inside
+PALATE = """
+    palate0 palate1 palate2, palate0 palate2 pns, palate0 ans_root ap_floor,
+    palate0 palate1 ap_floor, palate1 jaw1 jaw2, palate1 jaw2 jaw3,
+    palate1 palate2 jaw3, palate2 jaw3 jaw4, pt_top pt_side pt_fore,
+    pt_top pt_mid pt_fore, pt_fore jaw4 palate2
+"""  # and the pterygoid plates
+WALL = 0.7  # mm, greatest half thickness of those walls, where they meet the rims
+ROOF = 0.8  # mm between the orbits and the braincase
 RIMS = """
     glabella brow_in brow brow_out fz rim_out rim_low_out rim_low rim_low_in rim_in,
     nasion glabella, brow_in rim_top_in rim_in, ans ans_root, arch3 arch4
@@ -102,6 +109,10 @@ def landmarks(measures: Craniometry) -> dict[str, Point]:
             x += orbit
         if name.startswith(("ap_floor", "ap_low", "ans", "palate", "pns")):
             z += floor
+        if name == "sinus_back":
+            y = SINUS_FORE + (y - SINUS_FORE) * measures.sinus
+        if name.startswith("al") and measures.tooth_loss == 1:
+            z += RESORBED
         if name.startswith(("brow", "glabella")):
             y, r = y + 1.2 * (measures.brow - 1), r + 0.8 * (measures.brow - 1)
         moved[name] = (x, y, z, r)
@@ -109,24 +120,35 @@ def landmarks(measures: Craniometry) -> dict[str, Point]:
 
 
 @lru_cache(maxsize=8)  # a skull is modelled in many slabs
-def sphere_meshes(measures: Craniometry) -> tuple[SphereMesh, SphereMesh]:
-    """An individual's thin inner walls, and the front of the face with its rims."""
+def sphere_meshes(measures: Craniometry) -> tuple[SphereMesh, SphereMesh, SphereMesh]:
+    """An individual's thin inner walls, palate, and front of the face with its rims."""
     points = landmarks(measures)
-    return SphereMesh(points, WALLS), SphereMesh(points, SKIN, RIMS, curved=True)
+    thin = {
+        name: (x, y, z, min(r, WALL) * measures.walls)
+        for name, (x, y, z, r) in points.items()
+    }
+    front = SphereMesh(points, SKIN, RIMS, curved=True)
+    return SphereMesh(thin, WALLS), SphereMesh(points, PALATE), front
 
 
 def add_face(field: BoneField, measures: Craniometry) -> None:
     """Add the face to the braincase."""
-    walls, front = sphere_meshes(measures)
+    walls, palate, front = sphere_meshes(measures)
     field.add(BROW_CORE, 4, midline=True)
-    field.add(walls, 4)
+    field.add(walls, 1, walls=True)
+    field.add(palate, 4)
     field.add(front, 5)
 
 
 def clear_orbits(field: BoneField, measures: Craniometry) -> None:
     """Cut the cones of the orbits, leaving a wall to the brain cavity."""
-    wide = measures.orbital_breadth / 40.0
-    cone = SphereMesh(
+    field.cut(orbit(measures.orbital_breadth), ROOF)
+
+
+def orbit(breadth: float = 40.0) -> SphereMesh:
+    """The cone of an orbit of that breadth, mm."""
+    wide = breadth / 40.0
+    return SphereMesh(
         {
             "apex": (15.0, 36.0, 18.0, 3.0),
             "mid": (25.0, 55.0, 20.0, 10.5 * wide),
@@ -135,7 +157,6 @@ def clear_orbits(field: BoneField, measures: Craniometry) -> None:
         },
         struts="apex mid globe out",
     )
-    field.cut(cone, 1.5)
 
 
 def add_nose(field: BoneField) -> None:

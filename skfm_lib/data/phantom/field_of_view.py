@@ -1,9 +1,8 @@
-"""The part of the head that was scanned, by quality score, and holes in thin bone."""
+"""The part of the head that was scanned, by quality score."""
 
 import numpy as np
 
 from skfm_lib.data.phantom.craniometry import Craniometry
-from skfm_lib.data.phantom.primitives import FAR
 from skfm_lib.data.phantom.template import FACE, NASION_Z, Coordinates
 
 # The scanned slab, (least, greatest) each: lower border at the face, in nasal heights
@@ -21,9 +20,6 @@ SLABS = {
 }
 FACE_Y = 85.0  # where the borders are measured, mm
 CAPLESS = 0.5  # share of QS 4 scans without the cap
-HOLED = 0.15  # share of scans with holes left by thresholding
-# Where bone is thin: temporal squama, parietal bone, orbital wall and roof, maxilla.
-THIN = ((64, 12, 28), (50, -35, 90), (14, 62, 20), (28, 62, 36), (24, 74, -10))
 
 
 def outside(
@@ -41,22 +37,3 @@ def outside(
     slope = np.float32(np.tan(np.deg2rad(tilt)))
     level = z - slope * (y - np.float32(FACE_Y)) - np.float32(sideways) * x
     return np.maximum(np.float32(low) - level, level - np.float32(high))
-
-
-def holes(seed: int, points: np.ndarray) -> np.ndarray | None:
-    """Field, mm, negative in holes that thresholding left; None for most scans.
-
-    `points` are template coordinates (3, …), mm.
-    """
-    rng = np.random.default_rng([seed, 7])
-    if rng.random() >= HOLED:
-        return None
-    field = np.full(points.shape[1:], FAR)
-    for position in rng.permutation(THIN)[: rng.integers(1, 4)]:
-        centre = (position + rng.normal(0, 3, 3)) * (rng.choice([-1, 1]), 1, 1)
-        radius, phase = rng.uniform(5, 12), rng.uniform(0, 2 * np.pi, (3, 1, 1, 1))
-        away = points - centre.astype(np.float32).reshape(3, 1, 1, 1)
-        ragged = np.sin(away * np.float32(0.7) + phase.astype(np.float32))
-        reach = np.sqrt((away * away).sum(0)) + np.float32(1.5) * ragged.sum(0)
-        np.minimum(field, reach - np.float32(radius), out=field)
-    return field

@@ -34,13 +34,19 @@ BONES = """
 """
 JOINT = "condyle_out condyle_in, condyle_out neck condyle_in"
 CHIN = "tubercle chin mid0"
-# Shares of the outward shift of the angle, and of the descent of the chin.
-ANGLE = {"post": 0.4, "post_low": 0.9, "gonion": 1.0, "base1": 0.6, "ramus": 0.4}
+# Shares of the shift of the angle (outward; forward and up), and of the chin's descent.
+ANGLE = {
+    "gonion": 1.0, "post_low": 0.9, "base1": 0.7, "post": 0.4, "ramus": 0.4,
+    "base2": 0.2,
+}  # fmt: skip
 DROP = {
     "base5": 1.0, "base4": 1.0, "base3": 0.9, "base2": 0.5, "base1": 0.2,
     "chin": 1.0, "tubercle": 1.0, "mid0": 0.5, "mid1": 0.5, "mid2": 0.4,
 }  # fmt: skip
-GONION, HALF_GONIAL, CHIN_HEIGHT = 122.0, 51.1, 31.0  # the template's, degrees, mm
+GONION, HALF_GONIAL, CHIN_HEIGHT = 105.0, 51.1, 31.0  # the template's, degrees, mm
+FORWARD, UP = 0.22, 0.66  # mm by which the angle moves for each of its degrees
+STEEPER = 0.9  # degrees that each mm of a higher chin adds to it
+RESORBED = 6.0  # mm of the alveolar margin that is lost with all teeth, assumed
 
 
 @lru_cache(maxsize=8)  # a skull is modelled in many slabs
@@ -49,12 +55,14 @@ def sphere_meshes(measures: Craniometry) -> tuple[SphereMesh, SphereMesh]:
     half = measures.gonial_breadth / 2 * BIZYGOMATIC / measures.bizygomatic
     wide = half - HALF_GONIAL
     low = measures.chin_height * FACE / measures.face_height - CHIN_HEIGHT
-    obtuse = (measures.gonial_angle - GONION) * 0.35  # mm of the angle, forward and up
+    obtuse = measures.gonial_angle - GONION - STEEPER * low
+    ridge = RESORBED * (measures.tooth_loss == 1)
     points: dict[str, Point] = {}
     for name, (x, y, z, r) in LANDMARKS.items():
         share, drop = ANGLE.get(name, 0.0), DROP.get(name, 0.0)
-        if name in ("gonion", "post_low"):
-            y, z = y + obtuse * share, z + obtuse / 2 * share
+        y, z = y + FORWARD * obtuse * share, z + UP * obtuse * share
+        if name.startswith("al"):
+            z -= ridge
         points[name] = (x + share * wide, y, z - drop * low, r)
     body = SphereMesh(points, BONES, JOINT, curved=True)
     return body, SphereMesh(points, struts=CHIN)

@@ -5,7 +5,7 @@ a `Superellipsoid` models condyles, tooth crowns and cavities.  All lengths are 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -15,6 +15,7 @@ from skfm_lib.data.phantom.subdivision import bspline, loop
 
 Point = tuple[float, float, float, float]  # x, y, z, radius
 FAR = np.float32(1e3)  # the distance where no bone is near
+LEAST = 0.1  # mm, least radius of a superellipsoid
 
 
 def smooth_min(a: np.ndarray, b: np.ndarray, blend: float) -> np.ndarray:
@@ -39,7 +40,7 @@ class Superellipsoid:
     yaw: float = 0.0
     power: int = 2
 
-    def groups(self, midline: bool, fine: bool) -> list[list["Superellipsoid"]]:
+    def groups(self, midline: bool, fine: bool) -> Sequence[Sequence["Superellipsoid"]]:
         """The solid and, unless it is on the midline, its mirror image."""
         x, y, z = self.centre
         twin = replace(self, centre=(-x, y, z), yaw=-self.yaw)
@@ -51,18 +52,19 @@ class Superellipsoid:
         reach = np.array((a, b, c) if not self.yaw else (a + b, a + b, c))
         return self.centre + np.stack([-reach, reach]) + [[-pad], [pad]]
 
-    def distance(self, p: np.ndarray, least: float) -> np.ndarray:
+    def distance(self, p: np.ndarray) -> np.ndarray:
         """First-order distance (implicit value over gradient) of points (3, n).
 
-        Radii below `least` are raised to it.
+        Radii below LEAST are raised to it.
         """
+        radii = np.maximum(self.radii, LEAST)
         cos, sin = np.cos(np.deg2rad(self.yaw)), np.sin(np.deg2rad(self.yaw))
         rotation = np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
-        frame = rotation / np.maximum(self.radii, least)[:, None]
+        frame = rotation / radii[:, None]
         u = np.abs(_affine(frame, -frame @ self.centre, p))
         slope = u ** (self.power - 1)
         value = np.einsum("ij,ij->j", slope, u) + np.float32(1e-6)
-        slope /= np.maximum(self.radii, least).astype(np.float32)[:, None]
+        slope /= radii.astype(np.float32)[:, None]
         level = value ** np.float32(1 / self.power)
         rise = np.sqrt(np.einsum("ij,ij->j", slope, slope)) * level / value
         return (level - 1) / (rise + np.float32(1e-3))
@@ -73,17 +75,35 @@ class Part:
     """A strut (round cone) or a plate (triangle) of a sphere mesh."""
 
     corners: np.ndarray  # float32 (2 or 3, 4): x, y, z, radius of its spheres
+    box: np.ndarray  # corners (2, 3) of a box that contains it
+    least: float  # radius, mm
+    sheet: bool  # of a mesh with plates, which parts two spaces
 
     def bounds(self, pad: float) -> np.ndarray:
         """Corners (2, 3) of a box that contains the part with `pad` mm around it."""
-        centres, reach = self.corners[:, :3], self.corners[:, 3:] + np.float32(pad)
-        return np.stack([(centres - reach).min(0), (centres + reach).max(0)])
+        return self.box + np.array([[-pad], [pad]], np.float32)
 
-    def distance(self, p: np.ndarray, least: float) -> np.ndarray:
-        """Distance of points (3, n); radii below `least` are raised to it."""
-        radii = np.maximum(self.corners[:, 3], np.float32(least))
+    def skeleton(self, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Distance of points (3, n) to the axis or triangle, and the radius there."""
         solid = _strut if len(self.corners) == 2 else _plate
-        return solid(self.corners[:, :3], radii, p)
+        return solid(self.corners[:, :3], self.corners[:, 3], p)
+
+    def distance(self, p: np.ndarray) -> np.ndarray:
+        """Distance of points (3, n)."""
+        reach, radius = self.skeleton(p)
+        return reach - radius
+
+
+def parts_of(rows: Sequence[np.ndarray], sheet: bool = False) -> list[Part]:
+    """The parts of rows (2 or 3, 4) of spheres: x, y, z, radius."""
+    if not rows:
+        return []
+    three = np.array([row[[0, 1, -1]] for row in rows], np.float32)
+    centres, radii = three[..., :3], three[..., 3:]
+    low, high = (centres - radii).min(1), (centres + radii).max(1)
+    boxes, least = np.stack([low, high], 1), radii.min((1, 2)).tolist()
+    corners = [three[i, : len(row)] for i, row in enumerate(rows)]
+    return [Part(*values, sheet) for values in zip(corners, boxes, least)]
 
 
 def spheres(table: str) -> dict[str, Point]:
@@ -108,26 +128,22 @@ class SphereMesh:
     struts: str = ""
     curved: bool = False
 
-    def groups(self, midline: bool, fine: bool) -> list[list[Part]]:
+    def groups(self, midline: bool, fine: bool) -> Sequence[Sequence[Part]]:
         """One group: the parts and, unless `midline`, those off it mirrored."""
-        parts = self.fine_parts if fine and self.curved else self.parts
-        if midline:
-            return [parts]
-        mirror = np.array([-1, 1, 1, 1], np.float32)
-        lateral = [part for part in parts if part.corners[:, 0].any()]
-        return [parts + [Part(part.corners * mirror) for part in lateral]]
+        given, mirrored = self.fine_parts if fine and self.curved else self.parts
+        return [given] if midline else [given + mirrored]
 
     @cached_property
-    def parts(self) -> list[Part]:
-        """Each edge once, and each plate."""
+    def parts(self) -> tuple[list[Part], list[Part]]:
+        """Each edge once, and each plate; and the mirror images of those."""
         return self._parts(fine=False)
 
     @cached_property
-    def fine_parts(self) -> list[Part]:
+    def fine_parts(self) -> tuple[list[Part], list[Part]]:
         """The parts after one Loop subdivision; struts become cubic B-splines."""
         return self._parts(fine=True)
 
-    def _parts(self, fine: bool) -> list[Part]:
+    def _parts(self, fine: bool) -> tuple[list[Part], list[Part]]:
         names = sorted(self.points)
         values = np.array([self.points[name] for name in names], float)
         plates, chains = (
@@ -149,31 +165,36 @@ class SphereMesh:
             for edge in zip(path, path[1:])
         }
         rows += [values[list(indices)] for indices in (*edges, *plates)]
-        return [Part(row.astype(np.float32)) for row in rows]
+        mirrored = [row * (-1, 1, 1, 1) for row in rows if row[:, 0].any()]
+        sheet = bool(self.plates)
+        return parts_of(rows, sheet), parts_of(mirrored, sheet)
 
 
 def _affine(matrix: np.ndarray, offset: np.ndarray, p: np.ndarray) -> np.ndarray:
     return matrix.astype(np.float32) @ p + offset.astype(np.float32)[:, None]
 
 
-def _strut(ends: np.ndarray, radii: np.ndarray, p: np.ndarray) -> np.ndarray:
+def _strut(
+    ends: np.ndarray, radii: np.ndarray, p: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     axis = ends[1] - ends[0]
     away = p - ends[0][:, None]
     t = np.clip((axis / max(axis @ axis, np.float32(1e-6))) @ away, 0, 1)
     away -= axis[:, None] * t
     reach = np.sqrt(np.einsum("ij,ij->j", away, away))
-    return reach - (radii[0] + t * (radii[1] - radii[0]))
+    return reach, radii[0] + t * (radii[1] - radii[0])
 
 
-def _plate(corners: np.ndarray, radii: np.ndarray, p: np.ndarray) -> np.ndarray:
+def _plate(
+    corners: np.ndarray, radii: np.ndarray, p: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Distance over the triangle, FAR beyond it: the edges are struts."""
-    sides = (corners[1:] - corners[0]).astype(np.float64)
+    a, b = (corners[1:] - corners[0]).astype(np.float64)
     # Rows of the frame give the barycentric coordinates u, v and the height.
-    frame = np.linalg.solve(sides @ sides.T + 1e-6 * np.eye(2), sides)
-    a, b = sides
-    normal = np.roll(a, -1) * np.roll(b, -2) - np.roll(a, -2) * np.roll(b, -1)
-    frame = np.vstack([frame, normal / (np.linalg.norm(normal) + 1e-6)])
+    aa, ab, bb = a @ a + 1e-6, a @ b, b @ b + 1e-6
+    normal = a[[1, 2, 0]] * b[[2, 0, 1]] - a[[2, 0, 1]] * b[[1, 2, 0]]
+    area = aa * bb - ab * ab
+    frame = np.stack([bb * a - ab * b, aa * b - ab * a, normal * np.sqrt(area)]) / area
     u, v, height = _affine(frame, -frame @ corners[0], p)
-    thick = np.abs(height)
-    thick -= radii[0] + u * (radii[1] - radii[0]) + v * (radii[2] - radii[0])
-    return np.where((u >= 0) & (v >= 0) & (u + v <= 1), thick, FAR)
+    reach = np.where((u >= 0) & (v >= 0) & (u + v <= 1), np.abs(height), FAR)
+    return reach, radii[0] + u * (radii[1] - radii[0]) + v * (radii[2] - radii[0])

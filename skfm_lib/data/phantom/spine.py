@@ -7,16 +7,16 @@ from skfm_lib.data.phantom.primitives import SphereMesh, Superellipsoid, spheres
 
 ATLAS = SphereMesh(
     spheres("""
-        fore 0 10 -32 4, mass_fore 14 3 -32 5, mass 19 -6 -33 6.5, wing 36 -7 -34 4,
-        arch 20 -22 -33 3.2, back 0 -36 -34 4
+        fore 0 10 -27 4, mass_fore 14 3 -27 5, mass 19 -6 -28 6.5, wing 36 -7 -29 4,
+        arch 20 -22 -28 3.2, back 0 -36 -29 4
     """),
     struts="fore mass_fore mass wing, mass arch back",
 )
 AXIS = SphereMesh(
     spheres("""
-        dens 0 2 -27 4, dens_low 0 2 -40 5.2, body 0 2 -50 8.5, body_low 0 2 -55 8,
-        mass 16 -3 -44 6, pedicle 18 -10 -50 5, arch 14 -24 -52 3.6, back 0 -34 -54 4.4,
-        spine 4 -42 -57 3.2, facet 18.5 -12 -60 4.6
+        dens 0 2 -22 4, dens_low 0 2 -35 5.2, body 0 2 -45 8.5, body_low 0 2 -50 8,
+        mass 16 -3 -39 6, pedicle 18 -10 -45 5, arch 14 -24 -47 3.6, back 0 -34 -49 4.4,
+        spine 4 -42 -52 3.2, facet 18.5 -12 -55 4.6
     """),
     struts=(
         "dens dens_low body body_low, dens_low mass pedicle arch back spine, "
@@ -41,7 +41,7 @@ def add_spine(field: BoneField, seed: int) -> None:
     field.add(ATLAS, 2)
     field.add(AXIS, 2)
     for n in range(1, 6):
-        level, y = -52.0 - PITCH * n, 3.0 - 0.5 * n + bend * n * (4 - n) / 4
+        level, y = -47.0 - PITCH * n, 3.0 - 0.5 * n + bend * n * (4 - n) / 4
         body = Superellipsoid((0, y, level), (11.0, 8.5, 7.0), power=4)
         field.add(body, 2, midline=True)
         arch = {k: (x, y + dy, level + dz, r) for k, (x, dy, dz, r) in ARCH.items()}

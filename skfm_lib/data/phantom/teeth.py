@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skfm_lib.data.phantom.craniometry import Craniometry
 from skfm_lib.data.phantom.distance_field import BoneField
 from skfm_lib.data.phantom.primitives import Point, SphereMesh, Superellipsoid
 
 OCCLUSION = -44.0  # z of the plane where the crowns meet, mm
-# Share of teeth lost and frequency of such dentitions: complete, gapped, mostly lost.
-LOSS = ((0.0, 0.6), (0.03, 0.3), (0.25, 0.1))
+WISDOM_MISSING = 0.5  # share of wisdom teeth
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,16 @@ UPPER_ARCH = DentalArch(UPPER_SIZES, 1, -35.0, 24.5, 43.0, 43.0)
 LOWER_ARCH = DentalArch(LOWER_SIZES, -1, -53.0, 24.0, 40.0, 42.5)
 
 
-def add_teeth(field: BoneField, seed: int, arch: DentalArch) -> None:
-    """Add crowns on roots, with individual wear, tilt and missing teeth."""
+def add_teeth(
+    field: BoneField, seed: int, measures: Craniometry, arch: DentalArch
+) -> None:
+    """Add crowns on roots, with individual wear and tilt; each tooth may be lost."""
     rng = np.random.default_rng([seed, 3 + arch.up])
     sizes = np.array(arch.sizes)
-    loss, frequency = zip(*LOSS)
-    missing = rng.random((2, len(sizes))) < rng.choice(loss, p=frequency)
-    missing[:, -1] |= rng.random(2) < 0.5  # wisdom teeth
+    missing = rng.random((2, len(sizes))) < measures.tooth_loss
+    missing[:, -1] |= rng.random(2) < WISDOM_MISSING
+    if missing.all():
+        return
     wear = rng.uniform(0, 1.2)
     tilt = rng.normal(0, 3.0, missing.shape)
     x, y, heading = arch.positions(np.cumsum(sizes[:, 0]) - sizes[:, 0] / 2)
@@ -74,4 +77,4 @@ def add_teeth(field: BoneField, seed: int, arch: DentalArch) -> None:
     chains = [f"{name[:2]}neck {name}" for name in roots if name.endswith("tip")]
     field.add(SphereMesh(roots, struts=", ".join(chains)), 1.5, midline=True)
     for crown in crowns:
-        field.add(crown, 1.0, midline=True)
+        field.add(crown, 1.0, midline=True, enamel=True)

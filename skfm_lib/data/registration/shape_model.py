@@ -13,18 +13,20 @@ import numpy as np
 from scipy.spatial import ConvexHull, QhullError, cKDTree
 from scipy.spatial.transform import Rotation
 
+from skfm_lib.data.bone_fractions import skull_surface
 from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.phantom.craniometry import craniometry
 from skfm_lib.data.phantom.template import pose, to_template
 from skfm_lib.data.registration.rigid_icp import apply, rigid_matrix
-from skfm_lib.data.voxels import skull_grid, surface
+from skfm_lib.data.voxels import oriented_vertices, skull_grid
 from skfm_lib.utils.errors import SkfmError
 
 FINE = (114, 88, 128)  # 2.04 mm voxels: finer than the differences between skulls
-AVERAGE = 579  # of the first 1000 phantoms, the one closest to the mean measures
+# Of the first 1000 phantoms, the one with all teeth closest to the mean measures.
+AVERAGE = 879
 POINTS = 8000
-PEOPLE, MODES = 100, 10  # individuals sampled, and principal components kept
-INVERSIONS = 8  # fixed-point iterations; each leaves at most a fifth of the error
+PEOPLE, MODES = 300, 40  # individuals sampled, and principal components kept
+INVERSIONS = 5  # fixed-point iterations; each leaves about a fourth of the error
 
 SIGMA = 2.0  # mm, standard deviation of a skull from its fitted shape
 PATCHES = 120.0  # of a skull, about 3 cm wide, that differ independently
@@ -64,16 +66,14 @@ def reference() -> Reference:
     A phantom individual is a smooth map onto the template (`template.to_template`).
     The surface of a complete phantom, mapped to the template and back onto PEOPLE
     others, gives corresponding points; their principal components are the modes:
-    size, length against breadth, height of vault and face, asymmetry.  Each individual
-    is in its own skull frame, so that a fit of the modes also finds that frame.
+    size, length against breadth, height of vault and face, then smooth local shape.
+    Each individual is in its own skull frame, so that a fit of the modes also finds
+    that frame.  A scan's residual pose (`template.pose`) has no trace in its bone, and
+    cannot be found.
     """
-    # Surface points of one individual, in template coordinates.
-    points, normals = _complete_surface()
-    matrix, shift = pose(AVERAGE)
-    head, normals = (points - shift) @ matrix, normals @ matrix
-    template = to_template(AVERAGE, craniometry(AVERAGE), tuple(head.T))
-    # The same points on every other individual.
-    people = np.stack([_from_template(seed, template) for seed in range(PEOPLE)])
+    template, normals = template_surface()
+    # The same points on every individual.
+    people = np.stack([from_template(seed, template) for seed in range(PEOPLE)])
     mean = people.mean(axis=0)
     # Principal components by the Gram matrix, which is smaller than the covariance.
     flat = (people - mean).reshape(PEOPLE, -1)
@@ -193,21 +193,29 @@ def _with_energy(scan: Scan, target: Reference, found: Fit) -> Fit:
     return replace(found, energy=float(energy), distance=float(distance))
 
 
-def _from_template(seed: int, template: np.ndarray) -> np.ndarray:
-    """Points (n, 3) of individual `seed` at template coordinates (3, n)."""
+def from_template(seed: int, template: np.ndarray) -> np.ndarray:
+    """Points (n, 3) of individual `seed` at template coordinates (3, n), mm.
+
+    In the individual's own skull frame, without the residual pose.
+    """
     who, head = craniometry(seed), template
     for _ in range(INVERSIONS):
         head = head + template - to_template(seed, who, tuple(head))
     return head.T.astype(float)
 
 
-def _complete_surface() -> tuple[np.ndarray, np.ndarray]:
-    """Surface points and outward unit normals (m, 3) of a complete phantom."""
+@cache
+def template_surface() -> tuple[np.ndarray, np.ndarray]:
+    """Points of a complete skull in template coordinates, and their normals.
+
+    Points (3, m) in random order; outward unit normals (m, 3) of the surface that the
+    individual AVERAGE has when mapped to the template.
+    """
     # QS 5 ends above the neck, QS 6 below the vertex: together they are complete.
-    bone = phantom_skull(AVERAGE, 5, FINE) | phantom_skull(AVERAGE, 6, FINE)
-    mesh = surface(bone, skull_grid(FINE), 0.5).compute_normals(
-        cell_normals=False, split_vertices=False, consistent_normals=False
-    )
-    some = np.random.default_rng(0).permutation(mesh.n_points)[:POINTS]
-    points, normals = mesh.points[some], mesh.point_data["Normals"][some]
-    return points.astype(float), normals.astype(float)
+    parts = [phantom_skull(AVERAGE, quality, FINE) for quality in (5, 6)]
+    mesh = skull_surface(np.maximum(*parts), skull_grid(FINE))
+    matrix, shift = pose(AVERAGE)
+    head = (mesh.points - shift) @ matrix
+    mesh.points = to_template(AVERAGE, craniometry(AVERAGE), tuple(head.T)).T
+    points, normals = oriented_vertices(mesh, POINTS)
+    return points.T, normals

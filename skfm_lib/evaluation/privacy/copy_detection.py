@@ -1,8 +1,9 @@
 """Copies of training skulls in a synthetic set, found by nearest-neighbour distance.
 
-Every measure is given for the held-out skulls, too, which no network has seen: the
-value of a set without copies.  It is no formal guarantee: a copy that is distant in
-the space of the search is not found.
+Limits are set by skulls that are held out for validation.  Every measure is given for
+the test skulls, too, which no network has seen and no limit: the value of a set without
+copies.  It is no formal guarantee: a copy that is distant in the space of the search is
+not found.
 """
 
 from collections.abc import Mapping
@@ -19,15 +20,12 @@ from skfm_lib.utils.errors import SkfmError
 
 SHARE = 0.05  # of unseen real skulls that may be flagged (Dar et al. 2024: 5 %)
 FAR = 3.0  # limits, at the end of the histograms
-COLOURS = ("#b9b4a7", "#c4622d", "#1f5a94", "#4b8b3b")  # held-out skulls first
+COLOURS = ("#b9b4a7", "#c4622d", "#1f5a94", "#4b8b3b")  # test skulls first
 
 
 @dataclass(frozen=True)
 class Findings:
-    """Measures of copying for each sample of a set; arrays are (n,).
-
-    Those of closeness to training are None for the held-out skulls themselves.
-    """
+    """Measures of copying for each sample of a set; arrays are (n,)."""
 
     nearest: np.ndarray  # distance to the nearest view of a training skull
     which: np.ndarray  # that training skull, 0 … N − 1
@@ -37,8 +35,8 @@ class Findings:
     authentic: np.ndarray  # `measures.authentic`
     expected: float  # share of unseen real skulls that would be called copies
     skulls: int  # N, the number of training skulls
-    closer: np.ndarray | None = None  # `measures.closer_to_training`
-    chance: Interval | None = None  # `measures.chance_of_closer`
+    closer: np.ndarray  # `measures.closer_to_training`
+    chance: Interval  # `measures.chance_of_closer`
 
     @property
     def copies(self) -> np.ndarray:
@@ -75,10 +73,8 @@ class Findings:
 
         The first interval is of chance in the samples, the second of chance in which
         skulls were held out.  The second decides, since all samples share the same
-        real skulls.  Empty for the held-out skulls themselves.
+        real skulls.
         """
-        if self.closer is None or self.chance is None:
-            return {}
         closer = bootstrap(np.mean, self.closer, seed=seed)
         return {"closer to training": closer, "by chance": self.chance}
 
@@ -132,37 +128,10 @@ class RealSkulls:
         _check(to_holdout, (len(quality), len(self.holdout_quality)), "to hold-out")
         known = (self._holdout_nearest, self.holdout_quality)
         limit, rate = measures.limits(*known, quality, self.share)
-        return self._findings(to_train, limit, rate, to_holdout.min(axis=0), seed)
-
-    def control(self) -> Findings:
-        """The same for the held-out skulls, each with the limits of the others."""
-        quality, distance = self.holdout_quality, self._holdout_nearest
-        found = [
-            measures.limits(distance[rest], quality[rest], quality[~rest], self.share)
-            for rest in ~np.eye(len(quality), dtype=bool)
-        ]
-        return self._findings(self.holdout_train, *np.concatenate(found, axis=1))
-
-    @cached_property
-    def _holdout_nearest(self) -> np.ndarray:
-        return self.holdout_train.min(axis=(0, 2))
-
-    def _findings(
-        self,
-        to_train: np.ndarray,
-        limit: np.ndarray,
-        rate: np.ndarray,
-        to_holdout: np.ndarray | None = None,
-        seed: int = 0,
-    ) -> Findings:
         distance, rows = to_train.min(axis=0), np.arange(len(limit))
         which = distance.argmin(axis=1)
-        closer = chance = None
-        if to_holdout is not None:
-            train = measures.Side(distance, self.train_quality)
-            holdout = measures.Side(to_holdout, self.holdout_quality)
-            closer = measures.closer_to_training(train, holdout)
-            chance = measures.chance_of_closer(train, holdout, seed)
+        train = measures.Side(distance, self.train_quality)
+        holdout = measures.Side(to_holdout.min(axis=0), self.holdout_quality)
         return Findings(
             nearest=distance[rows, which],
             which=which,
@@ -172,9 +141,13 @@ class RealSkulls:
             authentic=measures.authentic(distance, self.train_train.min(axis=0)),
             expected=float(rate.mean()),
             skulls=len(self.train_quality),
-            closer=closer,
-            chance=chance,
+            closer=measures.closer_to_training(train, holdout),
+            chance=measures.chance_of_closer(train, holdout, seed),
         )
+
+    @cached_property
+    def _holdout_nearest(self) -> np.ndarray:
+        return self.holdout_train.min(axis=(0, 2))
 
 
 def _check(distances: np.ndarray, shape: tuple[int, int], what: str) -> None:
@@ -190,7 +163,7 @@ def _check(distances: np.ndarray, shape: tuple[int, int], what: str) -> None:
 def nearest_histograms(found: Mapping[str, Mapping[str, Findings]]) -> Figure:
     """Nearest distances in units of the limit: space → set → findings, a panel each.
 
-    The first set, of held-out skulls, is filled.  Samples left of 1 are called
+    The first set, of test skulls, is filled.  Samples left of 1 are called
     copies; the last bin holds all from `FAR` on.
     """
     figure, axes = plt.subplots(

@@ -50,7 +50,7 @@ def authentic(to_train: np.ndarray, within_train: np.ndarray) -> np.ndarray:
 
     A sample is authentic if its nearest training skull is nearer to another training
     skull than to the sample.  The share of independent samples is 1/3 in one
-    dimension and more in higher ones; its target is that of the held-out skulls.
+    dimension and more in higher ones; its target is that of the test skulls.
     """
     others = within_train.astype(float)
     np.fill_diagonal(others, np.inf)
@@ -79,7 +79,7 @@ def limits(
             raise SkfmError(
                 f"no held-out skull of QS {score} for samples of QS {score}",
                 f"samples of QS {np.unique(holdout_quality).tolist()}",
-                "hold out skulls of every quality score (two for the control)",
+                "have skulls of every quality score for validation",
             )
         k = max(1, int(share * (len(known) + 1) + 1e-9))
         limit[quality == score] = known[k - 1]

@@ -7,7 +7,7 @@ import numpy as np
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.voxels import Grid
 
-Change = Callable[[np.ndarray], np.ndarray]  # of a volume (D, H, W) bool
+Change = Callable[[np.ndarray], np.ndarray]  # of a volume (D, H, W), bits or bytes
 
 FLIPPED = 0.01  # share of the voxels
 BELOW = ((0, 0), (0, 0), (1, 0))  # one layer of background under a volume
@@ -23,9 +23,9 @@ class Altered(SkullSet):
         self.folder, self.grid, self.shape = source.folder, source.grid, source.shape
         self.skulls = [source.skulls[i] for i in items]
 
-    def occupancy(self, index: int) -> np.ndarray:
-        """Bone of one skull, changed, bool (D, H, W)."""
-        return self.change(self.source.occupancy(self.items[index]))
+    def volume(self, index: int) -> np.ndarray:
+        """One skull, changed, as bits or bytes (D, H, W)."""
+        return self.change(self.source.volume(self.items[index]))
 
     def load(self) -> "Altered":
         """Read every volume of the source now; only the source keeps volumes."""
@@ -54,6 +54,6 @@ def disguises(grid: Grid, seed: int = 0) -> dict[str, Change]:
     return {
         "as it is": np.asarray,
         "mirrored": lambda volume: mirrored(volume, grid),
-        "1 % of voxels flipped": lambda volume: volume ^ noise,
+        "1 % of voxels flipped": lambda volume: np.where(noise, ~volume, volume),
         "moved by a voxel": lambda volume: np.pad(volume, BELOW)[..., :-1],
     }

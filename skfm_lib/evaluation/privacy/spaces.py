@@ -16,6 +16,7 @@ from scipy import ndimage
 from skimage.measure import block_reduce
 from torch import Tensor
 
+from skfm_lib.data.bone_fractions import as_fraction, is_bone
 from skfm_lib.data.dataset import SkullSet, volumes_of
 from skfm_lib.evaluation.privacy import planted_copies
 from skfm_lib.evaluation.privacy.copy_detection import SHARE, Findings, RealSkulls
@@ -89,7 +90,8 @@ class Space:
 class CopySearch:
     """A search for copies of training skulls in one space.
 
-    Its limits are those of `RealSkulls`, and so are the errors that it raises.
+    The limits are set by the skulls `holdout`, those of the validation.  They are those
+    of `RealSkulls`, and so are the errors that it raises.
     """
 
     def __init__(
@@ -97,7 +99,7 @@ class CopySearch:
     ) -> None:
         self.space, self.skulls = space, train
         self.train = plain, _ = space.views(train, "train")
-        self.holdout = held, _ = space.views(holdout, "test")
+        self.holdout = held, _ = space.views(holdout, "validation")
         within, across = (space.distances(v, self.train) for v in (plain, held))
         self.real = RealSkulls(plain.qualities, held.qualities, within, across, share)
 
@@ -127,13 +129,13 @@ class CopySearch:
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """The most suspicious samples, and the views of training skulls next to them.
 
-        Volumes (D, H, W) bool, most suspicious first.
+        Volumes (D, H, W), bits or bytes, most suspicious first.
         """
         views = (self.skulls, planted_copies.mirror(self.skulls))
         chosen = findings.suspicious(count)
         which, view = findings.which.tolist(), findings.view.tolist()
-        nearest = [views[view[i]].occupancy(which[i]) for i in chosen]
-        return [samples.occupancy(i) for i in chosen], nearest
+        nearest = [views[view[i]].volume(which[i]) for i in chosen]
+        return [samples.volume(i) for i in chosen], nearest
 
 
 def latent_reader(
@@ -180,23 +182,24 @@ def voxel_space() -> Space:
     """Skulls as `centred` volumes, within quality scores: distance ``√(2 − 2r)``."""
 
     def vectors(skulls: SkullSet, label: str) -> Vectors:
-        rows = [centred(skulls.occupancy(i)) for i in range(len(skulls))]
+        rows = [centred(skulls.volume(i)) for i in range(len(skulls))]
         return Vectors(np.array(skulls.qualities), rows.__getitem__)
 
     return Space("voxels", vectors, within_quality=True)
 
 
-def centred(bone: np.ndarray) -> Tensor:
-    """A volume (D, H, W) bool as a vector whose dot products are correlations r.
+def centred(skull: np.ndarray) -> Tensor:
+    """Bits or bytes (D, H, W) as a vector whose dot products are correlations r.
 
     The centre of the bone is moved to the middle of the grid: without this, a shift
     by one voxel would take a copy farther than another person's skull.  The volume
     is averaged over blocks of 2³ voxels (or more, for at most 64 blocks along an
     axis) and scaled to mean 0 and norm 1.  An empty volume is the zero vector.
     """
-    volume = bone.astype(np.float32)
+    volume, bone = as_fraction(skull), is_bone(skull)
     # Voxels with three neighbours of bone or more: stray voxels do not count.
-    solid = bone & (ndimage.uniform_filter(volume, 3, mode="constant") > 3.5 / 27)
+    around = ndimage.uniform_filter(bone.astype(np.float32), 3, mode="constant")
+    solid = bone & (around > 3.5 / 27)
     if solid.any():
         offset = (np.array(bone.shape) - 1) / 2 - ndimage.center_of_mass(solid)
         volume = ndimage.shift(volume, offset, order=1)

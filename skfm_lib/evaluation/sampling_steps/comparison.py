@@ -2,7 +2,8 @@
 
 The reference is the paper's sampler at the most evaluations, with the same quality
 scores and starting noise.  A paired randomisation test (Fisher 1935) gives the range
-of chance for the difference of their distances to the held-out skulls.
+of chance for the difference of their distances to the held-out skulls: those of the
+validation, since the number of evaluations is chosen by it.
 
 The range between a reference and its repeat, which differ in the starting noise only,
 is the noise of the reference.  A set is within the noise if its distance exceeds that
@@ -18,15 +19,16 @@ from itertools import takewhile
 import numpy as np
 
 from skfm_lib import metrics
-from skfm_lib.evaluation import table1
+from skfm_lib.evaluation import table1_columns
 from skfm_lib.evaluation.sampling_steps.grid import REFERENCES
 from skfm_lib.evaluation.sampling_steps.sampling import SampledSet
+from skfm_lib.evaluation.table1_columns import DISTANCES
 from skfm_lib.metrics import Interval
+from skfm_lib.metrics.kernel import Labels
 from skfm_lib.utils.progress import track
 from skfm_lib.view.curves import Panels
 
-DISTANCES = {"FID ↓": metrics.frechet_distance, "KID ↓": metrics.kernel_distance}
-HALVES = 40  # of half-sampling
+PARTS = 40  # of the sets, for the intervals
 EXCHANGES = 100
 
 Rows = dict[str, dict[str, object]]  # of a table
@@ -37,7 +39,7 @@ class Comparison:
     """A set compared with the held-out skulls and with its reference."""
 
     sampled: SampledSet
-    values: Mapping[str, Interval]  # of `table1.BETWEEN_SETS`, with 95 % intervals
+    values: Mapping[str, Interval]  # of `BETWEEN_SETS`, with 95 % intervals
     excess: Mapping[str, Interval]  # over the reference's FID and KID, ± chance
     noise: Mapping[str, float]  # of the reference's FID and KID
 
@@ -74,11 +76,15 @@ class Comparison:
 
 
 def compare(
-    sets: Sequence[SampledSet], held_out: np.ndarray, seed: int
+    sets: Sequence[SampledSet],
+    held_out: np.ndarray,
+    seed: int,
+    labels: Labels | None = None,
 ) -> list[Comparison]:
     """Every set against the features (m, d) of held-out skulls and its reference.
 
     `sets` include the references and their repeats (`grid.sampler_settings`).
+    `labels` are the quality scores of the held-out skulls and of every set.
     """
     features = {s.setting: s.features for s in sets}
     first = {s.model: features[replace(s, repeat=False)] for s in features if s.repeat}
@@ -86,9 +92,9 @@ def compare(
     found = []
     for one in track(sets, "Comparing"):
         model, _ = REFERENCES[one.setting.model]
-        draws = table1.compare(held_out, one.features, seed, HALVES)
-        values = dict(zip(table1.BETWEEN_SETS, draws.intervals()))
-        excess = exchange_test(held_out, one.features, first[model], seed)
+        compared = table1_columns.compare(held_out, one.features, seed, PARTS, labels)
+        values = table1_columns.in_range(compared.row(), len(one.features))
+        excess = exchange_test(held_out, one.features, first[model], seed, labels)
         if one.setting.repeat:  # all comparisons of the model share this noise
             noise[model].update({k: v.high - v.value for k, v in excess.items()})
         found.append(Comparison(one, values, excess, noise[model]))
@@ -96,29 +102,37 @@ def compare(
 
 
 def exchange_test(
-    real: np.ndarray, fake: np.ndarray, reference: np.ndarray, seed: int
+    real: np.ndarray,
+    fake: np.ndarray,
+    reference: np.ndarray,
+    seed: int,
+    labels: Labels | None = None,
 ) -> dict[str, Interval]:
     """FID and KID to `real` of `fake` minus those of `reference` (n, d), ± chance.
 
     The range of chance holds 95 % of the absolute differences that result when each
     row of `fake` is exchanged with its row of `reference` with probability one half.
     """
-    difference = _difference(real, fake, reference)
+    difference = _difference(real, fake, reference, labels)
     masks = np.random.default_rng(seed).integers(2, size=(EXCHANGES, len(fake), 1))
-    exchanged = [
-        _difference(real, np.where(m, fake, reference), np.where(m, reference, fake))
-        for m in masks
-    ]
+    exchanged = []
+    for m in masks:
+        kept, other = np.where(m, fake, reference), np.where(m, reference, fake)
+        exchanged.append(_difference(real, kept, other, labels))
     reach = np.quantile(np.abs(exchanged), 0.95, axis=0)
     ends = zip(difference, difference - reach, difference + reach)
     return {k: Interval(*map(float, end)) for k, end in zip(DISTANCES, ends)}
 
 
-def _difference(real: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _difference(
+    real: np.ndarray, a: np.ndarray, b: np.ndarray, labels: Labels | None
+) -> np.ndarray:
     """(FID, KID) of `a` minus those of `b`."""
     with warnings.catch_warnings():  # of few samples: equally many in both
         warnings.simplefilter("ignore", metrics.FewSamples)
-        return np.array([d(real, a) - d(real, b) for d in DISTANCES.values()])
+        fid = metrics.frechet_distance(real, a) - metrics.frechet_distance(real, b)
+    kid = metrics.kernel_distance(real, a, labels)
+    return np.array([fid, kid - metrics.kernel_distance(real, b, labels)])
 
 
 def by_method(comparisons: Sequence[Comparison]) -> dict[str, list[Comparison]]:

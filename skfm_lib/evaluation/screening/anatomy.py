@@ -4,7 +4,8 @@ import numpy as np
 from scipy import ndimage
 from skimage.measure import block_reduce, euler_number
 
-from skfm_lib.data.voxels import Grid
+from skfm_lib.data.bone_fractions import as_fraction, is_bone
+from skfm_lib.data.voxels import FULL_BYTE, Grid
 from skfm_lib.utils.errors import SkfmError
 
 FINE, COARSE = 4.0, 8.0  # mm, block edge: classifier and asymmetry; shape model
@@ -23,25 +24,27 @@ def block_edge(grid: Grid, edge: float) -> int:
     return max(1, round(edge / grid.spacing))
 
 
-def downsample(bone: np.ndarray, grid: Grid, edge: float) -> np.ndarray:
-    """Fraction of bone in blocks of about `edge` mm, float32."""
+def downsample(volume: np.ndarray, grid: Grid, edge: float) -> np.ndarray:
+    """Fraction of bone in blocks of about `edge` mm, float32, of bits or bytes."""
+    scale = np.float32(FULL_BYTE if volume.dtype == np.uint8 else 1)
     mean = {"func": np.mean, "func_kwargs": {"dtype": np.float32}}
-    return block_reduce(bone, block_edge(grid, edge), **mean)
+    return block_reduce(volume, block_edge(grid, edge), **mean) / scale
 
 
-def check_bone(bone: np.ndarray, grid: Grid) -> None:
-    """Raise SkfmError unless `bone` is a non-empty bool volume on `grid`."""
-    if bone.shape != grid.shape or bone.dtype != bool:
+def bone_of(volume: np.ndarray, grid: Grid) -> np.ndarray:
+    """Bone, bool, of bits or bytes; SkfmError if there is none or not on this grid."""
+    if volume.shape != grid.shape or volume.dtype not in (bool, np.uint8):
         raise SkfmError(
-            f"a volume of {bone.shape} {bone.dtype}",
-            f"occupancy {grid.shape} bool, as its grid has",
-            "read it with SkullSet.occupancy",
+            f"a volume of {volume.shape} {volume.dtype}",
+            f"bits or bytes {grid.shape}, as its grid has",
+            "read it with SkullSet.volume",
         )
-    if not bone.any():
+    if not (bone := is_bone(volume)).any():
         raise SkfmError("a volume without bone", "a skull", "generate it again")
+    return bone
 
 
-def topology(bone: np.ndarray, grid: Grid) -> dict[str, float]:
+def topology(volume: np.ndarray, grid: Grid) -> dict[str, float]:
     """Connectivity of the bone by its Betti numbers b₀, b₁, b₂.
 
     ``parts``: pieces of at least PIECE cm³, or 1 if all are smaller.  ``loose``: bone
@@ -52,8 +55,7 @@ def topology(bone: np.ndarray, grid: Grid) -> dict[str, float]:
     >>> topology(np.ones(solid.shape, bool), solid)
     {'parts': 1, 'loose': 0.0, 'tunnels': 0, 'cavities': 0}
     """
-    check_bone(bone, grid)
-    padded = np.pad(bone, 1)
+    padded = np.pad(bone_of(volume, grid), 1)
     sizes = _component_sizes(padded, CORNERS)
     cavities = len(_component_sizes(~padded, None)) - 1
     euler = euler_number(padded, connectivity=3)
@@ -66,47 +68,49 @@ def topology(bone: np.ndarray, grid: Grid) -> dict[str, float]:
     }
 
 
-def size(bone: np.ndarray, grid: Grid) -> dict[str, float]:
+def size(volume: np.ndarray, grid: Grid) -> dict[str, float]:
     """Volume (cm³) and length, breadth and height (mm, along y, x and z) of the bone.
 
-    Extents span the 0.5 % to the 99.5 % quantile of the bone, so that a distant
-    fragment does not change them.
+    `volume` has bits or bytes; the volume is the sum of the fractions of bone.  Extents
+    span the 0.5 % to the 99.5 % quantile of the bone, so that a distant fragment does
+    not change them.
     """
-    check_bone(bone, grid)
-    extents = {}
+    bone, extents = bone_of(volume, grid), {}
     for axis, name in enumerate(("length", "breadth", "height")):
         others = tuple(a for a in range(3) if a != axis)
         share = np.cumsum(bone.sum(axis=others)) / bone.sum()
         first, last = np.searchsorted(share, (0.005, 0.995))
         extents[name] = float(last - first + 1) * grid.spacing
-    return {"volume": float(bone.sum()) * grid.spacing**3 / 1000, **extents}
+    voxels = float(as_fraction(volume).sum(dtype=float))
+    return {"volume": voxels * grid.spacing**3 / 1000, **extents}
 
 
-def tooth_relief(bone: np.ndarray, grid: Grid) -> float:
+def tooth_relief(volume: np.ndarray, grid: Grid) -> float:
     """Sharpness of the dental arches; 0 where the box TEETH has no surface (Fig. 4b).
 
-    Mean fraction of unlike voxels in the 3×3×3 neighbourhood, over the voxels that
-    have any.  It is ⅓ on both sides of a flat wall; blur and small fragments lower it.
+    Mean difference between the bone of a voxel and that of its 3×3×3 neighbourhood,
+    over the voxels that have any.  It is ⅓ on both sides of a flat wall between voxels;
+    blur lowers it, and in bits so do small fragments.
     """
-    check_bone(bone, grid)
+    bone_of(volume, grid)
     x, y, z = grid.axes()
     box = tuple(
         slice(*np.searchsorted(axis, ends))
         for axis, ends in zip((y, x, z), (TEETH[1], TEETH[0], TEETH[2]))
     )
-    around = ndimage.uniform_filter(bone.astype(np.float32), 3)[box]
-    unlike = np.where(bone[box], 1 - around, around)
+    fractions = as_fraction(volume)
+    unlike = np.abs(fractions - ndimage.uniform_filter(fractions, 3))[box]
     edge = unlike > 0.5 / 27
     return float(unlike[edge].mean()) if edge.any() else 0.0
 
 
-def asymmetry(bone: np.ndarray, grid: Grid) -> float:
+def asymmetry(volume: np.ndarray, grid: Grid) -> float:
     """Bone (cm³) without a counterpart on the other side, in pieces of ONE_SIDED.
 
     Bone counts if its mirror image in the plane of symmetry is more than TOLERANCE mm,
     or two blocks of the comparison, from any bone.
     """
-    check_bone(bone, grid)
+    bone = bone_of(volume, grid)
     shares = downsample(bone, grid, FINE)
     edge = grid.spacing * block_edge(grid, FINE)
     # Mirror every block with bone, in block indices.

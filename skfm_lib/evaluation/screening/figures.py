@@ -91,7 +91,7 @@ def _gallery(sets: Sets, results: Results, chosen: Chosen) -> Figure:
         result, items = results[name], chosen[name]
         for axis, (item, measures) in zip(line, items):
             view = "above" if measures[0] == "vault holes" else "oblique"
-            draw(axis, skulls.occupancy(item), skulls.grid, view)
+            draw(axis, skulls.volume(item), skulls.grid, view)
             values = ", ".join(result.describe(item, measure) for measure in measures)
             caption = f"QS {result.requested[item]}: {values}"
             axis.set_xlabel(fill(caption, 26), fontsize=7)

@@ -1,6 +1,5 @@
 """The fourteen measures of screening, taken of sets of skulls."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from skfm_lib.data.bone_fractions import network_values, stored
 from skfm_lib.data.voxels import Grid
 from skfm_lib.evaluation.screening import anatomy
 from skfm_lib.evaluation.screening.ray_casting import jaw_holes
@@ -54,8 +54,8 @@ class Skulls(Protocol):
 
     def __len__(self) -> int: ...
 
-    def occupancy(self, index: int) -> np.ndarray:
-        """Bone of one skull, bool (D, H, W)."""
+    def volume(self, index: int) -> np.ndarray:
+        """One skull as stored, bits or bytes (D, H, W)."""
 
 
 class Reconstructed:
@@ -67,19 +67,18 @@ class Reconstructed:
     def __init__(self, skulls: Skulls, model: VQVAE, device: Device) -> None:
         self.skulls, self.model, self.device = skulls, model, device
         self.grid, self.qualities = skulls.grid, skulls.qualities
-        self._bits: dict[int, np.ndarray] = {}
+        self._volumes: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
         return len(self.skulls)
 
-    def occupancy(self, index: int) -> np.ndarray:
-        """Bone of one skull, bool (D, H, W)."""
-        if index not in self._bits:
-            bone = torch.from_numpy(self.skulls.occupancy(index))
-            v_hat, _ = reconstruct(self.model, bone[None, None] * 2.0 - 1, self.device)
-            self._bits[index] = np.packbits(v_hat[0, 0].numpy() > 0)
-        bits = np.unpackbits(self._bits[index], count=math.prod(self.grid.shape))
-        return bits.reshape(self.grid.shape).view(bool)
+    def volume(self, index: int) -> np.ndarray:
+        """One skull as its grid holds it, bits or bytes (D, H, W)."""
+        if index not in self._volumes:
+            v = network_values(torch.from_numpy(self.skulls.volume(index)))
+            v_hat, _ = reconstruct(self.model, v[None, None], self.device)
+            self._volumes[index] = stored(v_hat[0, 0].numpy(), self.grid)
+        return self._volumes[index]
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def measure_skulls(
         with np.load(cache) as stored:  # by position: names have changed
             return Measurements(*stored.values())
     items = track(range(len(skulls)), f"Measuring {label}")
-    each = [_measure(skulls.occupancy(i), skulls.grid) for i in items]
+    each = [_measure(skulls.volume(i), skulls.grid) for i in items]
     measured = Measurements(*(np.stack(column) for column in zip(*each)))
     if cache is not None:
         with replacing(cache) as temporary, temporary.open("wb") as stream:
@@ -113,15 +112,16 @@ def measure_skulls(
     return measured
 
 
-def _measure(bone: np.ndarray, grid: Grid) -> tuple[np.ndarray, ...]:
-    blocks = anatomy.downsample(bone, grid, anatomy.COARSE).ravel()
-    if bone.shape == grid.shape and not bone.any():
-        return np.zeros(SINGLE), vault_map(bone, grid), blocks
+def _measure(volume: np.ndarray, grid: Grid) -> tuple[np.ndarray, ...]:
+    blocks = anatomy.downsample(volume, grid, anatomy.COARSE).ravel()
+    v = network_values(volume)
+    if volume.shape == grid.shape and not v.max() > 0:
+        return np.zeros(SINGLE), vault_map(v, grid), blocks
     values = [
-        *anatomy.topology(bone, grid).values(),
-        *anatomy.size(bone, grid).values(),
-        anatomy.tooth_relief(bone, grid),
-        jaw_holes(bone, grid),
-        anatomy.asymmetry(bone, grid),
+        *anatomy.topology(volume, grid).values(),
+        *anatomy.size(volume, grid).values(),
+        anatomy.tooth_relief(volume, grid),
+        jaw_holes(v, grid),
+        anatomy.asymmetry(volume, grid),
     ]
-    return np.array(values, float), vault_map(bone, grid), blocks
+    return np.array(values, float), vault_map(v, grid), blocks

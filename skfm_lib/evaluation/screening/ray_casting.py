@@ -5,6 +5,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import ndimage
 
+from skfm_lib.data.bone_fractions import surface_field
 from skfm_lib.data.voxels import Grid
 
 MOUTH = (0.0, 42.0)  # x and y of its axis, mm: 45 mm behind the front teeth
@@ -16,23 +17,34 @@ GAP = 4  # rays, 9 mm wide and 12 mm high; a single lost tooth leaves less
 
 
 class Rays:
-    """Rays from `start` along `units` (a, b, 3), RAS mm, sampled every half voxel."""
+    """Rays from `start` along `units` (a, b, 3), RAS mm, sampled every `step` voxels.
+
+    Bone is what lies within the skull's surface (`surface_field`).  Thin walls at a
+    slant have gaps between the bits of their voxels.
+    """
 
     def __init__(
-        self, grid: Grid, start: np.ndarray, units: np.ndarray, near: float, far: float
+        self,
+        grid: Grid,
+        start: np.ndarray,
+        units: np.ndarray,
+        near: float,
+        far: float,
+        step: float = 0.5,
     ) -> None:
-        radii = np.arange(near, far, grid.spacing / 2, dtype=np.float32)
+        radii = np.arange(near, far, grid.spacing * step, dtype=np.float32)
         points = start[..., None, :] + units[..., None, :] * radii[:, None]
-        index = np.rint(grid.to_index(points.reshape(-1, 3))).astype(int)
-        inside = ((index >= 0) & (index < grid.shape)).all(axis=1)
-        # Flat voxel index; outside the grid, one past the last voxel.
-        flat = np.full(len(index), np.prod(grid.shape), np.int32)
-        flat[inside] = np.ravel_multi_index(tuple(index[inside].T), grid.shape)
-        self.index, self.radii = flat.reshape(points.shape[:3]), radii
+        index = grid.to_index(points.reshape(-1, 3)).T.astype(np.float32)
+        self.grid, self.radii = grid, radii
+        self.index = index.reshape(3, *points.shape[:3])
 
-    def first(self, bone: np.ndarray) -> np.ndarray:
+    def first(self, volume: np.ndarray) -> np.ndarray:
         """Distance (a, b) to the first bone along each ray, mm; NaN without bone."""
-        hits = np.append(bone.ravel(), False)[self.index]
+        return self.first_above(surface_field(volume, self.grid))
+
+    def first_above(self, field: np.ndarray) -> np.ndarray:
+        """The same to where a field (D, H, W) of the grid is above 0."""
+        hits = ndimage.map_coordinates(field, self.index, order=1, cval=-1.0) > 0
         first = self.radii[hits.argmax(axis=-1)]
         return np.where(hits.any(axis=-1), first, np.float32(np.nan))
 
@@ -44,14 +56,14 @@ def openings(first: np.ndarray, width: int) -> np.ndarray:
     return wide[width:-width, width:-width]
 
 
-def jaw_holes(bone: np.ndarray, grid: Grid) -> float:
+def jaw_holes(volume: np.ndarray, grid: Grid) -> float:
     """Openings (cm²) in the wall of teeth and mandible, seen from within the mouth.
 
     Skull or scan end below at a border that descends to its lowest point and then
     rises.  The result is the least area, over all such borders, of open pixels above
     and closed pixels below.  Gaps of single teeth do not count.
     """
-    gaps = openings(_jaw_rays(grid).first(bone), GAP)
+    gaps = openings(_jaw_rays(grid).first(volume), GAP)
     # Cost (turns, levels + 1) of a border below each level, turn by turn.
     none = np.zeros((len(gaps), 1))
     closed_below = np.hstack([none, np.cumsum(~gaps, axis=1)])

@@ -7,9 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from skfm_lib.data.bone_fractions import network_values
 from skfm_lib.evaluation.screening.anatomy import FINE, downsample
 from skfm_lib.evaluation.screening.measures import Skulls
 from skfm_lib.models.ops.conv3d import Conv3d
+from skfm_lib.models.ops.resample import pool
 from skfm_lib.presets import TrainingConfig
 from skfm_lib.study import Stage
 from skfm_lib.training.checkpoints import load_weights, save_weights
@@ -42,7 +44,7 @@ class ScoreNet(nn.Module):
         """Logits in the order of `scores`."""
         for layer, norm in zip(self.layers, self.norms):
             x = F.silu(norm(layer(x).float()))
-        return self.score(F.adaptive_avg_pool3d(x, POOLED).flatten(1))
+        return self.score(pool(x, POOLED).flatten(1))
 
 
 def train_score_classifier(stage: Stage, skulls: Skulls, steps: int) -> ScoreNet:
@@ -103,9 +105,9 @@ def predict_scores(network: ScoreNet, skulls: Skulls, batch: int = 32) -> np.nda
 
 
 def as_input(skulls: Skulls, chosen: Sequence[int]) -> Tensor:
-    """Fractions of bone in blocks of FINE mm as (n, 1, d, h, w) float32 in [−1, 1]."""
-    blocks = [downsample(skulls.occupancy(i), skulls.grid, FINE) for i in chosen]
-    return torch.from_numpy(np.stack(blocks))[:, None] * 2 - 1
+    """v of the bone in blocks of FINE mm, (n, 1, d, h, w) float32 in [−1, 1]."""
+    blocks = [downsample(skulls.volume(i), skulls.grid, FINE) for i in chosen]
+    return network_values(torch.from_numpy(np.stack(blocks))[:, None])
 
 
 def augmented(v: Tensor, rng: torch.Generator) -> Tensor:

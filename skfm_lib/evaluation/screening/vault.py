@@ -15,6 +15,7 @@ TILTS = np.tan(np.deg2rad(np.arange(-16.0, 17.0, 4.0)))  # of a scan's upper bor
 LEAST_CUT = 40.0  # cm²; a border cuts off more, a hole is smaller
 RIM = 5.0  # mm next to the border that do not count: vaults differ by as much
 GAP = 2  # rays, 8 mm; narrower gaps are noise of the grid
+FINELY = 0.25  # voxels between the samples of a ray, for holes
 OFTEN = 0.05  # least fraction of a score's training skulls that are cut
 
 
@@ -36,14 +37,30 @@ def directions() -> tuple[np.ndarray, np.ndarray, float]:
     return units, rho <= edge, float((axis[1] - axis[0]) ** 2)
 
 
-def vault_map(bone: np.ndarray, grid: Grid) -> np.ndarray:
-    """Distance (61, 61) from CENTRE to the first bone, mm, float32; NaN at openings."""
-    return _vault_rays(grid).first(bone)
+def vault_map(volume: np.ndarray, grid: Grid) -> np.ndarray:
+    """Distance (61, 61) from CENTRE to the first bone, mm, float32; NaN at openings.
+
+    `volume` (D, H, W) has bits or bytes, or v.
+    """
+    return _vault_rays(grid).first(volume)
 
 
 @lru_cache(maxsize=2)
 def _vault_rays(grid: Grid) -> Rays:
     return Rays(grid, CENTRE, directions()[0], NEAREST, FARTHEST)
+
+
+def vault_holes(field: np.ndarray, grid: Grid) -> float:
+    """Area (cm²) of the vault where rays from CENTRE meet no bone, `field` > 0.
+
+    Sampled more finely than `vault_map`, so that a wall of a fraction of a voxel counts
+    as one; every opening counts, also that above a scan's border.
+    """
+    units, on_map, angle = directions()
+    rays = Rays(grid, CENTRE, units, NEAREST, FARTHEST, step=FINELY)
+    vault = rays.first_above(field)
+    missed = np.isnan(vault) & on_map
+    return float(missed.sum() * angle * np.nanmedian(vault[on_map]) ** 2 / 100)
 
 
 class VaultModel:

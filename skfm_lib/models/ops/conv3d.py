@@ -12,6 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from skfm_lib.utils.device import on_cpu
+
 FEW = 20_480  # c·D·H; ConvParams::use_mkldnn in PyTorch's Convolution.cpp
 HALO = 2  # planes along D that a 3³ kernel reads beyond those that it writes
 PADDING, ONE = (1, 1, 1), [1, 1, 1]
@@ -28,7 +30,7 @@ def precision(x: Tensor, kernel: int) -> torch.dtype:
     if not torch.is_autocast_enabled(device):
         return x.dtype
     trained = torch.is_grad_enabled()
-    safe = min(x.shape[-3:]) > kernel or kernel == 1 or not trained
+    safe = not on_cpu(x) or min(x.shape[-3:]) > kernel or kernel == 1 or not trained
     return torch.get_autocast_dtype(device) if safe else torch.float32
 
 
@@ -69,7 +71,7 @@ def transposed(weight: Tensor) -> Tensor:
 
 
 def _avoids_onednn(x: Tensor) -> bool:
-    single = x.device.type == "cpu" and x.dtype == torch.float32 and len(x) == 1
+    single = on_cpu(x) and x.dtype == torch.float32 and len(x) == 1
     return single and x.shape[1:4].numel() <= FEW
 
 
@@ -95,7 +97,8 @@ class Conv3d(nn.Conv3d):
 
     def forward(self, x: Float[Tensor, "b c D H W"]) -> Float[Tensor, "b k d h w"]:
         longest, pad = max(self.kernel_size), self.padding
-        if min(x.shape[-3:]) <= longest and torch.is_grad_enabled():
+        short = on_cpu(x) and min(x.shape[-3:]) <= longest
+        if short and torch.is_grad_enabled():
             x = F.pad(x, [side for n in reversed(pad) for side in (n, n)])
             pad = (0, 0, 0)
         dtype = precision(x, longest)
@@ -108,9 +111,9 @@ class Conv3d(nn.Conv3d):
 class Readout(nn.Conv3d):
     """3³ convolution to one channel.
 
-    Its gradients are those of a convolution *from* one channel, with map and gradient
-    exchanged: much faster than the libraries' kernels for a single output, and without
-    a second map of x's size.
+    On a CPU, its gradients are those of a convolution *from* one channel, with map and
+    gradient exchanged: much faster than the libraries' kernels for a single output,
+    and without a second map of x's size.
     """
 
     bias: nn.Parameter
@@ -119,6 +122,8 @@ class Readout(nn.Conv3d):
         super().__init__(channels, 1, 3, padding=1)
 
     def forward(self, x: Float[Tensor, "b c D H W"]) -> Float[Tensor, "b 1 D H W"]:
+        if not on_cpu(x):
+            return super().forward(x)
         dtype = precision(x, 3)
         with torch.autocast(x.device.type, enabled=False):
             learned = self.weight.to(dtype), self.bias.to(dtype)

@@ -6,6 +6,7 @@ one of them in float32; here they are recomputed in the backward pass, slab by s
 Statistics are in float32, in any precision of the maps.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skfm_lib.models.ops.tiling import cuts
+from skfm_lib.utils.device import on_cpu
 
 
 @dataclass
@@ -48,8 +50,8 @@ class Normalised:
         _, *sums = torch.ops.aten.native_batch_norm_backward(grad, x, *vectors, *rest)
         return grad, torch.stack(sums)
 
-    def finish(self, grad: Tensor, x: Tensor, sums: Tensor, voxels: int) -> Tensor:
-        """∂x from ∂n, once the sums over the complete volume are known.
+    def finish(self, sums: Tensor, voxels: int) -> Callable[[Tensor, Tensor], Tensor]:
+        """The function (∂n, x) → ∂x of slabs, once the sums over all are known.
 
         With x̂ = (x − μ)/σ and means E over a group,
         ∂x = (γ ∂n − E[γ ∂n] − x̂ E[γ ∂n x̂]) / σ: affine in ∂n and in x.
@@ -59,35 +61,64 @@ class Normalised:
         with_x, alone = means.repeat_interleave(len(rstd) // self.groups, dim=1)
         slope = -rstd.square() * with_x
         start = -rstd * alone - slope * self.mean
-        return _affine(grad, self.weight * rstd, start) + _affine(x, slope)
+        zero, one = torch.zeros_like(rstd), torch.ones_like(rstd)
+        scale = self.weight * rstd
+
+        def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+            """x · weight + bias per channel, in float32 inside."""
+            return F.batch_norm(x, zero, one, weight, bias, False, 0.0, 0.0)
+
+        return lambda grad, x: affine(grad, scale, start) + affine(x, slope, zero)
 
 
 class Moments:
     """Mean and variance of the groups of a sample like `x`, summed slab by slab."""
 
     def __init__(self, x: Tensor, groups: int, eps: float) -> None:
-        self.groups, self.eps, self.count = groups, eps, 0
+        self.groups, self.eps = groups, eps
         self.dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-        self.first = torch.zeros(groups, dtype=torch.float64, device=x.device)
-        self.second = torch.zeros_like(self.first)
+        self.voxels: list[int] = []
+        self.slabs: list[Tensor] = []  # mean and 1/σ of each, by group or by channel
 
     def add(self, x: Tensor) -> None:
         """Add a slab (1, c, d, H, W)."""
+        found = (self._of_groups if on_cpu(x) else self._of_channels)(x)
+        self.slabs.append(torch.stack(found))
+        self.voxels.append(x[0, 0].numel())
+
+    def _of_groups(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """By group norm itself."""
         if x.stride(1) > 1:  # of a map that is not channels_last
             x = x.contiguous()
         channels, voxels = x.shape[1], x[0, 0].numel()
         one = torch.ones(channels, dtype=self.dtype, device=x.device)
         shape = (1, channels, voxels, self.groups, self.eps)
         _, mean, rstd = torch.native_group_norm(x, one, torch.zeros_like(one), *shape)
-        mean, rstd = mean.double()[0], rstd.double()[0]
-        self.count += voxels
-        self.first += voxels * mean
-        self.second += voxels * (rstd**-2 - self.eps + mean**2)
+        return mean[0], rstd[0]
+
+    def _of_channels(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """By batch norm, in one pass of CUDA.
+
+        CUDA's group norm has no kernel for bf16 maps with float32 weights, and copies
+        ``channels_last`` maps.
+        """
+        if x.device.type != "cpu":
+            mean, rstd = torch.batch_norm_stats(x, self.eps)
+            return mean, rstd
+        # A GPU's work, planned or tested: batch_norm_stats is for CUDA only.
+        variance, mean = torch.var_mean(x.to(self.dtype), (0, 2, 3, 4), correction=0)
+        return mean, (variance + self.eps).rsqrt()
 
     def normalised(self, weight: Tensor, bias: Tensor) -> Normalised:
         """The normalisation by these moments, with a learned scale and shift."""
-        mean = self.first / self.count
-        variance = (self.second / self.count - mean**2).clamp(min=0)
+        mean, rstd = torch.stack(self.slabs, 1).double()
+        pairs = torch.stack([mean, rstd**-2 - self.eps + mean**2], 1)
+        total = sum(self.voxels)
+        moments = pairs[0] * (self.voxels[0] / total)
+        for pair, voxels in zip(pairs[1:], self.voxels[1:]):
+            moments.add_(pair, alpha=voxels / total)
+        mean, square = moments.view(2, self.groups, -1).mean(-1)
+        variance = (square - mean**2).clamp(min=0)
         size, dtype = len(weight) // self.groups, self.dtype
         spread = [v.repeat_interleave(size).to(dtype) for v in (mean, variance)]
         mean, variance, weight, bias = *spread, weight.to(dtype), bias.to(dtype)
@@ -144,16 +175,9 @@ class _NormSiLU(torch.autograd.Function):
                 slabs = of_sample[:, :, part], sample[:, :, part]
                 into[:, :, part], found = norm.backward(*slabs)
                 sums += found
-            for part in parts:  # normalisation needs the sums over all slabs
-                slabs = into[:, :, part], sample[:, :, part]
-                into[:, :, part] = norm.finish(*slabs, sums, voxels)
+            finish = norm.finish(sums, voxels)  # needs the sums over all slabs
+            for part in parts:
+                into[:, :, part] = finish(into[:, :, part], sample[:, :, part])
             learned.append(sums)
         weight, bias = torch.stack(learned, 1)
         return out, weight, bias, None, None
-
-
-def _affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x · weight + bias per channel, in float32 inside."""
-    bias = torch.zeros_like(weight) if bias is None else bias
-    zero, one = torch.zeros_like(weight), torch.ones_like(weight)
-    return F.batch_norm(x, zero, one, weight, bias, False, 0.0, 0.0)

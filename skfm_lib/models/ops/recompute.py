@@ -9,14 +9,15 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint
 
-LARGE = 1 << 27  # bytes of a map that is worth a second computation
+from skfm_lib.utils.device import sizes
 
 Layer = Callable[[Tensor], Tensor]
 
 
 def large(x: Tensor, times: float = 1) -> bool:
-    """Whether gradients are enabled and `times` the map takes more than `LARGE`."""
-    return torch.is_grad_enabled() and times * x.numel() * x.element_size() > LARGE
+    """Whether `times` the map is too large to be saved; False without gradients."""
+    size = times * x.numel() * x.element_size()
+    return torch.is_grad_enabled() and size > sizes(x).saved
 
 
 def checkpoint_if(layers: Layer, x: Tensor, when: bool) -> Tensor:

@@ -21,7 +21,7 @@ from skfm_lib.models.ops.conv3d import (
 )
 from skfm_lib.models.ops.group_norm import Moments, Normalised, measured
 from skfm_lib.models.ops.recompute import large
-from skfm_lib.models.ops.tiling import with_halo
+from skfm_lib.models.ops.tiling import cuts, with_halo
 
 EPS = 1e-6
 SLAB = (0, 1, 1)  # padding of a slab with its halo: two planes fewer come out
@@ -111,10 +111,12 @@ def _backward(
         sums += found
         if save:
             saved.append(of_n)
-    for i, (part, around) in enumerate(with_halo(grad)):
-        of_a = None if save else convolve(around, kernel, None, SLAB)
-        of_n = saved[i] if of_a is None else norm.backward(of_a, x[:, :, part])[0]
-        into[:, :, part] = norm.finish(of_n, x[:, :, part], sums, voxels)
+    finish = norm.finish(sums, voxels)
+    for part, of_n in zip(cuts(x), saved):
+        into[:, :, part] = finish(of_n, x[:, :, part])
+    for part, around in with_halo(grad) if not save else ():
+        of_n, _ = norm.backward(convolve(around, kernel, None, SLAB), x[:, :, part])
+        into[:, :, part] = finish(of_n, x[:, :, part])
     return into, *sums, of_kernel, of_bias
 
 

@@ -2,8 +2,8 @@
 
 A full-resolution map of the paper's decoder takes 2.95 GB in bf16.  Temporary maps
 (activations, normalised copies, gradients) therefore exist for a few planes at a
-time only; on a CPU these stay in its cache.  Halos are exact: results do not depend
-on where the cuts are.
+time only (`device.Sizes`); on a CPU these stay in its cache.  Halos are exact: results
+do not depend on where the cuts are.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-SLAB = {"cpu": 1 << 24, "cuda": 1 << 29}  # bytes processed at a time
+from skfm_lib.utils.device import sizes
 
 
 def cuts(x: Tensor) -> list[slice]:
     """Even slabs of at least two planes along D (one, where D is that short)."""
     depth = x.shape[2]
     plane = x.element_size() * x.numel() // depth
-    planes = max(2, SLAB.get(x.device.type, 1 << 24) // max(1, plane))
+    planes = max(2, sizes(x).slab // max(1, plane))
     count = max(1, depth // planes)
     edges = [depth * i // count for i in range(count + 1)]
     return [slice(a, b) for a, b in zip(edges, edges[1:])]
@@ -35,15 +35,15 @@ def with_halo(
     Yields:
         The slab's slice along D, and the transformed slab with its halo.
     """
-    carried = None
+    carried = edge = None
     for part in cuts(x):
         first = 0 if carried is None else part.start + 1
         fresh = transform(x[:, :, first : part.stop + 1])
-        if carried is None:
-            carried = torch.zeros_like(fresh[:, :, :1])
-        planes = [carried, fresh]
-        if part.stop == x.shape[2]:
-            planes.append(torch.zeros_like(carried[:, :, :1]))
-        block = torch.cat(planes, dim=2)
-        carried = block[:, :, -2:].clone()
+        if edge is None:
+            edge = torch.zeros_like(fresh[:, :, :1])
+        planes = [edge if carried is None else carried, fresh]
+        last = part.stop == x.shape[2]
+        block = torch.cat(planes + [edge] * last, dim=2)
+        if not last:
+            carried = block[:, :, -2:].clone()
         yield part, block

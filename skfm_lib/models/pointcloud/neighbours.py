@@ -1,7 +1,7 @@
 """Nearest points, points within a ball, and the Chamfer distance as a loss.
 
 On a CPU, nearest points are found by k-d trees, and balls are filled for as many
-centres at a time as stay in the cache; on CUDA, distances are computed for some rows
+centres at a time as stay in the cache; on a GPU, distances are computed for some rows
 at a time.  The complete table of n × m distances is never held.
 """
 
@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skfm_lib.models.pointcloud.validation import check_clouds
+from skfm_lib.utils.device import on_cpu
 from skfm_lib.utils.errors import SkfmError
 
 TABLE, CACHED = 1 << 27, 1 << 15  # distances held at a time: 512 MiB, 128 KiB
-DIRECT = "donot_use_mm_for_euclid_dist"  # (x − y)², not x² − 2xy + y²: no cancelling
 
 
 def take(values: Tensor, index: Tensor) -> Tensor:
@@ -42,15 +42,20 @@ def nearest(points: Tensor, among: Tensor, k: int = 1) -> tuple[Tensor, Tensor]:
     (tensor([[[2.]]]), tensor([[[1]]]))
     """
     points, among = _pair(points, among, k)
-    if not points.is_cuda:
+    if on_cpu(points):
         found = [
             map(np.asarray, cKDTree(cloud).query(near, np.arange(1, k + 1), workers=-1))
             for cloud, near in zip(among.numpy(), points.numpy())
         ]
         distance, index = (torch.from_numpy(np.stack(part)) for part in zip(*found))
         return distance.to(points.dtype), index
-    parts = [table.topk(k, largest=False) for table in _tables(points, among)]
-    return torch.cat([d for d, _ in parts], 1), torch.cat([i for _, i in parts], 1)
+    # For one, the first of equally near points; topk's choice is not specified.
+    parts = [
+        table.min(-1, keepdim=True) if k == 1 else table.topk(k, largest=False)
+        for table in _tables(points, among)
+    ]
+    squares, index = (torch.cat(found, 1) for found in zip(*parts))
+    return squares.sqrt(), index
 
 
 def chamfer_loss(pred: Tensor, target: Tensor) -> Tensor:
@@ -80,7 +85,7 @@ def ball_query(
         SkfmError: where a ball is empty; no ball around a point of the cloud is.
     """
     centres, points = _pair(centres, points, 1)
-    if points.is_cuda:
+    if not on_cpu(points):
         return _balls_of_tables(points, centres, radii, counts)
     pairs = zip(points.numpy(), centres.numpy())
     found = [_balls_in_cache(cloud, some, radii, counts) for cloud, some in pairs]
@@ -98,10 +103,16 @@ def _pair(points: Tensor, among: Tensor, fewest: int) -> tuple[Tensor, Tensor]:
 
 
 def _tables(points: Tensor, among: Tensor) -> Iterator[Tensor]:
-    """Distances (b, rows, m) of successive points to all of `among`."""
+    """Squared distances (b, rows, m) of successive points to all of `among`.
+
+    By (x − y)², not x² − 2xy + y², which cancels.
+    """
     rows = max(1, TABLE // (len(among) * among.shape[1]))
     for part in points.split(rows, dim=1):
-        yield torch.cdist(part, among, compute_mode=DIRECT)
+        squares = part.new_zeros(*part.shape[:2], among.shape[1])
+        for a, b in zip(part.unbind(-1), among.unbind(-1)):
+            squares += (a[:, :, None] - b[:, None]).square_()
+        yield squares
 
 
 def _balls_in_cache(
@@ -135,7 +146,7 @@ def _balls_of_tables(
     balls: list[list[Tensor]] = [[] for _ in radii]
     for table in _tables(centres, points):
         for ball, radius, count in zip(balls, radii, counts):
-            hit = table.flatten(0, 1) <= radius
+            hit = table.flatten(0, 1) <= radius**2
             ends = F.pad(hit.sum(1).cumsum(0), (1, 0)).cpu().numpy()
             first = torch.from_numpy(_first_hits(ends, radius, count)).to(hit.device)
             column = hit.nonzero()[:, 1]

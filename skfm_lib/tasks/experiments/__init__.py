@@ -2,7 +2,7 @@
 
 from skfm_lib.tasks.alignment import ALIGNMENT
 from skfm_lib.tasks.completion import COMPLETION
-from skfm_lib.tasks.experiments import statistics, tables
+from skfm_lib.tasks.experiments import learning_curve, statistics, tables
 from skfm_lib.tasks.experiments.runs import Experiments, closest_points, open_stage
 from skfm_lib.tasks.experiments.skull_pool import SkullPool, composition, gather
 from skfm_lib.tasks.experiments.training_sets import MIXES, Mix, seeds_of, training_set
@@ -17,6 +17,7 @@ __all__ = [
     "closest_points",
     "composition",
     "gather",
+    "learning_curve",
     "open_stage",
     "seeds_of",
     "statistics",

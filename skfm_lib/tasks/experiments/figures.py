@@ -1,4 +1,4 @@
-"""Figures of the two tasks: aligned skulls, filled defects, the paper's claims."""
+"""Figures of the two tasks: skulls aligned and filled, claims, a learning curve."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from skfm_lib.data.voxels import Grid
 from skfm_lib.tasks.defects import Cuboid
 from skfm_lib.tasks.implant_evaluation import cut_mesh
-from skfm_lib.view.meshes import IVORY, VIEWS, middle_of, scene, skull_surface
+from skfm_lib.view.meshes import IVORY, VIEWS, middle_of, scene, smooth_surface
 from skfm_lib.view.slices import panels
 
 FILLED, TRUTH = "#c4622d", "#7fa6cc"  # what a network adds; the truth or reference
@@ -26,7 +26,7 @@ def pose_rows(
     skulls: Mapping[str, np.ndarray], poses: Mapping[str, np.ndarray], grid: Grid
 ) -> Figure:
     """Skulls moved by matrices (skulls, 4, 4), a row each; their true poses in blue."""
-    meshes = [skull_surface(volume, grid) for volume in skulls.values()]
+    meshes = [smooth_surface(volume, grid) for volume in skulls.values()]
     rows: dict[str, list[Parts]] = {
         name: [
             [(mesh, TRUTH), (mesh.transform(matrix, inplace=False), IVORY)]
@@ -50,7 +50,7 @@ def filling_rows(
     rows: dict[str, list[Parts]] = {"defect": [], "completed": [], "true": []}
     views: list[View] = []
     for volume, cuboid, filling in zip(skulls.values(), cuboids, fillings):
-        left, lost = cut_mesh(skull_surface(volume, grid), cuboid)
+        left, lost = cut_mesh(smooth_surface(volume, grid), cuboid)
         points = pv.PolyData(filling.astype(np.float32))
         rows["defect"].append([(left, IVORY)])
         rows["completed"].append([(left, IVORY), (points, FILLED)])
@@ -87,6 +87,27 @@ def claim_plot(claims: Mapping[str, Mapping[str, Any]]) -> Figure:
     axis.invert_yaxis()
     axis.set_xlabel("better by, mm")
     axis.grid(alpha=0.25, axis="x")
+    return figure
+
+
+def curve_plot(lines: Mapping[str, Mapping[int, Sequence[float]]]) -> Figure:
+    """Errors, mm, against numbers of skulls: a dot a seed, a line through the means.
+
+    `lines`: skulls on which the errors are → number of training skulls → errors.
+    """
+    figure, axis = plt.subplots(figsize=(5.6, 3.4), layout="constrained")
+    for (label, points), colour in zip(lines.items(), (CLEAR, FILLED)):
+        means = [float(np.mean(errors)) for errors in points.values()]
+        axis.plot(list(points), means, color=colour, label=label)
+        for n, errors in points.items():
+            axis.plot([n] * len(errors), errors, "o", color=colour, markersize=4)
+    sizes = sorted({n for points in lines.values() for n in points})
+    axis.set(xscale="log", xlabel="training skulls", ylabel="error, mm")
+    axis.set_xticks(sizes, [str(n) for n in sizes])
+    axis.set_xticks([], minor=True)
+    axis.set_ylim(0, 1.05 * axis.get_ylim()[1])
+    axis.grid(alpha=0.25)
+    axis.legend(frameon=False)
     return figure
 
 

@@ -76,7 +76,8 @@ class Experiments:
 
     def _train(self, stage: Stage, pool: SkullPool, name: str, seed: int) -> None:
         clouds = pool.training(name, seed)
-        model, history = self.task.train(stage, clouds, self.settings, self.device)
+        given = stage, clouds, self.settings, self.device
+        model, history = self.task.train(*given, f"{name}, seed {seed}")
         errors = self.task.errors(
             model, pool.test, pool.held_out, self.device, self.study.seed
         )

@@ -66,6 +66,15 @@ def mean(errors: np.ndarray) -> Interval:
     return metrics.bootstrap(np.mean, skulls, level=LEVEL)
 
 
+def seed_interval(means: np.ndarray) -> Interval:
+    """Mean of a value per seed, with the interval of Student's t; of one, without."""
+    value, reach = float(means.mean()), 0.0
+    if len(means) > 1:
+        quantile = stats.t.ppf((1 + LEVEL) / 2, len(means) - 1)
+        reach = float(quantile * stats.sem(means))
+    return Interval(value, value - reach, value + reach)
+
+
 def contrast(
     table: pd.DataFrame, weights: Mapping[str, float], column: str
 ) -> Interval:
@@ -75,13 +84,29 @@ def contrast(
     the randomness of training (Student's t over the seeds, if there are two or more);
     the two add in quadrature.
     """
+    sums = weighted_sums(table, weights, column)
+    value, *ends = seed_interval(sums.mean(axis=1))
+    return metrics.difference(mean(sums), Interval(0.0, *(end - value for end in ends)))
+
+
+def standard_error(
+    table: pd.DataFrame, weights: Mapping[str, float], column: str
+) -> float:
+    """Standard error of a `contrast` of two or more seeds and skulls.
+
+    That of the means over skulls and that of the means over seeds, in quadrature:
+    rather too large, since both hold what remains of a single error.
+    """
+    sums = weighted_sums(table, weights, column)
+    return float(np.hypot(stats.sem(sums.mean(axis=1)), stats.sem(sums.mean(axis=0))))
+
+
+def weighted_sums(
+    table: pd.DataFrame, weights: Mapping[str, float], column: str
+) -> np.ndarray:
+    """The weighted sums (seeds, skulls) of the errors of sets: set → weight."""
     errors = [w * errors_of(table, s, column) for s, w in weights.items()]
-    sums = np.sum(errors, axis=0)
-    seeds, reach = sums.mean(axis=1), 0.0
-    if len(seeds) > 1:
-        quantile = stats.t.ppf((1 + LEVEL) / 2, len(seeds) - 1)
-        reach = float(quantile * stats.sem(seeds))
-    return metrics.difference(mean(sums), Interval(0.0, -reach, reach))
+    return np.sum(errors, axis=0)
 
 
 def claim_contrast(

@@ -1,5 +1,6 @@
 """The training sets of the paper's experiments with synthetic skulls (§4.3)."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ class Mix:
         added: their share of the number of all real skulls, in the real mix of scores;
             or "balanced", so many that all scores are equally frequent; or
             "stratified", the same number in the real mix.
+        number: of real skulls, in place of their share.
 
     >>> Mix(1.0, "otfm", "balanced").synthetic_counts({2: 5, 3: 9})
     {2: 4, 3: 0}
@@ -37,10 +39,15 @@ class Mix:
     real: float = 1.0
     model: str = ""
     added: float | str = 0.0
+    number: int | None = None
 
     def real_counts(self, available: Counts) -> Counts:
-        """Real skulls of each score, of those available."""
-        return proportional(available, round(self.real * sum(available.values())))
+        """Real skulls of each score, of those available; SkfmError for too few."""
+        total = sum(available.values())
+        wanted = round(self.real * total) if self.number is None else self.number
+        if wanted > total:
+            raise SkfmError(f"a set of {wanted} real skulls", f"at most {total}")
+        return proportional(available, wanted)
 
     def synthetic_counts(self, available: Counts) -> Counts:
         """Synthetic skulls of each score, given the real ones available."""
@@ -68,9 +75,15 @@ MIXES = {
 
 
 def mix_of(name: str) -> Mix:
-    """The mix of that name in `MIXES`; SkfmError for others, listing them."""
+    """The mix of that name in `MIXES`, or of a number of skulls, such as "36 real".
+
+    SkfmError for others, listing them.
+    """
+    if number := re.fullmatch(r"([1-9]\d*) real", name):
+        return Mix(number=int(number[1]))
     if name not in MIXES:
-        raise SkfmError(f"no training set {name!r}", f"one of {', '.join(MIXES)}")
+        expected = f"one of {', '.join(MIXES)}; or a number, such as 36 real"
+        raise SkfmError(f"no training set {name!r}", expected)
     return MIXES[name]
 
 
@@ -79,9 +92,9 @@ def seeds_of(
 ) -> dict[str, list[int]]:
     """Training set → the seeds of its trainings, with `more` for the sets of Table 4.
 
-    ``["all"]`` stands for all of `MIXES`.
+    "all" stands for all of `MIXES`.
     """
-    names = list(MIXES) if list(sets) == ["all"] else sets
+    names = [name for one in sets for name in (MIXES if one == "all" else [one])]
     further = dict.fromkeys(paper_tables.TABLE_4, more)
     return {name: [*seeds, *further.get(name, ())] for name in names}
 
@@ -106,8 +119,9 @@ def training_set(
     """The skulls of a training set, from the manifests of all available skulls.
 
     Args:
-        real: the real skulls of split "train".  A share is sampled from `seed`, the
-            same one for every set with that share.
+        real: the real skulls of split "train".  A share or number is sampled from
+            `seed`, the same one for every set with that share; a smaller one is part
+            of a larger one, unless `proportional` gives a score fewer of the latter.
         synthetic: model → its skulls.  The first ones of each score are taken, so that
             a smaller set is part of a larger one.
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import pyvista as pv
 import trimesh
+from vtkmodules.vtkIOXML import vtkXMLPolyDataWriter
 
 from skfm_lib.data.io.meshes import MESH_SUFFIXES, in_millimetres, read_mesh, write_mesh
 from skfm_lib.data.voxels import Grid, surface, voxelise
@@ -51,6 +52,73 @@ def test_files_of_vtk(tmp_path, kind, ascii):
 def test_polygons_become_triangles(tmp_path):
     pv.Box((-80, 80, -90, 90, -70, 70)).save(tmp_path / "quads.ply")
     assert read_mesh(tmp_path / "quads.ply").n_cells == 12
+
+
+BALL = pv.Sphere(radius=80, center=(3, 4, 5))
+
+
+@pytest.mark.parametrize("kind", [k for k in MESH_SUFFIXES if k != ".gltf"])
+@pytest.mark.parametrize("name", ["a.stl", "a.ply", "a.obj"])
+def test_a_suffix_that_is_not_the_format(tmp_path, kind, name):
+    write_mesh(tmp_path / f"b{kind}", BALL)
+    (tmp_path / f"b{kind}").rename(tmp_path / name)
+    mesh = read_mesh(tmp_path / name)
+    assert mesh.n_cells == BALL.n_cells
+    np.testing.assert_allclose(mesh.bounds, BALL.bounds, atol=1e-3)
+
+
+def test_text_of_another_format(tmp_path):
+    plain = trimesh.Trimesh(BALL.points, BALL.regular_faces)
+    (tmp_path / "a.obj").write_text(plain.export(file_type="stl_ascii"))
+    (tmp_path / "b.stl").write_text("# a\no b\n" + plain.export(file_type="obj"))
+    for name in ("a.obj", "b.stl"):
+        assert read_mesh(tmp_path / name).n_cells == BALL.n_cells
+
+
+OTHER_FILES = {
+    b"PK\3\4": "a zip archive or 3MF.*next: unpack it",
+    b"\x1f\x8b": "compressed by gzip.*next: unpack it",
+    b"# vtk DataFile Version 3.0\n": "a legacy VTK file.*save it as .vtp",
+    b"\n<!DOCTYPE html>": "a web page",
+    b"version https://git-lfs": "a pointer of Git LFS",
+    b'<?xml version="1.0"?><VTKFile type="UnstructuredGrid"></VTKFile>': "no surface",
+    b"\n \n": "",
+}
+
+
+@pytest.mark.parametrize("content", OTHER_FILES)
+@pytest.mark.parametrize("kind", MESH_SUFFIXES)
+def test_files_that_are_no_meshes_are_named(tmp_path, content, kind):
+    (tmp_path / f"a{kind}").write_bytes(content)
+    with pytest.raises(SkfmError, match=f"cannot be read.*{OTHER_FILES[content]}"):
+        read_mesh(tmp_path / f"a{kind}")
+
+
+def test_nothing_of_a_file_but_its_surface_is_kept(tmp_path):
+    labelled = BALL.copy()
+    labelled.field_data["patient"] = ["Doe^Jane"]
+    labelled.point_data["Doe"] = np.zeros(BALL.n_points)
+    labelled.save(tmp_path / "a.vtp")
+    mesh = read_mesh(tmp_path / "a.vtp")
+    write_mesh(tmp_path / "b.vtp", mesh)
+    assert set(mesh.field_data) == {"unit", "note", "axes"} and not mesh.point_data
+    assert set(pv.read(tmp_path / "b.vtp").field_data) == {"SPACE"}
+
+
+@pytest.mark.parametrize("mode", [0, 1, 2])  # text, base64, appended
+@pytest.mark.parametrize("compressed", [True, False])
+def test_vtp_of_every_encoding(tmp_path, mode, compressed):
+    writer = vtkXMLPolyDataWriter()
+    writer.SetInputData(BALL.strip())
+    writer.SetFileName(str(tmp_path / "a.vtp"))
+    writer.SetDataMode(mode)
+    writer.SetEncodeAppendedData(0)
+    if not compressed:
+        writer.SetCompressorTypeToNone()
+    writer.Write()
+    mesh = read_mesh(tmp_path / "a.vtp")
+    assert mesh.n_cells == BALL.n_cells
+    np.testing.assert_allclose(mesh.bounds, BALL.bounds, atol=1e-3)
 
 
 def test_a_mesh_of_slicer_in_lps_is_turned(tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from skfm_lib.data.bone_fractions import LEVEL, as_fraction, is_bone
 from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.phantom.craniometry import craniometry
 from skfm_lib.data.voxels import skull_grid
@@ -16,7 +17,7 @@ SEEDS = range(6)
 
 @pytest.fixture(scope="module")
 def complete() -> dict[int, np.ndarray]:
-    return {seed: phantom_skull(seed, 5, QUARTER) for seed in SEEDS}
+    return {seed: is_bone(phantom_skull(seed, 5, QUARTER)) for seed in SEEDS}
 
 
 def extent(volume: np.ndarray, axis: int, spacing: float) -> float:
@@ -32,31 +33,30 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
 
 def test_same_seed_and_quality_give_the_same_skull() -> None:
     first, again = (phantom_skull(3, 5, EIGHTH) for _ in range(2))
-    assert first.dtype == bool and first.shape == EIGHTH
+    assert first.dtype == np.uint8 and first.shape == EIGHTH
     assert (first == again).all()
-    assert dice(first, phantom_skull(4, 5, EIGHTH)) < 0.9
+    assert dice(is_bone(first), is_bone(phantom_skull(4, 5, EIGHTH))) < 0.9
 
 
 def test_slabs_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = phantom_skull(2, 5, EIGHTH)
     monkeypatch.setattr("skfm_lib.data.phantom.SLAB_POINTS", 3 * 44 * 64)
-    assert (phantom_skull(2, 5, EIGHTH) != whole).mean() < 1e-3
+    assert (is_bone(phantom_skull(2, 5, EIGHTH)) != is_bone(whole)).mean() < 1e-3
 
 
 def test_qualities_share_the_individual() -> None:
     """Where two fields of view overlap, the bone is the same."""
     full, cap = (phantom_skull(8, q, EIGHTH) for q in (5, 2))
-    assert cap.sum() > 1000
-    assert not (cap & ~full).any()
+    assert is_bone(cap).sum() > 1000
+    assert (cap[cap > 0] == full[cap > 0]).mean() > 0.99
 
 
-def test_same_individual_at_two_shapes() -> None:
-    """Dice measured 0.92–0.96 on three seeds; other individuals reach 0.58."""
-    shape, factor = EIGHTH, 4
-    fine = phantom_skull(5, 5, tuple(n * factor for n in shape))
-    blocks = fine.reshape([k for n in shape for k in (n, factor)]).mean((1, 3, 5))
-    assert dice(blocks >= 0.5, phantom_skull(5, 5, shape)) > 0.9
-    assert dice(blocks >= 0.5, phantom_skull(6, 5, shape)) < 0.65
+def test_same_individual_at_two_shapes(complete) -> None:
+    """Dice of other individuals is much smaller."""
+    halved = as_fraction(phantom_skull(5, 5, QUARTER))
+    blocks = halved.reshape(57, 2, 44, 2, 64, 2).mean((1, 3, 5)) > LEVEL
+    assert dice(blocks, is_bone(phantom_skull(5, 5, EIGHTH))) > 0.85
+    assert dice(blocks, is_bone(phantom_skull(3, 5, EIGHTH))) < 0.7
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -64,7 +64,7 @@ def test_length_and_breadth_are_the_drawn_ones(seed, complete) -> None:
     grid, who = skull_grid(QUARTER), craniometry(seed)
     above = grid.axes()[2] > 33  # over the nose and the zygomatic arches
     vault = complete[seed][:, :, above]
-    tolerance = 1.5 * grid.spacing
+    tolerance = 2 * grid.spacing  # a tilted skull is longer
     assert extent(vault, 0, grid.spacing) == pytest.approx(who.length, abs=tolerance)
     assert extent(vault, 1, grid.spacing) == pytest.approx(who.breadth, abs=tolerance)
 
@@ -94,11 +94,11 @@ def test_quality_says_what_is_seen() -> None:
     z = skull_grid(EIGHTH).axes()[2]
     seen = {}
     for quality in QUALITY_SCORES:
-        skulls = [phantom_skull(s, quality, EIGHTH)[36:] for s in range(12)]
+        skulls = [is_bone(phantom_skull(s, quality, EIGHTH))[36:] for s in range(12)]
         bone = np.array([skull.any((0, 1)) for skull in skulls])
         seen[quality] = [
             bone[:, at].any(1).mean()
-            for at in (z > 98, abs(z + 18) < 3, abs(z + 48) < 3, abs(z + 78) < 4)
+            for at in (z > 85, abs(z + 18) < 3, abs(z + 48) < 3, abs(z + 78) < 4)
         ]
     cap, nose, teeth, chin = np.array([seen[q] for q in QUALITY_SCORES]).T
     assert (cap[[0, 1, 3]] == 1).all() and 0 < cap[2] < 1 and cap[4] == 0
@@ -111,3 +111,10 @@ def test_quality_says_what_is_seen() -> None:
 def test_unknown_quality_is_refused(quality) -> None:
     with pytest.raises(SkfmError, match="quality score.*2, 3, 4, 5, 6"):
         phantom_skull(0, quality, EIGHTH)
+
+
+def test_negative_seeds_and_empty_shapes_are_refused() -> None:
+    with pytest.raises(SkfmError, match="seed -1; expected an integer"):
+        phantom_skull(-1, 5, EIGHTH)
+    with pytest.raises(SkfmError, match=r"shape \(0, 44, 64\); expected numbers of"):
+        phantom_skull(0, 5, (0, 44, 64))

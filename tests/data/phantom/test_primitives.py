@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from skfm_lib.data.bone_fractions import LEVEL
 from skfm_lib.data.phantom.cranium import polynomial
 from skfm_lib.data.phantom.distance_field import BoneField
 from skfm_lib.data.phantom.primitives import (
-    Part,
     SphereMesh,
     Superellipsoid,
+    parts_of,
     smooth_min,
 )
 from skfm_lib.data.phantom.subdivision import bspline, loop
@@ -24,19 +25,21 @@ def lattice(spacing: float, half: float = 20.0) -> np.ndarray:
 
 
 def test_strut_with_equal_radii_is_a_capsule() -> None:
-    part = Part(np.array([[-5, 0, 0, 2], [5, 0, 0, 2]], np.float32))
+    (part,) = parts_of([np.array([[-5, 0, 0, 2], [5, 0, 0, 2]])])
     x, y, z = POINTS
     expected = np.sqrt(np.clip(np.abs(x) - 5, 0, None) ** 2 + y**2 + z**2) - 2
-    assert part.distance(POINTS, 0) == pytest.approx(expected, abs=1e-4)
-    assert part.distance(POINTS, 3) == pytest.approx(expected - 1, abs=1e-4)
+    assert part.distance(POINTS) == pytest.approx(expected, abs=1e-4)
+    reach, radius = part.skeleton(POINTS)
+    assert reach == pytest.approx(expected + 2, abs=1e-4)
+    assert radius == pytest.approx(2)
 
 
 def test_plate_is_a_slab_over_its_triangle_only() -> None:
-    part = Part(np.array([[0, 0, 0, 1], [30, 0, 0, 1], [0, 30, 0, 1]], np.float32))
+    (part,) = parts_of([np.array([[0, 0, 0, 1], [30, 0, 0, 1], [0, 30, 0, 1]])])
     x, y, z = POINTS
     over = (x > 0.1) & (y > 0.1) & (x + y < 29.9)
     beyond = (x < -0.1) | (y < -0.1)
-    d = part.distance(POINTS, 0)
+    d = part.distance(POINTS)
     assert d[over] == pytest.approx(np.abs(z[over]) - 1, abs=1e-3)
     assert over.any() and (d[beyond] > 100).all()
 
@@ -44,7 +47,7 @@ def test_plate_is_a_slab_over_its_triangle_only() -> None:
 def test_ellipsoid_contains_its_volume() -> None:
     field = BoneField(lattice(0.5), 0.5)
     field.add(Superellipsoid((1, 2, 3), (6, 8, 10), yaw=30), midline=True)
-    volume = (field.bone < 0).sum() * 0.5**3
+    volume = (field.bone[0] < 0).sum() * 0.5**3
     assert volume == pytest.approx(4 / 3 * np.pi * 480, rel=0.02)
 
 
@@ -52,7 +55,7 @@ def test_left_mirrors_right() -> None:
     field = BoneField(lattice(1.0) + 0.5, 1.0)
     field.add(Superellipsoid((9, 2, 3), (3, 6, 4), yaw=25))
     field.add(SphereMesh({"a": (4, -9, 0, 2), "b": (14, -2, 5, 1)}, struts="a b"))
-    bone = field.bone < 0
+    bone = field.bone[0] < 0
     assert bone.sum() > 300 and (bone == bone[::-1]).all()
 
 
@@ -62,8 +65,34 @@ def test_thin_walls_stay_closed_on_coarse_lattices() -> None:
                "c": (60, 60, 30, 0.1), "d": (-60, 60, 0, 0.1)}  # fmt: skip
     field = BoneField(lattice(4.0, 40.0), 4.0)
     field.add(SphereMesh(corners, "a b c, a c d"), midline=True)
-    labels, count = ndimage.label(field.bone >= 0)
-    assert count == 2
+    assert ndimage.label(field.fraction() <= LEVEL)[1] == 2
+    assert ndimage.label(field.bone[0] >= 0)[1] == 1
+
+
+def wall(radius: float) -> SphereMesh:
+    """An upright wall across a lattice, oblique to its axes."""
+    corners = {"a": (-120, -50, -100), "b": (120, 50, -100), "c": (0, 0, 400)}
+    return SphereMesh({n: (*p, radius) for n, p in corners.items()}, "a b c")
+
+
+@pytest.mark.parametrize("radius", [0.05, 0.1, 0.2, 0.4])
+def test_sheets_on_fine_lattices_keep_their_mass(radius) -> None:
+    """Bone along y in mm, through a wall whose normal is 22.6° from it."""
+    field = BoneField(lattice(0.5, 10.0), 0.5)
+    field.add(wall(radius), midline=True)
+    through = field.fraction().sum(axis=1).mean() * 0.5
+    assert through == pytest.approx(2 * radius / np.cos(np.arctan(50 / 120)), rel=0.02)
+
+
+def test_walls_that_the_scanner_loses_are_left_out() -> None:
+    """Thickening makes the wall, 0.2 mm, 0.11 mm thick below and 0.29 mm above."""
+    points = lattice(4.08, 40.0)
+    thickening = np.where(points[2] < 0, -1.7, 1.0).astype(np.float32)
+    field = BoneField(points, 4.08, thickening, lost=0.15)
+    field.add(wall(0.1), midline=True, walls=True)
+    bone = field.fraction() > LEVEL
+    assert not bone[points[2] < 0].any()
+    assert ndimage.label(~bone[:, :, points[2, 0, 0] >= 0])[1] == 2
 
 
 def test_cavities_keep_a_wall() -> None:
@@ -71,7 +100,7 @@ def test_cavities_keep_a_wall() -> None:
     field.add(Superellipsoid((0, 0, 0), (18, 18, 18)), midline=True)
     field.cut(Superellipsoid((-5, 0, 0), (6, 6, 6)), midline=True)
     field.cut(Superellipsoid((5, 0, 0), (6, 6, 6)), wall=2.0, midline=True)
-    _, count = ndimage.label(field.bone > 0)
+    _, count = ndimage.label(field.bone[0] > 0)
     assert count == 3  # outside and two separate cavities
 
 
@@ -80,9 +109,9 @@ def test_closed_cavities_stay_under_the_surface() -> None:
     field.add(Superellipsoid((0, 0, 0), (18, 18, 18)), midline=True)
     near_surface = Superellipsoid((0, 19, 0), (4, 4, 4))  # 3 mm deep at most
     field.cut(near_surface, wall=3.5, midline=True, closed=True)
-    assert ndimage.label(field.bone > 0)[1] == 1
+    assert ndimage.label(field.bone[0] > 0)[1] == 1
     field.cut(near_surface, wall=1.0, midline=True, closed=True)
-    assert ndimage.label(field.bone > 0)[1] == 2
+    assert ndimage.label(field.bone[0] > 0)[1] == 2
 
 
 def test_smooth_union_is_the_minimum_away_from_the_crease() -> None:

@@ -73,14 +73,16 @@ def test_vectors_of_two_spaces_cannot_be_compared():
 
 def test_a_centred_volume_gives_correlations(sides):
     train, _ = sides
-    a, b = (centred(train.occupancy(i)) for i in (0, 1))
-    assert float(a.norm()) == pytest.approx(1) and abs(float(a.sum())) < 1e-3
+    a, b = (centred(train.volume(i)) for i in (0, 1))
+    # In double precision: of 2640 float32 terms, torch's own sum is off by 1e-6.
+    assert float(a.double().norm()) == pytest.approx(1)
+    assert abs(float(a.sum())) < 1e-3
     r = np.corrcoef(a, b)[0, 1]
     assert float((a - b).norm()) == pytest.approx(np.sqrt(2 - 2 * r), abs=1e-4)
 
 
 def test_a_centred_volume_forgets_where_it_was(sides):
-    bone = np.pad(sides[0].occupancy(0), 3)
+    bone = np.pad(sides[0].volume(0), 3)
     for shift in ((1, 0, 0), (0, -2, 1), (3, 3, -3)):
         moved = np.roll(bone, shift, (0, 1, 2))
         assert torch.allclose(centred(bone), centred(moved), atol=1e-5)
@@ -96,8 +98,8 @@ def test_an_altered_set_is_a_set_of_skulls(sides):
     assert [s.name for s in some.skulls] == [train.skulls[i].name for i in (3, 1)]
     v, quality = some[1]
     assert quality == train.qualities[1] and v.shape == (1, *train.shape)
-    assert (Altered(train, [3, 1]).occupancy(1) == train.occupancy(1)).all()
-    changed = (some.occupancy(0) != train.occupancy(3)).mean()
+    assert (Altered(train, [3, 1]).volume(1) == train.volume(1)).all()
+    changed = (some.volume(0) != train.volume(3)).mean()
     assert changed == pytest.approx(0.01, abs=0.002)
 
 
@@ -131,7 +133,7 @@ def test_planted_copies_are_found_and_strangers_are_not(space, sides, strangers)
         assert set(found.values()) == {"4 of 4, 4 traced"}
     fresh = here.compare(strangers, "strangers")
     assert fresh.expected == pytest.approx(1 / 7)  # the nearest of six hold-outs
-    assert fresh.copies.sum() <= 6  # 2.6 are expected; 6 are ± 2 spreads
+    assert fresh.copies.sum() <= 8  # 2.6 are expected, with a spread of 2.1
     assert fresh.summary()["copies"].low < 1 / 7
 
 
@@ -149,8 +151,8 @@ def test_suspicious_samples_stand_beside_what_they_copy(sides):
 def test_a_copy_moved_by_a_voxel_is_one_layer_higher(sides):
     train, _ = sides
     for change in disguises(train.grid).values():
-        assert change(train.occupancy(0)).shape == train.shape
-    bone, moved = train.occupancy(0), disguises(train.grid)["moved by a voxel"]
+        assert change(train.volume(0)).shape == train.shape
+    bone, moved = train.volume(0), disguises(train.grid)["moved by a voxel"]
     assert (moved(bone)[..., 1:] == bone[..., :-1]).all()
     assert not moved(bone)[..., 0].any()
 
@@ -170,11 +172,11 @@ def test_latents_of_the_training_set_are_those_of_stage_two(sides, tmp_path):
     assert [p.name for p in (tmp_path / "own").iterdir()] == ["train-mirrored"]
 
 
-def test_skulls_of_other_scores_are_not_compared_voxel_by_voxel(sides):
-    train, test = sides
-    here = CopySearch(voxel_space(), train, test)
-    scores = np.array(train.qualities)[here.real.control().which]
-    assert (scores == test.qualities).all()
+def test_skulls_of_other_scores_are_not_compared_voxel_by_voxel(sides, strangers):
+    train, held_out = sides
+    here = CopySearch(voxel_space(), train, held_out)
+    which = here.compare(strangers, "strangers").which
+    assert (np.array(train.qualities)[which] == strangers.qualities).all()
     across = here.real.train_quality != here.real.holdout_quality[:, None]
     assert np.isinf(here.real.holdout_train[:, across]).all()
 

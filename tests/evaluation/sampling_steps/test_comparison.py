@@ -18,7 +18,7 @@ from skfm_lib.evaluation.sampling_steps.comparison import (
 )
 from skfm_lib.evaluation.sampling_steps.grid import SamplerSetting, sampler_settings
 from skfm_lib.evaluation.sampling_steps.sampling import SampledSet
-from skfm_lib.evaluation.table1 import BETWEEN_SETS
+from skfm_lib.evaluation.table1_columns import BETWEEN_SETS
 from skfm_lib.generation import Sampler
 from skfm_lib.metrics import Interval, frechet_distance, kernel_distance
 

@@ -13,7 +13,7 @@ from skfm_lib.evaluation.screening import figures as view  # noqa: E402
 from skfm_lib.evaluation.screening.measures import MEASURES, NAMES  # noqa: E402
 from skfm_lib.evaluation.screening.reference_ranges import ScreeningResult  # noqa: E402
 from skfm_lib.evaluation.screening.tolerance_limits import Limits  # noqa: E402
-from skfm_lib.view.meshes import picture, skull_surface  # noqa: E402
+from skfm_lib.view.meshes import picture, smooth_surface  # noqa: E402
 
 N = len(MEASURES)
 VAULT, TEETH = NAMES.index("vault holes"), NAMES.index("tooth relief")
@@ -73,7 +73,7 @@ def test_the_worst_are_drawn_with_their_reasons(result, one, phantoms):
     figure = view.worst(one, {"OTFM": result}, count=6)
     assert captions(figure) == ["QS 2: vault holes 12 cm²", "QS 5: tooth relief 0.25"]
     for axis, item, side in zip(figure.axes, (0, 4), ("above", "oblique")):
-        surface = skull_surface(phantoms.occupancy(item), phantoms.grid)
+        surface = smooth_surface(phantoms.volume(item), phantoms.grid)
         drawn = picture(surface, phantoms.grid, side)
         assert np.array_equal(axis.images[0].get_array(), drawn)
 

@@ -124,7 +124,8 @@ def tube():
 def test_complete_and_evenly_ending_jaws_have_no_holes():
     x, y, z = points()
     assert jaw_holes(tube(), GRID) == 0
-    for border in (-70, -60 + 0.3 * x, -50 - 0.5 * y, -80 + 0.01 * x**2):
+    # Borders with one lowest point along the wall; x² has more, at the ends behind.
+    for border in (-70, -60 + 0.3 * x, -50 - 0.5 * y, -80 + 0.005 * (y - 95) ** 2):
         assert jaw_holes(tube() & (z > border), GRID) < 1.0
 
 
@@ -142,6 +143,6 @@ def test_holes_and_notches_of_a_jaw_are_measured():
 def test_phantoms_with_lost_front_teeth(seed):
     x, y, z = points()
     skull = phantom_skull(seed, 6, SHAPE)
-    lost = skull & ~((np.abs(x) < 20) & (y > 60) & (z < -34) & (z > -58))
+    lost = skull * ~((np.abs(x) < 20) & (y > 60) & (z < -34) & (z > -58))
     before, after = (jaw_holes(bone, GRID) for bone in (skull, lost))
     assert after > before + 4

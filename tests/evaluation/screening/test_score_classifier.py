@@ -26,7 +26,7 @@ class Boxes:
     def __len__(self):
         return len(self.volumes)
 
-    def occupancy(self, index):
+    def volume(self, index):
         return self.volumes[index]
 
 

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from skfm_lib.models.ops import tiling
-from skfm_lib.models.ops.group_norm import NormSiLU
+from skfm_lib.models.ops.group_norm import Moments, NormSiLU
+from skfm_lib.utils.device import planned
 
 
 def layer(groups=4, channels=8):
@@ -26,8 +26,8 @@ def plain(made, x, scale=0.0, shift=0.0):
 
 @pytest.mark.parametrize("layout", [torch.channels_last_3d, torch.contiguous_format])
 @pytest.mark.parametrize("slab", [1, 1 << 24], ids=["slabs", "one"])
-def test_equals_group_norm_and_silu(slab, layout, monkeypatch):
-    monkeypatch.setitem(tiling.SLAB, "cpu", slab)
+def test_equals_group_norm_and_silu(slab, layout, resize):
+    resize(slab=slab)
     made = layer()
     x = 3 + 2 * torch.randn(2, 8, 7, 4, 5, dtype=torch.double)
     x = x.to(memory_format=layout).requires_grad_()
@@ -67,3 +67,22 @@ def test_keeps_its_input_only():
     with hooks:
         NormSiLU(4, 8)(x)
     assert [t.numel() for t in kept if t.dim() == 5] == [x.numel()]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("layout", [torch.channels_last_3d, torch.contiguous_format])
+def test_statistics_by_channels_equal_those_by_groups(layout, dtype):
+    spread = torch.linspace(0.1, 3, 8).view(1, 8, 1, 1, 1)
+    x = 10 + spread * torch.randn(1, 8, 9, 10, 11)
+    x = x.to(dtype, memory_format=layout)
+    by_groups = Moments(x, 4, 1e-6)
+    by_groups.add(x[:, :, :4]), by_groups.add(x[:, :, 4:])
+    with planned(1 << 30):
+        by_channels = Moments(x, 4, 1e-6)
+        by_channels.add(x[:, :, :3]), by_channels.add(x[:, :, 3:])
+    weight = torch.ones(8)
+    found, wanted = (m.normalised(weight, weight) for m in (by_channels, by_groups))
+    assert torch.allclose(found.mean, wanted.mean, rtol=1e-6)
+    assert torch.allclose(found.variance, wanted.variance, rtol=2e-3)
+    exact = x.double().reshape(4, -1).var(1, correction=0).repeat_interleave(2)
+    assert torch.allclose(found.variance.double(), exact, rtol=1e-5)

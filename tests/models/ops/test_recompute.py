@@ -6,8 +6,7 @@ from torch import nn
 
 from skfm_lib import presets
 from skfm_lib.models import VQVAE, UNet3D
-from skfm_lib.models.ops import recompute
-from skfm_lib.models.ops.recompute import recomputed
+from skfm_lib.models.ops.recompute import large, recomputed
 
 
 def gradients(loss, model):
@@ -16,8 +15,8 @@ def gradients(loss, model):
     return [p.grad.clone() for p in model.parameters() if p.grad is not None]
 
 
-def test_a_recomputed_map_gives_the_same_gradient(monkeypatch):
-    monkeypatch.setattr(recompute, "LARGE", 0)
+def test_a_recomputed_map_gives_the_same_gradient(resize):
+    resize(saved=0)
     torch.manual_seed(0)
     first, second = nn.Linear(4, 5), nn.Linear(5, 3)
     both, source = nn.Sequential(first, second), torch.randn(6, 4)
@@ -33,16 +32,16 @@ def test_a_recomputed_map_gives_the_same_gradient(monkeypatch):
     assert all(torch.equal(a, b) for a, b in zip(got, want, strict=True))
 
 
-def test_nothing_is_recomputed_without_gradients(monkeypatch):
-    monkeypatch.setattr(recompute, "LARGE", 0)
+def test_nothing_is_recomputed_without_gradients(resize):
+    resize(saved=0)
     x = torch.ones(3)
     with torch.no_grad():
-        assert not recompute.large(x)
-    assert recompute.large(x)
+        assert not large(x)
+    assert large(x)
 
 
 @pytest.mark.parametrize("kind", ["vqvae", "unet"])
-def test_networks_are_the_same_when_all_is_large(kind, monkeypatch):
+def test_networks_are_the_same_when_all_is_large(kind, resize):
     settings = presets.preset("tiny")
     torch.manual_seed(0)
     if kind == "vqvae":
@@ -59,6 +58,6 @@ def test_networks_are_the_same_when_all_is_large(kind, monkeypatch):
             return model(z, 0.5, 3).square().mean()
 
     want = gradients(loss(), model)
-    monkeypatch.setattr(recompute, "LARGE", 0)
+    resize(saved=0)
     for a, b in zip(gradients(loss(), model), want, strict=True):
         assert torch.allclose(a, b, rtol=1e-3, atol=1e-5 * want[0].abs().max())

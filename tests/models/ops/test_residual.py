@@ -5,7 +5,6 @@ import torch
 from hardware import needs_bf16
 from torch.nn import functional as F
 
-from skfm_lib.models.ops import recompute, tiling
 from skfm_lib.models.ops.residual import ResidualBlock
 
 
@@ -30,9 +29,9 @@ def volume(batch=2, depth=9, kind=torch.double):
 @pytest.mark.parametrize("kept", [True, False], ids=["saved", "recomputed"])
 @pytest.mark.parametrize("slab", [1, 1 << 24], ids=["slabs", "one"])
 @pytest.mark.parametrize("depth", [1, 2, 5, 9])
-def test_equals_the_plain_formula(kept, slab, depth, monkeypatch):
-    monkeypatch.setattr(recompute, "LARGE", 1 << 27 if kept else 0)
-    monkeypatch.setitem(tiling.SLAB, "cpu", slab)
+def test_equals_the_plain_formula(kept, slab, depth, resize):
+    resize(saved=1 << 27 if kept else 0)
+    resize(slab=slab)
     made, x = block().double(), volume(depth=depth)
     inputs, weight = [x, *made.parameters()], torch.randn_like(x)
     found, wanted = made(x), plain(made, x)
@@ -45,13 +44,13 @@ def test_equals_the_plain_formula(kept, slab, depth, monkeypatch):
 
 
 @needs_bf16
-def test_slabs_change_nothing_but_rounding_in_bf16(monkeypatch):
+def test_slabs_change_nothing_but_rounding_in_bf16(resize):
     made, x = block(), volume(1, 24, torch.float32)
     weight = torch.randn_like(x)
 
     def run(slab, large):
-        monkeypatch.setitem(tiling.SLAB, "cpu", slab)
-        monkeypatch.setattr(recompute, "LARGE", large)
+        resize(slab=slab)
+        resize(saved=large)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             out = made(x)
         inputs = [x, *made.parameters()]
@@ -65,9 +64,9 @@ def test_slabs_change_nothing_but_rounding_in_bf16(monkeypatch):
         assert (pieces - want).norm() < 6e-2 * scale  # bf16: sums nearly cancel
 
 
-def test_a_large_block_keeps_its_input_only(monkeypatch):
+def test_a_large_block_keeps_its_input_only(resize):
     def kept(large):
-        monkeypatch.setattr(recompute, "LARGE", large)
+        resize(saved=large)
         found = []
         with torch.autograd.graph.saved_tensors_hooks(lambda t: found.append(t), id):
             block()(volume(1, kind=torch.float32))
@@ -76,8 +75,8 @@ def test_a_large_block_keeps_its_input_only(monkeypatch):
     assert (kept(1 << 27), kept(0)) == (2, 1)
 
 
-def test_the_input_is_left_alone(monkeypatch):
-    monkeypatch.setattr(recompute, "LARGE", 0)
+def test_the_input_is_left_alone(resize):
+    resize(saved=0)
     made, x = block().double(), volume()
     before = x.detach().clone()
     made(x).sum().backward()

@@ -1,9 +1,10 @@
-"""Neighbours against brute force, on the CPU's path and on CUDA's."""
+"""Neighbours against brute force, by the algorithms of a CPU and of a GPU."""
 
 import pytest
 import torch
 
 from skfm_lib.models.pointcloud import ball_query, nearest, neighbours, take
+from skfm_lib.utils.device import planned
 from skfm_lib.utils.errors import SkfmError
 
 RADII, COUNTS = (20.0, 45.0), (4, 32)
@@ -56,7 +57,12 @@ def test_nearest_equals_brute_force(k, table, monkeypatch):
     assert torch.allclose(distance.double(), truth.values, rtol=1e-5)
     monkeypatch.setattr(neighbours, "TABLE", table)
     tables = torch.cat(list(neighbours._tables(points, among)), 1)
-    assert torch.allclose(tables, torch.cdist(points.double(), among.double()).float())
+    exact = torch.cdist(points.double(), among.double()).square()
+    assert torch.allclose(tables.double(), exact, rtol=1e-5)
+    with planned(1 << 30):
+        by_table = nearest(points, among, k)
+    assert torch.equal(by_table[1], index)
+    assert torch.allclose(by_table[0], distance, rtol=1e-6)
 
 
 def test_taking_is_indexing_and_carries_gradients():

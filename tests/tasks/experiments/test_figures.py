@@ -7,7 +7,7 @@ from skfm_lib.metrics import Interval
 from skfm_lib.tasks.defects import Cuboid
 from skfm_lib.tasks.experiments.figures import claim_plot, filling_rows, pose_rows
 from skfm_lib.tasks.experiments.statistics import CLAIMS
-from skfm_lib.view.meshes import VIEWS, scene, skull_surface
+from skfm_lib.view.meshes import VIEWS, scene, smooth_surface
 
 STILL, UP = np.eye(4), np.eye(4)
 UP[2, 3] = 60.0
@@ -15,7 +15,7 @@ UP[2, 3] = 60.0
 
 @pytest.fixture(scope="module")
 def skulls(phantoms):
-    return {"QS 2": phantoms.occupancy(0), "QS 5": phantoms.occupancy(4)}
+    return {"QS 2": phantoms.volume(0), "QS 5": phantoms.volume(4)}
 
 
 def images(figure):
@@ -56,7 +56,7 @@ def test_a_defect_is_seen_from_its_own_side(skulls, phantoms, side):
 
 
 def test_a_scene_shows_the_skull_as_ever(phantoms):
-    mesh = skull_surface(phantoms.occupancy(4), phantoms.grid)
+    mesh = smooth_surface(phantoms.volume(4), phantoms.grid)
     image = scene([(mesh, "#e8dfc8")], phantoms.grid, VIEWS["front"], 120)
     assert image.shape == (120, 120, 3) and 0.1 < (image < 250).all(-1).mean() < 0.7
 

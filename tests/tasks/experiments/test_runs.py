@@ -17,6 +17,7 @@ from skfm_lib.tasks.experiments import (
     COMPLETION,
     Experiments,
     gather,
+    learning_curve,
     runs,
     training_sets,
 )
@@ -56,7 +57,7 @@ def generator(monkeypatch, phantoms):
             rows.append(Skull(file[8:-7], "train", quality, file, "", 8.0))
             if not (folder / file).is_file():
                 drawn.append(file)
-                write_volume(folder / file, bone & (i % 3 < 2), grid_of)
+                write_volume(folder / file, bone * (i % 3 < 2), grid_of)
         write_manifest(folder, rows)
 
     monkeypatch.setattr(generation, "load_generator", lambda study, model: None)
@@ -128,6 +129,28 @@ def test_a_stopped_experiment_goes_on(study, monkeypatch):
         aligner(study).run(found, {REAL: [0]})
     assert (aligner(study).stage(REAL, 0).folder / "checkpoint.pt").is_file()
     assert aligner(study).run(found, {REAL: [0]}).equals(whole)
+
+
+def test_a_learning_curve_has_equal_steps_and_is_computed_once(study, monkeypatch):
+    names, found = learning_curve.curve_sets([2]), gather(study, [REAL])
+    experiments = aligner(study, steps=4)
+    table = experiments.run(found, dict.fromkeys(names, [0, 1]))
+    seen = learning_curve.training_errors(experiments, found, names, [0, 1])
+    for name, skulls in (("2 real", 2), (REAL, 4)):
+        for seed in (0, 1):
+            assert len(experiments.history(name, seed)["loss"]) == 4  # steps
+            own = seen[(seen["set"] == name) & (seen["seed"] == seed)]
+            assert set(own["name"]) <= set(found.training(name, seed).names)
+            assert set(own["skulls"]) == {skulls} and own["name"].nunique() == 2
+    rows = learning_curve.curve(table, seen, experiments.settings)
+    assert [row["passes"] for row in rows.values()] == [4, 2]  # 4 steps of 2 clouds
+    monkeypatch.setattr(Trainer, "descend", None)
+    monkeypatch.setattr(learning_curve, "alignment_errors", None)
+    again = aligner(study, steps=4)
+    assert learning_curve.training_errors(again, found, names, [0, 1]).equals(seen)
+    assert again.run(found, dict.fromkeys(names, [0, 1])).equals(table)
+    nothing = learning_curve.training_errors(again, found, [], [0, 1])
+    assert learning_curve.curve(table, nothing, again.settings) == {}
 
 
 def test_synthetic_skulls_are_made_on_demand_and_fragments_left_out(study, generator):

@@ -1,0 +1,1 @@
+"""How real the phantoms are: their shape, measures and images beside published ones."""
