@@ -1,6 +1,6 @@
 """Prepare several scans at a time, each in a sandbox; unchanged scans are skipped."""
 
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, suppress
 from queue import SimpleQueue
 
@@ -18,8 +18,8 @@ def run_jobs(
     """Prepare scans with `workers` sandboxed processes of at most 3.5 GiB each.
 
     One of them is `sandbox`, where the readers are imported already; the caller ends
-    it.  If interrupted, or at the first problem with `strict`, the others are ended.
-    Complete files stay, and the next run removes temporary ones.
+    it.  If interrupted, or at the first problem with `strict`, what they are doing is
+    ended.  Complete files stay, and the next run removes temporary ones.
 
     Returns:
         Name → record of the skulls, in the order of the jobs; name → problem of the
@@ -35,20 +35,19 @@ def run_jobs(
     ]
     problems: dict[str, str] = {}
     workers = max(1, min(workers, len(waiting)))
-    sandboxes: SimpleQueue[Sandbox] = SimpleQueue()
+    free: SimpleQueue[Sandbox] = SimpleQueue()
     with ExitStack() as stack:
         bar = stack.enter_context(Progress("Preparing scans", len(jobs)))
         bar.advance(len(jobs) - len(waiting))
-        sandboxes.put(sandbox)
-        for _ in range(workers - 1):
-            sandboxes.put(stack.enter_context(Sandbox()))
+        own = [stack.enter_context(Sandbox()) for _ in range(workers - 1)]
+        for each in (sandbox, *own):
+            free.put(each)
         pool = ThreadPoolExecutor(workers)
-        # On leaving, the pool is stopped before the sandboxes are closed.
-        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         calls = {
-            pool.submit(_run, job, records.get(job.name), sandboxes): job.name
+            pool.submit(_run, job, records.get(job.name), free): job.name
             for job in waiting
         }
+        stack.callback(_stop, pool, list(calls), [sandbox, *own])
         for call in as_completed(calls):
             bar.advance()
             try:
@@ -61,13 +60,24 @@ def run_jobs(
     return records, problems, {job.name for job in waiting if job.name in records}
 
 
-def _run(job: Job, record: Record | None, sandboxes: SimpleQueue[Sandbox]) -> Record:
+def _stop(
+    pool: ThreadPoolExecutor, calls: list[Future[Record]], sandboxes: list[Sandbox]
+) -> None:
+    """End what is still running, and only then leave: a thread may start a child."""
+    pool.shutdown(wait=False, cancel_futures=True)
+    if not all(call.done() for call in calls):
+        for sandbox in sandboxes:
+            sandbox.end()
+    pool.shutdown()
+
+
+def _run(job: Job, record: Record | None, free: SimpleQueue[Sandbox]) -> Record:
     """Prepare a scan, unless it has a record already, and draw its thumbnail."""
-    sandbox = sandboxes.get()
+    sandbox = free.get()
     try:
         record = record or sandbox(extract_skull, job)
         with suppress(SkfmError):  # a skull without a thumbnail is still usable
             sandbox(write_thumbnail, job.volume)
         return record
     finally:
-        sandboxes.put(sandbox)
+        free.put(sandbox)

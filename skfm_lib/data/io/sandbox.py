@@ -48,6 +48,10 @@ class Sandbox:
         return self
 
     def __exit__(self, *failure: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """End the child, whatever it is doing; the next call starts another."""
         child, self.child = self.child, None
         if child:
             child.kill()
@@ -63,10 +67,10 @@ class Sandbox:
             answer = pickle.load(child.stdout)
         except (EOFError, OSError, pickle.UnpicklingError) as reason:
             status = child.wait()
-            self.__exit__()
+            self.end()
             raise _ended(status) from reason
         except BaseException:  # interrupted: no call will read this answer
-            self.__exit__()
+            self.end()
             raise
         if isinstance(answer, Exception):
             raise answer
