@@ -3,7 +3,6 @@
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
-from threading import Lock
 
 import numpy as np
 import pytest
@@ -64,20 +63,10 @@ def phantoms(tmp_path_factory):
     return SkullSet(folder, "train").load()
 
 
-class SharedSandbox(Sandbox):
-    """One call at a time: a thread that a test left behind may still be in one."""
-
-    lock = Lock()
-
-    def __call__(self, *given):
-        with self.lock:
-            return super().__call__(*given)
-
-
 @pytest.fixture(scope="session")
 def sandbox():
     """One for all tests, which imports the readers and makes the reference once."""
-    with SharedSandbox() as sandbox:
+    with Sandbox() as sandbox:
         yield sandbox
 
 
