@@ -7,14 +7,20 @@ from pathlib import Path
 
 from skfm_lib.data.io.sandbox import Sandbox
 from skfm_lib.data.manifest import Skull, claim, write_manifest
-from skfm_lib.data.splits import TEST, VALIDATION, check_shares, patient_split
+from skfm_lib.data.splits import TEST, check_shares, patient_split
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.prepare.augmentation import augment
 from skfm_lib.prepare.bone_segmentation import THRESHOLD
 from skfm_lib.prepare.discovery import Found, find_sources
 from skfm_lib.prepare.extraction import PROPOSED, REASON, Job, Record
 from skfm_lib.prepare.job_pool import run_jobs
-from skfm_lib.prepare.labels import DISCARD, read_labels, read_scores, write_scores
+from skfm_lib.prepare.labels import (
+    DISCARD,
+    Label,
+    read_labels,
+    read_scores,
+    write_scores,
+)
 from skfm_lib.prepare.pseudonyms import pseudonym, read_salt
 from skfm_lib.prepare.report import Report, reported_names, write_report
 from skfm_lib.prepare.source import one_line, redact
@@ -39,7 +45,7 @@ def prepare(
     workers: int = 2,
     population: int = 0,
     label: str = "",
-    validation: float = VALIDATION,
+    validation: float | None = None,
 ) -> Report:
     """Prepare every scan (CT or mask volume, DICOM series) and mesh of a folder.
 
@@ -68,7 +74,8 @@ def prepare(
         label: Name or value of the skull's label in segmentations of several (see
             `segmentations.bone_mask`).
         validation: Share of the labelled patients for validation, taken from those that
-            would be for training, if that is enough (see `patient_split`); 0 for none.
+            would be for training; by default a tenth, if that is enough (see
+            `patient_split`).
 
     Raises:
         SkfmError: Before any work: no scans, two files of one name, invalid labels, or
@@ -86,23 +93,16 @@ def prepare(
         corrected = read_scores(out)
         salt = read_salt(out)
         names = _names(found, salt, keep_names)
-        settings: dict[str, object] = {
-            "made from": pseudonym(salt, str(folder.resolve()))
-        }
-        settings |= {"shape": list(shape), "threshold": threshold}
-        settings |= {"test fraction": test_fraction, "seed": seed}
-        if validation != VALIDATION:
-            settings["validation"] = validation
-        claim(out, settings)
-        jobs = []
-        for source in found.sources:
-            limit = table[source.key].threshold or threshold
-            volume = out / "volumes" / f"{names[source.key]}.nii.gz"
-            stamp = pseudonym(salt, f"{source.stamp} {limit} {label}".rstrip())
-            jobs.append(Job(source, volume, shape, limit, stamp, label))
+        made_from = pseudonym(salt, str(folder.resolve()))
+        split = {"test fraction": test_fraction, "seed": seed}
+        if validation is not None:
+            split["validation"] = validation
+        about = {"made from": made_from, "shape": list(shape), "threshold": threshold}
+        claim(out, about | split)
         problems = _problems(found, folder, names)
-        if strict and problems:
-            jobs = []
+        jobs = []
+        if not (strict and problems):
+            jobs = _jobs(found, table, names, out, shape, threshold, label)
         records, failed, new = run_jobs(jobs, workers, strict, sandbox)
     problems |= {n: why if n in why else f"{n}: {why}" for n, why in failed.items()}
     files = Counter({names[key]: n for key, n in found.problem_files.items()})
@@ -119,24 +119,12 @@ def prepare(
         found.left_out[DISCARDED] += files.pop(name)
     owners = {name: names[sources[name].patient] for name in qualities}
     splits = patient_split(owners, qualities, test_fraction, seed, validation)
-    skulls = [
-        Skull(
-            name=name,
-            split=splits[name],
-            quality=quality,
-            file=f"volumes/{name}.nii.gz",
-            source=f"scan of {owners[name]}",
-            spacing=skull_grid(shape).spacing,
-            checks=records[name]["checks"],
-        )
-        for name, quality in qualities.items()
-    ]
+    skulls = _rows(records, qualities, owners, splits, shape)
     augmented = augment(out, skulls, records, population, seed) if skulls else []
     if records:
         write_manifest(out, skulls + augmented)
-    new &= qualities.keys()
-    about = files, skulls, records, new, augmented
-    report = Report(out, problems, found.left_out, *about)
+    about_skulls = skulls, records, new & qualities.keys(), augmented
+    report = Report(out, problems, found.left_out, files, *about_skulls)
     write_report(report)
     if not any((out / "volumes").glob("*.nii.gz")):
         (out / "settings.json").unlink()  # so that other scans may be prepared there
@@ -190,6 +178,47 @@ def _problems(found: Found, folder: Path, names: Mapping[str, str]) -> dict[str,
         why = str(redact(SkfmError(why), below, name))
         problems[name] = why if name in why else f"{name}: {why}"
     return problems
+
+
+def _jobs(
+    found: Found,
+    table: Mapping[str, Label],
+    names: Mapping[str, str],
+    out: Path,
+    shape: Shape,
+    threshold: float,
+    label: str,
+) -> list[Job]:
+    """What is to be done for each scan; its own threshold goes before `threshold`."""
+    salt, jobs = read_salt(out), []
+    for source in found.sources:
+        limit = table[source.key].threshold or threshold
+        volume = out / "volumes" / f"{names[source.key]}.nii.gz"
+        stamp = pseudonym(salt, f"{source.stamp} {limit} {label}".rstrip())
+        jobs.append(Job(source, volume, shape, limit, stamp, label))
+    return jobs
+
+
+def _rows(
+    records: Mapping[str, Record],
+    qualities: Mapping[str, int | None],
+    owners: Mapping[str, str],
+    splits: Mapping[str, str],
+    shape: Shape,
+) -> list[Skull]:
+    """The rows of the manifest, without variations."""
+    return [
+        Skull(
+            name=name,
+            split=splits[name],
+            quality=quality,
+            file=f"volumes/{name}.nii.gz",
+            source=f"scan of {owners[name]}",
+            spacing=skull_grid(shape).spacing,
+            checks=records[name]["checks"],
+        )
+        for name, quality in qualities.items()
+    ]
 
 
 def _nothing_made(report: Report) -> SkfmError:
