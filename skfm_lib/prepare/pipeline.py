@@ -21,9 +21,9 @@ from skfm_lib.prepare.labels import (
     read_scores,
     write_scores,
 )
-from skfm_lib.prepare.pseudonyms import pseudonym, read_salt
+from skfm_lib.prepare.pseudonyms import names_of, pseudonym, read_salt
 from skfm_lib.prepare.report import Report, reported_names, write_report
-from skfm_lib.prepare.source import one_line, redact
+from skfm_lib.prepare.source import redact
 from skfm_lib.presets.grid_sizes import Shape, scaled_shape
 from skfm_lib.utils.errors import SkfmError
 
@@ -92,7 +92,7 @@ def prepare(
         table = read_labels(folder, labels, found.sources)
         corrected = read_scores(out)
         salt = read_salt(out)
-        names = _names(found, salt, keep_names)
+        names = names_of(found, salt, keep_names)
         made_from = pseudonym(salt, str(folder.resolve()))
         split = {"test fraction": test_fraction, "seed": seed}
         if validation is not None:
@@ -142,30 +142,10 @@ def who_is_who(folder: Path, out: Path, keep_names: bool = False) -> dict[str, s
     made = reported_names(out)
     with Sandbox() as sandbox:
         found = find_sources(Path(folder), Path(out), sandbox)
-    names = _names(found, read_salt(out), keep_names)
+    names = names_of(found, read_salt(out), keep_names)
     paths = {names[source.key]: source.location for source in found.sources}
     paths |= {names[key]: key for key in found.problems}
     return {name: paths.get(name, "") for name in made}
-
-
-def _names(found: Found, salt: bytes, keep_names: bool) -> dict[str, str]:
-    """Key or patient → name in the data set: a code, or the name of the file."""
-    keys = [s.key for s in found.sources] + list(found.problems)
-    patients = [source.patient for source in found.sources]
-    if not keep_names:
-        return {text: pseudonym(salt, text) for text in keys + patients}
-    own = {source.key: one_line(source.name) for source in found.sources}
-    own |= {
-        source.key: one_line(f"{source.patient} {source.name}".replace("/", "-"))
-        for source in found.sources
-        if source.suffix == "dicom"  # series of several patients may share a name
-    }
-    twice = [name for name, n in Counter(own.values()).items() if n > 1]
-    if twice:
-        found_twice = f"{len(twice)} names are of several scans, such as {twice[0]}"
-        remedy = "rename them, or omit --keep-names"
-        raise SkfmError(found_twice, "a unique name for every scan", remedy)
-    return {text: text for text in patients + list(found.problems)} | own
 
 
 def _problems(found: Found, folder: Path, names: Mapping[str, str]) -> dict[str, str]:
