@@ -97,9 +97,8 @@ def add_data_commands(commands: argparse._SubParsersAction, add: Add) -> None:
     command.add_argument(
         "--validation",
         type=float,
-        default=0.1,
         help="share of the patients to make choices on, beside a fifth for the test "
-        "(default 0.1, if that is at least 12; 0: none)",
+        "(default: 0.1, if that is at least 12 of them, otherwise 0)",
     )
     command.add_argument(
         "--accept",

@@ -91,7 +91,7 @@ def claim(folder: Path, settings: dict[str, object]) -> None:
         if not differing:
             return
         found = f"{folder} holds another data set: " + ", ".join(
-            f"{k} is {old.get(k)!r} there, {new.get(k)!r} asked" for k in differing
+            f"{k} is {_shown(old, k)} there, {_shown(new, k)} here" for k in differing
         )
     elif (Path(folder) / "manifest.csv").exists():
         found = f"{folder} holds a data set of unknown settings"
@@ -99,6 +99,10 @@ def claim(folder: Path, settings: dict[str, object]) -> None:
         write_json(path, settings)
         return
     raise SkfmError(found, "a new folder", "name another folder or remove this one")
+
+
+def _shown(settings: dict[str, object], key: str) -> str:
+    return "not set" if settings.get(key) is None else repr(settings[key])
 
 
 def proportional(counts: dict[int, int], total: int) -> dict[int, int]:

@@ -32,8 +32,9 @@ def stratified_choice(qualities: Sequence[int], count: int, seed: int) -> list[i
     return sorted(chosen)
 
 
-def check_shares(test: float, validation: float) -> None:
+def check_shares(test: float, validation: float | None) -> None:
     """SkfmError for shares that are negative or leave nothing to train on."""
+    validation = VALIDATION if validation is None else validation
     if not (test >= 0 and validation >= 0 and test + validation < 1):
         found = f"shares of {test:g} for test and {validation:g} for validation"
         expected = "shares of at least 0, together below 1"
@@ -45,14 +46,15 @@ def patient_split(
     qualities: Mapping[str, int | None],
     test: float = TEST,
     seed: int = 0,
-    validation: float = VALIDATION,
+    validation: float | None = None,
 ) -> dict[str, str]:
     """Split scans into "train", "test" and "validation", by patient.
 
     Patients are sampled stratified by the score of their first scan: the share `test`
-    of all, then the share `validation` of all from the others, unless it is fewer than
-    `FEWEST` patients.  `owners` and `qualities` map names of scans to patients and to
-    scores; scans without a score (None) are in the split "unlabelled".
+    of all, then the share `validation` of all from the others.  None stands for
+    `VALIDATION`, or for 0 where that is fewer than `FEWEST` patients.  `owners` and
+    `qualities` map names of scans to patients and to scores; scans without a score
+    (None) are in the split "unlabelled".
 
     >>> owners = {"scan 1": "Ann", "scan 2": "Ann", "scan 3": "Ben"}
     >>> patient_split(owners, {"scan 1": 5, "scan 2": 4, "scan 3": 5}, test=0.5)
@@ -63,12 +65,14 @@ def patient_split(
     everyone = dict.fromkeys(owners[name] for name in qualities)
     patients = [owner for owner in everyone if owner in first]
     splits = dict.fromkeys(patients, "train")
-    for split, share, least in (("test", test, 1), ("validation", validation, FEWEST)):
+    if validation is None:
+        enough = round(VALIDATION * len(patients)) >= FEWEST
+        validation = VALIDATION if enough else 0.0
+    for split, share in (("test", test), ("validation", validation)):
         left = [owner for owner in patients if splits[owner] == "train"]
         count = round(share * len(patients))
-        if count >= least:
-            items = stratified_choice([first[owner] for owner in left], count, seed)
-            splits |= {left[i]: split for i in items}
+        items = stratified_choice([first[owner] for owner in left], count, seed)
+        splits |= {left[i]: split for i in items}
     unlabelled = dict.fromkeys(qualities, "unlabelled")
     return unlabelled | {name: splits[owners[name]] for name in labelled}
 

@@ -76,6 +76,20 @@ def bone_voxels(mesh: pv.PolyData, grid: Grid) -> np.ndarray:
     return as_bytes(block_fractions(voxelise(mesh, grid.refined(factor)), factor))
 
 
+def fractions_on(image: sitk.Image, grid: Grid) -> np.ndarray | None:
+    """The fractions (D, H, W), bytes, of what `write_volume` wrote on `grid`.
+
+    None for images of another kind or on another grid.
+    """
+    values, (depth, height, width) = sitk.GetArrayViewFromImage(image), grid.shape
+    affine = _affine(image)[:, [1, 2, 0, 3]]  # of the order D, H, W
+    same = image.GetSize() == (height, depth, width)
+    same = same and np.allclose(affine, grid.affine, rtol=0, atol=1e-3)
+    if not same or not _is_fractions(image, values):
+        return None
+    return as_bytes(np.transpose(values, (1, 2, 0)))
+
+
 def touched_borders(mesh: pv.PolyData, image: sitk.Image) -> list[str]:
     """Faces of the scan's field of view that the skull reaches, such as "lower"."""
     index = to_index(mesh.points, image)

@@ -1,6 +1,6 @@
 """Prepare one scan or mesh: read, segment, register, voxelise and write it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ LONGEST = 900.0  # s for one skull without reading; 20 are usual at full size
 TRANSFORM, SCAN = "scan to skull frame", "scan"  # keys of a skull's record
 KIND = "kind"  # "implant"; not in the record of a skull
 FIT, DOUBT = "distance from reference, mm", "doubt of the pose, mm"
+KEPT = "a prepared skull, kept as it is"
 PROPOSED, REASON = "proposed quality", "what it shows"
 SHAPE = "shape, standard deviations"
 COVERAGE, REGIONS = "share of the surface in view that is there", "the same by region"
@@ -75,15 +76,23 @@ def extract_skull(job: Job) -> Record:
     Meant to run in a `Sandbox`.  The record contains the stamp of the source, the
     checks, the 4×4 TRANSFORM with its FIT and DOUBT, the COVERAGE (`coverage`), also of
     the REGIONS in view, the PROPOSED score with its REASON, and the SCAN's own grid
-    (`describe`), by which `export` transforms results back.  SkfmError, in which
-    `redact` hides the files, if the scan cannot be used.
+    (`describe`), by which `export` transforms results back.
+
+    A skull that was prepared on the same coarse grid is kept as it is, in its pose: its
+    surface encloses more than the fractions of bone, and a volume of that surface would
+    be thicker.  SkfmError, in which `redact` hides the files, if the scan cannot be
+    used.
     """
     try:
         mesh, notes, scan = read_surface(job.source, job.threshold, job.label)
         with time_limit(LONGEST):
             registration = register_any_axes(mesh)
             grid = skull_grid(job.shape)
-            volume = segmentation.bone_voxels(registration.mesh, grid)
+            if (volume := _kept(job, scan, grid)) is not None:
+                registration = replace(registration, mesh=mesh, matrix=np.eye(4))
+                notes.append(KEPT)
+            else:
+                volume = segmentation.bone_voxels(registration.mesh, grid)
             if not (bone := is_bone(volume)).any():
                 raise SkfmError("no voxel is bone", "a closed surface", "fix the mesh")
             notes += [job.source.remark, *_checks(registration, bone, grid)]
@@ -108,6 +117,16 @@ def extract_skull(job: Job) -> Record:
     }
     write_json(record_path(job.volume), record)
     return record
+
+
+def _kept(job: Job, scan: Record, grid: Grid) -> np.ndarray | None:
+    """The `segmentation.fractions_on` a grid; `scan` is what `describe` says."""
+    depth, height, width = grid.shape
+    if scan.get("size") != [height, depth, width]:
+        return None
+    with on_disk(job.source) as paths:
+        image = read_source(job.source, paths, job.label)
+        return segmentation.fractions_on(image, grid)
 
 
 def finished(job: Job) -> Record:

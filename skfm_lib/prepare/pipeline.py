@@ -7,17 +7,23 @@ from pathlib import Path
 
 from skfm_lib.data.io.sandbox import Sandbox
 from skfm_lib.data.manifest import Skull, claim, write_manifest
-from skfm_lib.data.splits import TEST, VALIDATION, check_shares, patient_split
+from skfm_lib.data.splits import TEST, check_shares, patient_split
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.prepare.augmentation import augment
 from skfm_lib.prepare.bone_segmentation import THRESHOLD
 from skfm_lib.prepare.discovery import Found, find_sources
 from skfm_lib.prepare.extraction import PROPOSED, REASON, Job, Record
 from skfm_lib.prepare.job_pool import run_jobs
-from skfm_lib.prepare.labels import DISCARD, read_labels, read_scores, write_scores
-from skfm_lib.prepare.pseudonyms import pseudonym, read_salt
+from skfm_lib.prepare.labels import (
+    DISCARD,
+    Label,
+    read_labels,
+    read_scores,
+    write_scores,
+)
+from skfm_lib.prepare.pseudonyms import names_of, pseudonym, read_salt
 from skfm_lib.prepare.report import Report, reported_names, write_report
-from skfm_lib.prepare.source import one_line, redact
+from skfm_lib.prepare.source import redact
 from skfm_lib.presets.grid_sizes import Shape, scaled_shape
 from skfm_lib.utils.errors import SkfmError
 
@@ -39,7 +45,7 @@ def prepare(
     workers: int = 2,
     population: int = 0,
     label: str = "",
-    validation: float = VALIDATION,
+    validation: float | None = None,
 ) -> Report:
     """Prepare every scan (CT or mask volume, DICOM series) and mesh of a folder.
 
@@ -68,7 +74,8 @@ def prepare(
         label: Name or value of the skull's label in segmentations of several (see
             `segmentations.bone_mask`).
         validation: Share of the labelled patients for validation, taken from those that
-            would be for training, if that is enough (see `patient_split`); 0 for none.
+            would be for training; by default a tenth, if that is enough (see
+            `patient_split`).
 
     Raises:
         SkfmError: Before any work: no scans, two files of one name, invalid labels, or
@@ -85,24 +92,17 @@ def prepare(
         table = read_labels(folder, labels, found.sources)
         corrected = read_scores(out)
         salt = read_salt(out)
-        names = _names(found, salt, keep_names)
-        settings: dict[str, object] = {
-            "made from": pseudonym(salt, str(folder.resolve()))
-        }
-        settings |= {"shape": list(shape), "threshold": threshold}
-        settings |= {"test fraction": test_fraction, "seed": seed}
-        if validation != VALIDATION:
-            settings["validation"] = validation
-        claim(out, settings)
-        jobs = []
-        for source in found.sources:
-            limit = table[source.key].threshold or threshold
-            volume = out / "volumes" / f"{names[source.key]}.nii.gz"
-            stamp = pseudonym(salt, f"{source.stamp} {limit} {label}".rstrip())
-            jobs.append(Job(source, volume, shape, limit, stamp, label))
+        names = names_of(found, salt, keep_names)
+        made_from = pseudonym(salt, str(folder.resolve()))
+        split = {"test fraction": test_fraction, "seed": seed}
+        if validation is not None:
+            split["validation"] = validation
+        about = {"made from": made_from, "shape": list(shape), "threshold": threshold}
+        claim(out, about | split)
         problems = _problems(found, folder, names)
-        if strict and problems:
-            jobs = []
+        jobs = []
+        if not (strict and problems):
+            jobs = _jobs(found, table, names, out, shape, threshold, label)
         records, failed, new = run_jobs(jobs, workers, strict, sandbox)
     problems |= {n: why if n in why else f"{n}: {why}" for n, why in failed.items()}
     files = Counter({names[key]: n for key, n in found.problem_files.items()})
@@ -119,24 +119,12 @@ def prepare(
         found.left_out[DISCARDED] += files.pop(name)
     owners = {name: names[sources[name].patient] for name in qualities}
     splits = patient_split(owners, qualities, test_fraction, seed, validation)
-    skulls = [
-        Skull(
-            name=name,
-            split=splits[name],
-            quality=quality,
-            file=f"volumes/{name}.nii.gz",
-            source=f"scan of {owners[name]}",
-            spacing=skull_grid(shape).spacing,
-            checks=records[name]["checks"],
-        )
-        for name, quality in qualities.items()
-    ]
+    skulls = _rows(records, qualities, owners, splits, shape)
     augmented = augment(out, skulls, records, population, seed) if skulls else []
     if records:
         write_manifest(out, skulls + augmented)
-    new &= qualities.keys()
-    about = files, skulls, records, new, augmented
-    report = Report(out, problems, found.left_out, *about)
+    about_skulls = skulls, records, new & qualities.keys(), augmented
+    report = Report(out, problems, found.left_out, files, *about_skulls)
     write_report(report)
     if not any((out / "volumes").glob("*.nii.gz")):
         (out / "settings.json").unlink()  # so that other scans may be prepared there
@@ -154,30 +142,10 @@ def who_is_who(folder: Path, out: Path, keep_names: bool = False) -> dict[str, s
     made = reported_names(out)
     with Sandbox() as sandbox:
         found = find_sources(Path(folder), Path(out), sandbox)
-    names = _names(found, read_salt(out), keep_names)
+    names = names_of(found, read_salt(out), keep_names)
     paths = {names[source.key]: source.location for source in found.sources}
     paths |= {names[key]: key for key in found.problems}
     return {name: paths.get(name, "") for name in made}
-
-
-def _names(found: Found, salt: bytes, keep_names: bool) -> dict[str, str]:
-    """Key or patient → name in the data set: a code, or the name of the file."""
-    keys = [s.key for s in found.sources] + list(found.problems)
-    patients = [source.patient for source in found.sources]
-    if not keep_names:
-        return {text: pseudonym(salt, text) for text in keys + patients}
-    own = {source.key: one_line(source.name) for source in found.sources}
-    own |= {
-        source.key: one_line(f"{source.patient} {source.name}".replace("/", "-"))
-        for source in found.sources
-        if source.suffix == "dicom"  # series of several patients may share a name
-    }
-    twice = [name for name, n in Counter(own.values()).items() if n > 1]
-    if twice:
-        found_twice = f"{len(twice)} names are of several scans, such as {twice[0]}"
-        remedy = "rename them, or omit --keep-names"
-        raise SkfmError(found_twice, "a unique name for every scan", remedy)
-    return {text: text for text in patients + list(found.problems)} | own
 
 
 def _problems(found: Found, folder: Path, names: Mapping[str, str]) -> dict[str, str]:
@@ -190,6 +158,47 @@ def _problems(found: Found, folder: Path, names: Mapping[str, str]) -> dict[str,
         why = str(redact(SkfmError(why), below, name))
         problems[name] = why if name in why else f"{name}: {why}"
     return problems
+
+
+def _jobs(
+    found: Found,
+    table: Mapping[str, Label],
+    names: Mapping[str, str],
+    out: Path,
+    shape: Shape,
+    threshold: float,
+    label: str,
+) -> list[Job]:
+    """What is to be done for each scan; its own threshold goes before `threshold`."""
+    salt, jobs = read_salt(out), []
+    for source in found.sources:
+        limit = table[source.key].threshold or threshold
+        volume = out / "volumes" / f"{names[source.key]}.nii.gz"
+        stamp = pseudonym(salt, f"{source.stamp} {limit} {label}".rstrip())
+        jobs.append(Job(source, volume, shape, limit, stamp, label))
+    return jobs
+
+
+def _rows(
+    records: Mapping[str, Record],
+    qualities: Mapping[str, int | None],
+    owners: Mapping[str, str],
+    splits: Mapping[str, str],
+    shape: Shape,
+) -> list[Skull]:
+    """The rows of the manifest, without variations."""
+    return [
+        Skull(
+            name=name,
+            split=splits[name],
+            quality=quality,
+            file=f"volumes/{name}.nii.gz",
+            source=f"scan of {owners[name]}",
+            spacing=skull_grid(shape).spacing,
+            checks=records[name]["checks"],
+        )
+        for name, quality in qualities.items()
+    ]
 
 
 def _nothing_made(report: Report) -> SkfmError:

@@ -8,8 +8,11 @@ names against the hash; it is stored beside the data set, not in it.
 import hashlib
 import hmac
 import secrets
+from collections import Counter
 from pathlib import Path
 
+from skfm_lib.prepare.found import Found
+from skfm_lib.prepare.source import one_line
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import replacing
 
@@ -50,3 +53,26 @@ def pseudonym(salt: bytes, text: str) -> str:
     """
     name = text.encode("utf-8", "surrogateescape")
     return hmac.new(salt, name, hashlib.sha256).hexdigest()[:DIGITS]
+
+
+def names_of(found: Found, salt: bytes, keep_names: bool) -> dict[str, str]:
+    """Key or patient → name in the data set: a code, or the name of the file.
+
+    SkfmError with `keep_names`, if two scans have one name.
+    """
+    keys = [s.key for s in found.sources] + list(found.problems)
+    patients = [source.patient for source in found.sources]
+    if not keep_names:
+        return {text: pseudonym(salt, text) for text in keys + patients}
+    own = {source.key: one_line(source.name) for source in found.sources}
+    own |= {
+        source.key: one_line(f"{source.patient} {source.name}".replace("/", "-"))
+        for source in found.sources
+        if source.suffix == "dicom"  # series of several patients may share a name
+    }
+    twice = [name for name, n in Counter(own.values()).items() if n > 1]
+    if twice:
+        found_twice = f"{len(twice)} names are of several scans, such as {twice[0]}"
+        remedy = "rename them, or omit --keep-names"
+        raise SkfmError(found_twice, "a unique name for every scan", remedy)
+    return {text: text for text in patients + list(found.problems)} | own

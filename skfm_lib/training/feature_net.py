@@ -35,9 +35,8 @@ def train_features(
 
     The loss is cross-entropy on the quality score plus mean squared errors on
     `anatomy_targets` and on the strength of corruptions (`corruptions.damaged`), on
-    volumes shifted by up to 2 voxels.  Measured on 726 and 182 phantoms at preset
-    quick: flipping 1 % of the voxels raises the Fréchet distance from 1.3 to 66;
-    without the target of corruptions, from 1.0 to 5.3.
+    volumes shifted by up to 2 voxels.  The last is there for features that are
+    sensitive to corruptions; `evaluation.metric_sanity` measures how sensitive.
 
     Use the training split only, and one network for all sets that are compared.  The
     same seed gives the same weights on the same machine.  SkfmError for scores outside

@@ -86,6 +86,6 @@ def test_the_share_for_validation_is_checked_before_any_work(run, tmp_path):
     read_salt(tmp_path / "out")  # a data set of other scans, of an earlier version
     claim(tmp_path / "out", {"made from": "scans", "test fraction": 0.2})
     status, _, errors = run("--validation", "0.05")
-    assert status == 1 and "validation is None there, 0.05 asked" in errors[0]
+    assert status == 1 and "validation is not set there, 0.05 here" in errors[0]
     status, _, errors = run()
     assert status == 1 and "validation is" not in errors[0]

@@ -134,7 +134,7 @@ def test_processes_make_what_one_makes_and_an_interrupted_run_goes_on(
 
 
 def test_another_population_does_not_mix_in(folder):
-    with pytest.raises(SkfmError, match="seed is 7 there, 8 asked"):
+    with pytest.raises(SkfmError, match="seed is 7 there, 8 here"):
         phantom_skulls(folder, SHAPE, {2: 1}, {}, seed=8, workers=1)
 
 

@@ -70,8 +70,10 @@ def test_shares_sum_to_the_total_even_for_none():
 def test_a_folder_keeps_its_settings(tmp_path):
     claim(tmp_path, {"seed": 1, "shape": (1, 2, 3)})
     claim(tmp_path, {"seed": 1, "shape": [1, 2, 3]})
-    with pytest.raises(SkfmError, match="seed is 1 there, 2 asked"):
+    with pytest.raises(SkfmError, match="seed is 1 there, 2 here"):
         claim(tmp_path, {"seed": 2, "shape": [1, 2, 3]})
+    with pytest.raises(SkfmError, match="seed is 1 there, not set here"):
+        claim(tmp_path, {"shape": [1, 2, 3]})
 
 
 def test_a_folder_of_unknown_settings_is_left_alone(folder):

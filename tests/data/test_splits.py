@@ -81,15 +81,25 @@ def test_a_patient_is_in_one_split(patients):
     assert found["validation"] == round(0.1 * found.total()) >= FEWEST
 
 
-def test_validation_is_taken_from_training_alone_and_only_if_it_is_enough(patients):
+def test_validation_is_taken_from_training_alone_and_by_default_if_it_is_enough(
+    patients,
+):
     owners, qualities = patients
-    with_it, without = (patient_split(*patients, validation=v) for v in (0.1, 0))
+    with_it, without = (patient_split(*patients, validation=v) for v in (None, 0))
     assert set(without.values()) == {"train", "test", "unlabelled"}
     for name, split in with_it.items():
         assert split == without[name] or (split, without[name]) == MOVED
     few = {name: q for name, q in qualities.items() if owners[name] < "p2"}
     splits = patient_split(owners, few)
     assert set(sides(owners, splits)) == {"train", "test"}
+
+
+@pytest.mark.parametrize("share, count", [(None, 0), (0.1, 1), (0.5, 5)])
+def test_a_share_that_is_asked_for_is_taken_of_ten_patients(share, count):
+    owners = {f"s{n}": f"p{n}" for n in range(10)}
+    splits = patient_split(owners, dict.fromkeys(owners, 4), validation=share)
+    numbers = Counter(test=2, train=8 - count, validation=count)
+    assert Counter(splits.values()) == +numbers
 
 
 @pytest.mark.parametrize("shares", [(-0.1, 0.1), (0.2, -0.1), (0.2, 0.8), (0.2, 1.5)])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from heads import HEADS, needs_craniotomy, needs_plastic
 
 from skfm_lib.data.bone_fractions import LEVEL
 from skfm_lib.data.voxels import skull_grid
@@ -60,6 +61,16 @@ def test_finer_rays_meet_a_wall_between_two_samples():
         for step in (0.5, 0.05)
     ]
     assert np.isnan(firsts[0]) and np.isfinite(firsts[1])
+
+
+@needs_plastic
+@needs_craniotomy
+def test_development_vaults_stay_closed_and_keep_their_volume():
+    skulls = list(thin_bone.development_heads(HEADS))
+    assert {skull.name for skull in skulls} == {"plastic", "craniotomy"}
+    for skull in skulls:
+        chosen = thin_bone.compare(skull, SHAPE)[thin_bone.CHOSEN]
+        assert chosen[thin_bone.HOLES] < 1 and abs(chosen[thin_bone.VOLUME]) < 5
 
 
 def test_what_was_compared_is_kept(tmp_path):

@@ -7,11 +7,13 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from skfm_lib.data.bone_fractions import LEVEL, as_fraction
+from skfm_lib.data.io.volumes import LPS_TO_RAS
 from skfm_lib.data.voxels import skull_grid
 from skfm_lib.prepare.bone_segmentation import (
     _box_filter,
     bone_mesh,
     bone_voxels,
+    fractions_on,
     touched_borders,
 )
 from skfm_lib.presets.grid_sizes import PAPER_SPACING, scaled_shape
@@ -99,6 +101,22 @@ def test_grey_values_of_a_picture_are_no_fractions():
     assert bone_mesh(grey).volume > 0
     with pytest.raises(SkfmError, match="no Hounsfield units"):
         bone_mesh(grey * 0.999)  # no bytes
+
+
+def test_fractions_are_told_by_their_grid_and_values():
+    shape = scaled_shape(1 / 16)
+    grid = skull_grid(shape)
+    some = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    some[0, 0, 0] = 0
+    image = sitk.GetImageFromArray(some.transpose(2, 0, 1).astype(np.float32) / 255)
+    image.SetSpacing([grid.spacing] * 3)
+    image.SetOrigin((LPS_TO_RAS @ grid.origin).tolist())
+    image.SetDirection(LPS_TO_RAS.ravel().tolist())
+    assert np.array_equal(fractions_on(image, grid), some)
+    assert fractions_on(image, skull_grid(scaled_shape(1 / 8))) is None
+    assert fractions_on(sitk.Cast(image > 0.5, sitk.sitkInt16), grid) is None
+    image.SetOrigin((0, 0, 0))
+    assert fractions_on(image, grid) is None
 
 
 def test_no_bone_is_said():

@@ -25,6 +25,7 @@ from skfm_lib.cli import main
 from skfm_lib.data.bone_fractions import as_fraction, is_bone, skull_surface
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.io.meshes import read_mesh, write_mesh
+from skfm_lib.data.io.volumes import read_volume, write_volume
 from skfm_lib.data.manifest import read_manifest
 from skfm_lib.data.phantom import phantom_skull
 from skfm_lib.data.registration.canonical_pose import register
@@ -33,6 +34,8 @@ from skfm_lib.data.voxels import skull_grid
 from skfm_lib.prepare.bone_segmentation import bone_voxels
 from skfm_lib.prepare.extraction import (
     COVERAGE,
+    KEPT,
+    TRANSFORM,
     Job,
     _checks,
     finished,
@@ -117,7 +120,7 @@ def test_finished_scans_are_kept_and_other_settings_refused(scans, prepared):
     before = {p: p.stat().st_mtime_ns for p in (out / "volumes").iterdir()}
     prepare(scans, out, shape=SHAPE)
     assert before == {p: p.stat().st_mtime_ns for p in (out / "volumes").iterdir()}
-    with pytest.raises(SkfmError, match="threshold is 200.0 there, 300.0 asked"):
+    with pytest.raises(SkfmError, match="threshold is 200.0 there, 300.0 here"):
         prepare(scans, out, shape=SHAPE, threshold=300.0)
 
 
@@ -229,6 +232,24 @@ def test_a_changed_scan_is_done_anew(tmp_path):
         stamps.add(json.loads(record.read_text("utf-8"))["stamp"])
         assert [s.name for s in report.skulls] == ["a"]
     assert len(stamps) == 2
+
+
+def test_a_prepared_skull_is_not_made_thicker(tmp_path):
+    """Its fractions and pose are kept on its grid; elsewhere it is a scan."""
+    shape = scaled_shape(1 / 8)
+    bone, grid = phantom_skull(1, 5, shape), skull_grid(shape)
+    write_volume(tmp_path / "in" / "a.nii.gz", bone, grid)
+    moved = replace(grid, origin=tuple(o + 5.0 for o in grid.origin))
+    write_volume(tmp_path / "in" / "b.nii.gz", bone, moved)
+    out = tmp_path / "out"
+    report = prepare(tmp_path / "in", out, shape, keep_names=True)
+    volumes = {n: read_volume(out / "volumes" / f"{n}.nii.gz") for n in ("a", "b")}
+    kept, made = (as_fraction(volumes[name][0]) for name in ("a", "b"))
+    assert volumes["a"][1] == grid and np.array_equal(kept, as_fraction(bone))
+    assert made.sum() > 1.1 * kept.sum()  # the surface encloses more
+    a, b = (report.records[name] for name in ("a", "b"))
+    assert np.array_equal(a[TRANSFORM], np.eye(4)) and b[TRANSFORM][0][3] < -2
+    assert KEPT in a["checks"] and KEPT not in b["checks"]
 
 
 def test_what_an_earlier_version_made_is_made_anew(tmp_path):

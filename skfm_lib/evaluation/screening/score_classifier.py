@@ -50,9 +50,8 @@ class ScoreNet(nn.Module):
 def train_score_classifier(stage: Stage, skulls: Skulls, steps: int) -> ScoreNet:
     """Train the classifier of a stage on its training skulls, or load it.
 
-    Augmentation makes it depend on what was scanned and not on the surface: with 726
-    phantoms and 250 steps at preset quick, it misclassifies one of 182 held-out ones,
-    and one more if all are corrupted.  Training resumes from the last checkpoint.
+    Augmentation by `corruptions` makes it depend on what was scanned and not on the
+    surface.  Training resumes from the last checkpoint.
 
     Raises:
         SkfmError: if the skulls have fewer than two scores.

@@ -42,12 +42,19 @@ class Mix:
     number: int | None = None
 
     def real_counts(self, available: Counts) -> Counts:
-        """Real skulls of each score, of those available; SkfmError for too few."""
+        """Real skulls of each score, of those available.
+
+        SkfmError for a number of all of them or more: all have a name of their own, and
+        would be trained on twice.
+        """
         total = sum(available.values())
-        wanted = round(self.real * total) if self.number is None else self.number
-        if wanted > total:
-            raise SkfmError(f"a set of {wanted} real skulls", f"at most {total}")
-        return proportional(available, wanted)
+        if self.number is None:
+            return proportional(available, round(self.real * total))
+        if self.number >= total:
+            found = f"a set of {self.number} real skulls"
+            expected = f"fewer than all {total}, which are the set 100% real"
+            raise SkfmError(found, expected, "choose a smaller number")
+        return proportional(available, self.number)
 
     def synthetic_counts(self, available: Counts) -> Counts:
         """Synthetic skulls of each score, given the real ones available."""
@@ -126,8 +133,9 @@ def training_set(
             a smaller set is part of a larger one.
 
     Raises:
-        SkfmError: for an unknown name, for too few synthetic skulls, for an empty set
-            and for any skull that is not of split "train".
+        SkfmError: for an unknown name, for a number of all real skulls or more, for too
+            few synthetic skulls, for an empty set and for any skull that is not of
+            split "train".
     """
     mix, available = mix_of(name), counts(skull.quality for skull in real)
     rng, rows = np.random.default_rng(seed_of(seed, "real")), []

@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyvista as pv
 from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
 from pydicom.uid import CTImageStorage, generate_uid
-from pydicom.valuerep import DA, TM
 
 import skfm_lib
 from skfm_lib.data.io.dicom.files import open_dicom, read_dataset
 from skfm_lib.data.io.dicom.headers import Slice
+from skfm_lib.data.io.dicom.seg_header import TAGS, check_references, completed
 from skfm_lib.data.io.dicom.series import ordered_slices
-from skfm_lib.data.io.dicom.stacks import axes_of, offsets_of
+from skfm_lib.data.io.dicom.stacks import axes_of
 from skfm_lib.data.io.volumes import LPS_TO_RAS
 from skfm_lib.data.voxels import Grid, voxelise
 from skfm_lib.utils.errors import SkfmError
@@ -31,30 +30,9 @@ if TYPE_CHECKING:  # an optional requirement
     from highdicom.seg import SegmentDescription
 
 SKULL, IMPLANT = "skull", "implant"  # what a segmentation may show
-# What a segmentation takes over from its series.  Of that, the standard requires these,
-# which may be empty:
-MAY_BE_EMPTY = (
-    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber"),
-    *("StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName"),
-)
-TAGS = [
-    *("SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"),
-    *(*MAY_BE_EMPTY, "IssuerOfPatientID", "PatientAge", "StudyDescription"),
-    *("PatientIdentityRemoved", "DeidentificationMethod", "PositionReferenceIndicator"),
-    *("Modality", "Rows", "Columns", "PixelSpacing", "SliceThickness"),
-    *("ImageOrientationPatient", "LossyImageCompression"),
-    *("LossyImageCompressionRatio", "LossyImageCompressionMethod"),
-]
-SEXES = ("M", "F", "O")
 STAND_IN = "2.25."  # identifiers under this root need no registration
-OWN_FRAME = (
-    "the scan states no frame of reference: the file refers to its slices, in a frame "
-    "of reference of its own"
-)
 SERIES_NUMBER = 1000  # beyond those of scanners
 RESEARCH = "Research only, no medical device: not for diagnosis or treatment"
-NEEDED = "a CT series as its archive sends it"
-EXPORT = "export the series again, or --out FILE.nii.gz"
 
 
 def check_installed() -> None:
@@ -92,12 +70,12 @@ def write_segmentation(
         warnings.simplefilter("ignore")  # they quote the header
         with open_dicom(path) as stream:
             first = read_dataset(stream, TAGS)
-        _check_references(first, slices)
+        check_references(first, slices)
         pixels = on_slices(mesh, slices)
         if not pixels.any():
             found = f"no part of the {kind} is on the slices of the scan"
             raise SkfmError(found, "the scan that it is of", "check --record")
-        note = _completed(first, slices)
+        note = completed(first, slices)
         described = _description(kind, network)
         segmentation = _segmentation(first, slices, pixels, kind, described)
         with replacing(out) as temporary:
@@ -129,53 +107,6 @@ def on_slices(mesh: pv.PolyData, slices: list[Slice]) -> np.ndarray:
             )
             pixels[:] = voxelise(part, grid)[:, :, 0]
     return inside
-
-
-def _check_references(first: Dataset, slices: list[Slice]) -> None:
-    lacking = {
-        "StudyInstanceUID": not first.get("StudyInstanceUID"),
-        "SeriesInstanceUID": not all(piece.series for piece in slices),
-        "SOPInstanceUID": not all(piece.instance for piece in slices),
-        "SOPClassUID": not first.get("SOPClassUID"),
-    }
-    if names := ", ".join(name for name, lacks in lacking.items() if lacks):
-        raise SkfmError(f"slices of the scan have no {names}", NEEDED, EXPORT)
-
-
-def _completed(first: Dataset, slices: list[Slice]) -> str:
-    """Give a slice's header what a segmentation takes from it; return a note, or "".
-
-    Old and anonymised series lack attributes, or hold what the standard does not allow.
-    """
-    for keyword in MAY_BE_EMPTY:
-        value = first.get(keyword)
-        setattr(first, keyword, value if _allowed(keyword, value) else None)
-    thickness = first.get("SliceThickness")  # pydicom returns text as it is
-    if not (isinstance(thickness, float) and thickness > 0):
-        first.SliceThickness = float(np.median(np.diff(offsets_of(slices))))
-    first.PixelSpacing, first.ImageOrientationPatient = map(
-        list, (slices[0].spacing, slices[0].axes)
-    )
-    frames = {piece.frame_of_reference for piece in slices}
-    if first.get("FrameOfReferenceUID") and len(frames) == 1:
-        return ""
-    seed = [first.SeriesInstanceUID, "frame of reference"]
-    first.FrameOfReferenceUID = generate_uid(entropy_srcs=seed)
-    return OWN_FRAME
-
-
-def _allowed(keyword: str, value: object) -> bool:
-    """Whether highdicom takes this value; old and anonymised series have others."""
-    try:
-        if keyword.endswith("Date"):
-            DA(value)
-        elif keyword.endswith("Time"):
-            TM(value)
-        elif keyword == "PatientSex":
-            return value in SEXES
-        return keyword != "PatientName" or not isinstance(value, MultiValue)
-    except ValueError:
-        return False
 
 
 def _segmentation(

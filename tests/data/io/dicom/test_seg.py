@@ -18,11 +18,11 @@ from scan_files import change, write_dicom
 
 from skfm_lib.data.io.dicom.seg import (
     IMPLANT,
-    OWN_FRAME,
     SKULL,
     check_installed,
     write_segmentation,
 )
+from skfm_lib.data.io.dicom.seg_header import OWN_FRAME
 from skfm_lib.utils.errors import SkfmError
 
 SIZE, SPACING = (20, 30, 40), (1.5, 1.25, 2.0)
