@@ -154,10 +154,8 @@ def load_generator(study: Study, objective: str) -> SkullGenerator:
     return generator_of(study.finished(STAGES[objective]), objective)
 
 
-def generator_of(
-    stage: Stage, objective: str, weights: str = WEIGHTS
-) -> SkullGenerator:
-    """The generator whose network is in the file `weights` of a training's folder."""
+def generator_of(stage: Stage, objective: str, file: str = WEIGHTS) -> SkullGenerator:
+    """The generator whose network's weights are in a `file` of a training's folder."""
     device, study = pick_device(), stage.study
     settings = study.settings.denoiser.but(**stage.settings["denoiser"])
     network = UNet3D(settings, leaps=objective == "shortcut")
