@@ -15,6 +15,8 @@ REFERENCES = {
     "shortcut": ("otfm", "euler"),
 }
 
+MODELS = ("otfm", "ddpm", "shortcut")  # those that are always compared
+
 
 @dataclass(frozen=True)
 class SamplerSetting:
@@ -50,7 +52,7 @@ def sampler_settings(
     evaluations: Sequence[int],
     spared: Sequence[str] = (),
     shift: float = 1.0,
-    models: Sequence[str] = tuple(METHODS),
+    models: Sequence[str] = MODELS,
 ) -> list[SamplerSetting]:
     """Every method of the `models` at every number of evaluations.
 
