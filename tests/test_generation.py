@@ -312,8 +312,8 @@ def test_the_trained_models_are_listed(project):
 
 @pytest.mark.parametrize("method", ["ancestral", "ddim"])
 def test_the_prediction_of_a_model_is_that_of_its_sampler(method):
-    # The networks answer by the exact noise and velocity of data N(0, 1): ε̂ = √(1 − ᾱ) z
-    # and v̂ = 0, so both models sample the same.
+    # The exact noise and velocity of data N(0, 1) are ε̂ = √(1 − ᾱ) z and v̂ = 0, so
+    # both models sample the same.
     kept = ddpm.alpha_bar()
 
     def noise(z, t, *given):

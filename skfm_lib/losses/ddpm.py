@@ -6,7 +6,6 @@ network predicts ε, as there, or v = √ᾱ_t ε − √(1 − ᾱ_t) x_0 (Sali
 """
 
 import math
-from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -17,7 +16,7 @@ from skfm_lib.utils.errors import SkfmError
 TIMESTEPS = 300  # T, paper Table 7
 OFFSET = 0.008  # s of the cosine schedule
 MAX_BETA = 0.9999
-Prediction = Literal["epsilon", "v"]
+PREDICTIONS = ("epsilon", "v")  # the first is the paper's
 
 
 def alpha_bar(timesteps: int = TIMESTEPS) -> Float[Tensor, " {timesteps}+1"]:
@@ -33,7 +32,7 @@ def path(
     eps: Float[Tensor, " b *shape"],
     t: Float[Tensor, " b"],
     timesteps: int = TIMESTEPS,
-    prediction: Prediction = "epsilon",
+    prediction: str = "epsilon",
 ) -> tuple[Tensor, Tensor]:
     """(z_t, target): z_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε, and what is to be predicted.
 
@@ -48,7 +47,7 @@ def path(
 
 
 def data_and_noise(
-    z_t: Tensor, predicted: Tensor, kept: float, prediction: Prediction = "epsilon"
+    z_t: Tensor, predicted: Tensor, kept: float, prediction: str = "epsilon"
 ) -> tuple[Tensor, Tensor]:
     """(x̂_0, ε̂) that a prediction at z_t implies, with ᾱ_t = kept.
 
@@ -69,5 +68,5 @@ def data_and_noise(
 
 def check_prediction(prediction: str) -> None:
     """Raise SkfmError unless `prediction` is one that a diffusion model can have."""
-    if prediction not in get_args(Prediction):
-        raise SkfmError(f"prediction {prediction!r}", " or ".join(get_args(Prediction)))
+    if prediction not in PREDICTIONS:
+        raise SkfmError(f"prediction {prediction!r}", " or ".join(PREDICTIONS))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from skfm_lib.losses.ddpm import TIMESTEPS, Prediction, alpha_bar, data_and_noise
+from skfm_lib.losses.ddpm import TIMESTEPS, alpha_bar, data_and_noise
 from skfm_lib.utils.errors import SkfmError
 
 Predictor = Callable[[Tensor, float], Tensor]
@@ -24,7 +24,7 @@ def ancestral(
     clip: Bounds = None,
     fresh: Callable[[int], Tensor] | None = None,
     *,
-    prediction: Prediction = "epsilon",
+    prediction: str = "epsilon",
     timesteps: int = TIMESTEPS,
     start: float = 1.0,
 ) -> Tensor:
@@ -55,7 +55,7 @@ def ddim(
     steps: int = TIMESTEPS,
     clip: Bounds = None,
     *,
-    prediction: Prediction = "epsilon",
+    prediction: str = "epsilon",
     timesteps: int = TIMESTEPS,
     start: float = 1.0,
 ) -> Tensor:
@@ -101,7 +101,7 @@ def _predict(
     t: float,
     kept: float,
     clip: Bounds,
-    prediction: Prediction,
+    prediction: str,
 ) -> tuple[Tensor, Tensor]:
     """(x̂_0, ε̂) at z; ε̂ is recomputed from x̂_0 where that was clamped."""
     x_0, eps = data_and_noise(z, network(z, t), kept, prediction)

@@ -6,7 +6,6 @@ that of v̂.
 """
 
 from collections.abc import Callable, Sequence
-from typing import cast
 
 import pandas as pd
 import torch
@@ -23,7 +22,7 @@ def data_errors(
     network: Callable[[Tensor, float], Tensor],
     x_0: Tensor,
     times: Sequence[int],
-    prediction: ddpm.Prediction = "epsilon",
+    prediction: str = "epsilon",
     timesteps: int = ddpm.TIMESTEPS,
     clip: tuple[float, float] | None = None,
 ) -> pd.DataFrame:
@@ -70,7 +69,7 @@ def errors_of(
         lambda z_t, t: field(generator.device.to_device(z_t), t).cpu(),
         generator.scale.normalise(torch.stack(z)),
         times,
-        cast(ddpm.Prediction, generator.prediction),
+        generator.prediction,
         generator.timesteps,
         generator.scale.bounds,
     )

@@ -12,7 +12,8 @@ from skfm_lib.evaluation.diffusion_baseline.comparison import (
     along,
 )
 from skfm_lib.evaluation.diffusion_baseline.trainings import MODELS, Plan, Training
-from skfm_lib.generation import LABELS
+from skfm_lib.generation import LABELS, Sampler
+from skfm_lib.study import open_study
 from skfm_lib.utils.errors import SkfmError
 
 GIVEN = {
@@ -133,7 +134,9 @@ def test_the_errors_are_drawn_free_and_clamped():
     assert labels == ["DDPM", "DDPM-v", "spread of the data"]
 
 
-def test_a_training_names_itself():
-    assert Training(None, "ddpm-v", 1).name == "DDPM-v, seed 1"
-    assert Training(None, "otfm", 1).sampler(8).method == "euler"
-    assert Training(None, "ddpm-v", 1).sampler(8, 0.5).start == 0.5
+def test_a_training_has_the_sampler_of_the_paper(project):
+    stage = open_study("new", "tiny").stage("16_experiments", {})
+    assert Training(stage, "ddpm-v", 1).name == "DDPM-v, seed 1"
+    assert Training(stage, "otfm", 1).sampler(8) == Sampler("euler", 8)
+    lower = Training(stage, "ddpm-v", 1).sampler(8, 0.5)
+    assert lower == Sampler("ancestral", 8, start=0.5)
