@@ -6,10 +6,11 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from skfm_lib.evaluation.diffusion_baseline.comparison import FAILED, MEASURED
 from skfm_lib.evaluation.seed_comparison import OverSeeds
-from skfm_lib.view.curves import COLOURS, MARKERS
+from skfm_lib.view.curves import COLOURS, MARKERS, plain_numbers
 
 Rows = dict[str, dict[str, object]]
 
@@ -64,6 +65,7 @@ def step_curves(
             panel.plot(medians.index, medians, color=colour, label=model)
         panel.axhline(reference[name], color="0.4", linestyle="--", label="real skulls")
         panel.set(xlabel=axis, title=name, xscale="log")
+        panel.set_xticks(sorted(points[axis].unique()), minor=False)
         _scale(panel, name)
     axes[0].legend(fontsize=8)
     return figure
@@ -96,9 +98,10 @@ def error_curves(errors: Mapping[str, pd.DataFrame]) -> Figure:
 
 def _scale(panel: Axes, name: str) -> None:
     panel.xaxis.set_major_formatter("{x:g}")
+    panel.xaxis.set_minor_locator(NullLocator())
     if name == FAILED:
         panel.set_ylim(0, 1.02)
     else:
         panel.set_yscale("log")
-        panel.yaxis.set_major_formatter("{x:g}")
+        plain_numbers(panel)
     panel.grid(alpha=0.25)
