@@ -25,7 +25,7 @@ from skfm_lib.data.voxels import Grid, skull_grid
 from skfm_lib.losses import ddpm, shortcut
 from skfm_lib.models import VQVAE, UNet3D
 from skfm_lib.samplers import Sampler
-from skfm_lib.study import Study, stage_names
+from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.training.checkpoints import load_weights
 from skfm_lib.training.denoiser import OBJECTIVES, WEIGHTS
 from skfm_lib.training.latents import LatentScale
@@ -37,6 +37,8 @@ from skfm_lib.utils.seeding import noise, seed_of
 
 STAGES = {name: objective.stage for name, objective in OBJECTIVES.items()}
 STAGES["shortcut"] = stage_names.FEW_STEPS
+LABELS = {name: objective.label for name, objective in OBJECTIVES.items()}
+LABELS["shortcut"] = "shortcut"  # of every model, for tables and figures
 SHORTCUT_STEPS = tuple(2**k for k in range(shortcut.HALVINGS + 1))
 FEW_STEPS = 4  # default steps of a shortcut model
 VOLUME = "volumes/{}.nii.gz"  # by the name of a skull
@@ -53,11 +55,18 @@ class SkullGenerator:
     device: Device
     label_dropout: float = 0.0
     trained: str = ""  # fingerprint of the stage that trained the network
+    timesteps: int = ddpm.TIMESTEPS  # T of a diffusion model
 
     @property
     def grid(self) -> Grid:
         """The voxel grid of the generated volumes, in mm."""
         return skull_grid(self.vqvae.settings.output_shape)
+
+    @property
+    def prediction(self) -> str:
+        """What the network of a diffusion model predicts; "" for the others."""
+        model = OBJECTIVES.get(self.objective)
+        return model.prediction if model else ""
 
     @torch.no_grad()
     def latents(
@@ -68,17 +77,22 @@ class SkullGenerator:
         settings = self.vqvae.settings
         shape, samples = (settings.code_dim, *settings.latent_shape), list(seeds)
         z = self.device.to_device(noise(shape, "start", samples=samples))
-        field = self._field(torch.tensor(qualities), sampler.guidance)
+        field = self.field(torch.tensor(qualities), sampler.guidance)
         solve = partial(getattr(samplers, sampler.method), field, z, sampler.steps)
 
         def fresh(step: int) -> Tensor:
             eps = noise(shape, "fresh", step, samples=samples)
             return self.device.to_device(eps)
 
-        options: list[Any] = [self.scale.bounds] if self.objective == "ddpm" else []
-        options += [fresh] if sampler.method == "ancestral" else []
-        shift = {"shift": sampler.shift} if self.objective == "otfm" else {}
-        return self.scale.restore(solve(*options, **shift))
+        options: dict[str, Any] = {}
+        if self.prediction:
+            options = {"clip": self.scale.bounds, "prediction": self.prediction}
+            options |= {"timesteps": self.timesteps, "start": sampler.start}
+        if sampler.method == "ancestral":
+            options["fresh"] = fresh
+        if self.objective == "otfm":
+            options["shift"] = sampler.shift
+        return self.scale.restore(solve(**options))
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
@@ -102,8 +116,12 @@ class SkullGenerator:
         steps = sampler.steps
         if self.objective == "shortcut" and steps not in SHORTCUT_STEPS:
             raise SkfmError(f"{steps} shortcut steps", f"one of {SHORTCUT_STEPS}")
-        if self.objective == "ddpm" and steps > ddpm.TIMESTEPS:
-            raise SkfmError(f"{steps} diffusion steps", f"1 to {ddpm.TIMESTEPS}")
+        most = round(self.timesteps * sampler.start)
+        if self.prediction and steps > most:
+            raise SkfmError(f"{steps} diffusion steps", f"1 to {most}")
+        if sampler.start != 1 and not self.prediction:
+            found = f"start {sampler.start} with the sampler {sampler.method}"
+            raise SkfmError(found, "1; only diffusion can start at another time")
         if sampler.shift != 1 and self.objective != "otfm":
             found = f"time shift {sampler.shift} with the sampler {sampler.method}"
             raise SkfmError(found, "1; only the time grid of OTFM can be shifted")
@@ -114,7 +132,7 @@ class SkullGenerator:
                 "train OTFM or DDPM with -p label_dropout 0.1 for guided sampling",
             )
 
-    def _field(self, quality: Tensor, guidance: float) -> Callable[..., Tensor]:
+    def field(self, quality: Tensor, guidance: float) -> Callable[..., Tensor]:
         """The network as a function of (z, t), or (z, t, d) for the shortcut model."""
 
         def conditional(z: Tensor, t: float, *step: float) -> Tensor:
@@ -133,10 +151,15 @@ def load_generator(study: Study, objective: str) -> SkullGenerator:
     """The generator that a study trained by `objective`, one of `STAGES`."""
     if objective not in STAGES:
         raise SkfmError(f"model {objective!r}", " or ".join(STAGES))
-    stage, device = study.finished(STAGES[objective]), pick_device()
+    return generator_of(study.finished(STAGES[objective]), objective)
+
+
+def generator_of(stage: Stage, objective: str, file: str = WEIGHTS) -> SkullGenerator:
+    """The generator whose network's weights are in a `file` of a training's folder."""
+    device, study = pick_device(), stage.study
     settings = study.settings.denoiser.but(**stage.settings["denoiser"])
     network = UNet3D(settings, leaps=objective == "shortcut")
-    about = load_weights(network, stage.folder / WEIGHTS, "scale")
+    about = load_weights(network, stage.folder / file, "scale")
     return SkullGenerator(
         objective,
         device.to_device(network).eval(),
@@ -145,7 +168,13 @@ def load_generator(study: Study, objective: str) -> SkullGenerator:
         device,
         settings.label_dropout,
         stage.fingerprint,
+        settings.timesteps,
     )
+
+
+def trained_models(study: Study, *models: str) -> list[str]:
+    """Those of the `models`, by default of all, that a study has finished."""
+    return [m for m in models or STAGES if study.is_finished(STAGES[m])]
 
 
 def mix_of(counts: dict[int, int], total: int) -> list[int]:

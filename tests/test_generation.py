@@ -9,12 +9,16 @@ from safetensors.torch import save_file
 
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.generation import (
+    LABELS,
+    STAGES,
     Sampler,
     SkullGenerator,
     generate_skulls,
     load_generator,
     mix_of,
+    trained_models,
 )
+from skfm_lib.losses import ddpm
 from skfm_lib.models import VQVAE, UNet3D
 from skfm_lib.presets import preset
 from skfm_lib.study import open_study
@@ -54,6 +58,7 @@ def untrained(objective="otfm", device=None, label_dropout=0.0):
         ("otfm", Sampler("heun", 2)),
         ("ddpm", ANCESTRAL),
         ("ddpm", Sampler("ddim", 3)),
+        ("ddpm-v", ANCESTRAL),
         ("shortcut", Sampler("shortcut", 2)),
     ],
 )
@@ -288,8 +293,65 @@ def test_a_generator_needs_its_training(project):
         SkfmError, match="skfm run 01 02 03 04 13 --run new --preset tiny"
     ):
         load_generator(study, "shortcut")
-    with pytest.raises(SkfmError, match="'gan'.*otfm or ddpm or shortcut"):
+    with pytest.raises(SkfmError, match="'gan'.*otfm or ddpm or ddpm-v or shortcut"):
         load_generator(study, "gan")
+    both = "skfm run 01 02 --run new .* && skfm run 04 --run new .* -p prediction v"
+    with pytest.raises(SkfmError, match=both):
+        load_generator(study, "ddpm-v")
+
+
+def test_the_trained_models_are_listed(project):
+    study = open_study("new", "tiny")
+    assert trained_models(study) == []
+    for name in ("04_train_ddpm_v", "03_train_otfm"):
+        study.stage(name, {}).finish()
+    assert trained_models(study) == ["otfm", "ddpm-v"]
+    assert trained_models(study, "ddpm", "ddpm-v") == ["ddpm-v"]
+    assert list(LABELS) == list(STAGES)
+
+
+@pytest.mark.parametrize("method", ["ancestral", "ddim"])
+def test_the_prediction_of_a_model_is_that_of_its_sampler(method):
+    # The exact noise and velocity of data N(0, 1) are ε̂ = √(1 − ᾱ) z and v̂ = 0, so
+    # both models sample the same.
+    kept = ddpm.alpha_bar()
+
+    def noise(z, t, *given):
+        return (1 - kept[round(300 * t)].item()) ** 0.5 * z
+
+    found = []
+    for objective, answer in (("ddpm", noise), ("ddpm-v", lambda z, *given: 0 * z)):
+        made = untrained(objective, FLOAT32)
+        made = replace(made, scale=replace(made.scale, bounds=None))
+        made.network.forward = answer
+        found.append(made.latents([3, 4], [1, 2], Sampler(method, 5)))
+    assert torch.allclose(*found, atol=1e-4) and found[0].std() > 0.3
+
+
+def test_diffusion_samples_over_the_times_it_was_trained_for():
+    seen = []
+    made = replace(untrained("ddpm", FLOAT32), timesteps=50)
+    made.network.forward = lambda z, t, *given: seen.append(t) or z
+    made.latents([3], [1], Sampler("ddim", 50))
+    assert [round(50 * t) for t in seen] == list(range(50, 0, -1))
+    with pytest.raises(SkfmError, match="51 diffusion steps; expected 1 to 50"):
+        made.latents([3], [1], Sampler("ddim", 51))
+
+
+def test_only_diffusion_starts_at_another_time():
+    seen = []
+    made = untrained("ddpm-v", FLOAT32)
+    made.network.forward = lambda z, t, *given: seen.append(t) or z
+    made.latents([3], [1], Sampler("ancestral", 2, start=0.5))
+    assert seen == [0.5, 0.25]
+    with pytest.raises(SkfmError, match="200 diffusion steps; expected 1 to 150"):
+        made.latents([3], [1], Sampler("ancestral", 200, start=0.5))
+    with pytest.raises(SkfmError, match="start 0.5.*only diffusion"):
+        untrained().latents([3], [1], Sampler("euler", 2, start=0.5))
+    with pytest.raises(SkfmError, match="start 0.0"):
+        Sampler("ddim", 2, start=0.0)
+    assert "start" not in Sampler("ddim", 2).as_dict()
+    assert Sampler("ddim", 2, start=0.5).as_dict()["start"] == 0.5
 
 
 @pytest.mark.parametrize("about", [None, {}, {"denoiser": {}}])

@@ -14,6 +14,7 @@ import pytest
 from heads import CRANIOTOMY, CRANIUM, needs_cranium
 
 from skfm_lib.cli.main import main
+from skfm_lib.evaluation import table1
 from skfm_lib.study import open_study
 from skfm_lib.utils.files import read_json
 
@@ -332,7 +333,73 @@ def test_the_tools_are_put_to_a_real_scan(study, compared):
     assert "phantom skulls" in text and "no medical device" in text
 
 
-def test_few_steps_are_trained_and_swept(study):
+@pytest.fixture(scope="module")
+def velocity(study):
+    """The study with a second diffusion model, trained for a few steps."""
+    words = ["-p", "prediction", "v", "-p", "steps", "3"]
+    assert main(["run", "04", "--preset", "tiny", *words]) == 0
+    return study
+
+
+def test_a_second_diffusion_model_lives_beside_the_first(velocity, project, tmp_path):
+    stages = [velocity.finished(f"04_train_ddpm{end}") for end in ("", "_v")]
+    assert [one.settings["objective"] for one in stages] == ["ddpm", "ddpm-v"]
+    assert [one.settings["denoiser"]["steps"] for one in stages] == [60, 3]
+    weights = [(one.folder / "denoiser.safetensors").read_bytes() for one in stages]
+    assert weights[0] != weights[1]
+    words = ["--qs", "4", "--preset", "tiny", "--run", velocity.name]
+    made = ["generate", *words, "--model", "ddpm-v", "--out", str(tmp_path / "v")]
+    assert main(made) == 0
+    folder = tmp_path / "project"  # chapter 5 is run again, in a copy
+    shutil.copytree(project, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(["run", "05", "--preset", "tiny", "-p", "count", "12"]) == 0
+        copy = open_study("tiny", "tiny")
+        sets = table1.generated_sets(copy)
+        assert all(len(sets[name]) == 12 for name in ("DDPM", "DDPM-v", "OTFM"))
+        inputs = copy.finished("05_generate").inputs
+        assert {"04_train_ddpm", "04_train_ddpm_v"} < set(inputs)
+
+
+def test_diffusion_is_compared_by_its_steps(velocity):
+    given = {"seeds": "[0, 1]", "training_steps": "[2, 4]", "sampling_steps": "[2]"}
+    given |= {"starts": "[300, 270]", "count": "12", "feature_steps": "20"}
+    words = [word for name, value in given.items() for word in ("-p", name, value)]
+    assert main(["run", "16", "--preset", "tiny", *words]) == 0
+    notebook = record(velocity, "16")
+    assert "error" not in {output.output_type for output in outputs(notebook)}
+    found = pictures(notebook)
+    assert len(found) == 3 and all(len(picture) > 3000 for picture in found)
+    results = velocity.finished("16_diffusion_baseline").results
+    points = results["points"]
+    assert len(points) == 2 * 3 * 3  # seeds, models, points
+    assert {p["model"] for p in points} == {"OTFM", "DDPM", "DDPM-v"}
+    for point in points:
+        assert point["FID ↓"] > results["reference"]["FID ↓"] > 0
+        assert point["anatomical distance ↓"] > 0 and 0 <= point["failed ↓"] <= 1
+    errors = results["errors"]
+    assert set(errors) == {f"{m}, seed {s}" for m in ("DDPM", "DDPM-v") for s in (0, 1)}
+    for seed in (0, 1):  # hardly trained: the division shows in full
+        last = [errors[f"{m}, seed {seed}"]["free"][-1] for m in ("DDPM", "DDPM-v")]
+        assert last[0] > 100 > 10 > last[1]
+    assert len(results["starts"]) == 2 * 2 * 2
+    spreads = {name: row["spread"] for name, row in results["starts"].items()}
+    clamped, free = (
+        spreads[f"DDPM, seed 0, from τ = 300, {word}"] for word in ("clamped", "free")
+    )
+    assert 0 < clamped < free
+    done = list(velocity.folder.glob("16_experiments/*/done.json"))
+    assert len(done) == 6
+    assert not list(velocity.folder.glob("16_experiments/*/checkpoint.pt"))
+    before = [times(path.parent)["denoiser-000004.safetensors"] for path in done]
+    assert main(["run", "16", "--preset", "tiny", *words]) == 0  # nothing is repeated
+    after = [times(path.parent)["denoiser-000004.safetensors"] for path in done]
+    assert before == after
+
+
+def test_few_steps_are_trained_and_swept(velocity):
+    study = velocity
     given = {"evaluations": "[1, 2, 8]", "count": "12", "shift": "2.0"}
     words = [word for name, value in given.items() for word in ("-p", name, value)]
     assert main(["run", "13", "--preset", "tiny", *words]) == 0
@@ -341,8 +408,12 @@ def test_few_steps_are_trained_and_swept(study):
     found = pictures(notebook)
     assert len(found) == 5 and all(len(picture) > 3000 for picture in found)
     swept = study.finished("13_sweep").results
-    assert len(swept) >= 16 and "OTFM, euler, shift 2, 2" in swept
-    for name in ("OTFM, euler, 8", "DDPM, ancestral, 8"):  # the references
+    assert len(swept) >= 20 and "OTFM, euler, shift 2, 2" in swept
+    for name in (
+        "OTFM, euler, 8",
+        "DDPM, ancestral, 8",
+        "DDPM-v, ancestral, 8",
+    ):  # the references
         assert swept[name]["excess"]["FID ↓"]["value"] == 0
         assert all(swept[name]["within noise"].values())
     one, eight = (swept[f"OTFM, euler, {n}"]["sampling seconds"] for n in (1, 8))

@@ -15,7 +15,7 @@ from skfm_lib.study import Study, existing_study, open_study
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.paths import project_root
 
-MODELS = ("otfm", "ddpm", "shortcut")
+MODELS = ("otfm", "ddpm", "ddpm-v", "shortcut")
 EPILOG = """examples:
   skfm study                                 the whole study at preset quick
   skfm run 03 -p steps 200000 --preset small one notebook, with its parameters

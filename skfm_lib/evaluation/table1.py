@@ -25,6 +25,7 @@ from skfm_lib.utils.paths import project_root
 
 GENERATED = {  # row of Table 1: the stage that generates its skulls, their folder
     "DDPM": (stage_names.GENERATE, "ddpm"),
+    "DDPM-v": (stage_names.GENERATE, "ddpm-v"),
     "OTFM": (stage_names.GENERATE, "otfm"),
     "shortcut": (stage_names.FEW_STEPS, "shortcut"),
 }
@@ -34,8 +35,8 @@ FEWEST = 12  # skulls in a set: three quarters must hold a skull and its 5 neigh
 def generated_sets(study: Study) -> dict[str, SkullSet]:
     """The synthetic sets of a study by their row of Table 1.
 
-    Those of DDPM and OTFM, and that of the few-step model where its stage is finished
-    and not stale.
+    Those of DDPM and OTFM, that of DDPM-v where chapter 5 generated one, and that of
+    the few-step model where its stage is finished and not stale.
 
     Raises:
         SkfmError: where stage 05 is not finished.

@@ -1,7 +1,8 @@
 """Samplers of the diffusion model: ancestral (Ho et al. 2020) and DDIM (Song 2021).
 
-``noise(z, t)`` predicts ε at state z and time t = τ/T.  With fewer steps than T, the
-samplers visit τ = T, T − T/S, … evenly and step between them exactly.
+``network(z, t)`` predicts ε or v at state z and time t = τ/T; both samplers use the
+x̂_0 and ε̂ that follow from it (`losses.ddpm.data_and_noise`).  With fewer steps than
+T, the samplers visit τ = T, T − T/S, … evenly and step between them exactly.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from skfm_lib.losses.ddpm import TIMESTEPS, alpha_bar
+from skfm_lib.losses.ddpm import TIMESTEPS, alpha_bar, data_and_noise
 from skfm_lib.utils.errors import SkfmError
 
 Predictor = Callable[[Tensor, float], Tensor]
@@ -17,19 +18,31 @@ Bounds = tuple[float, float] | None
 
 
 def ancestral(
-    noise: Predictor,
+    network: Predictor,
     z: Tensor,
     steps: int = TIMESTEPS,
     clip: Bounds = None,
     fresh: Callable[[int], Tensor] | None = None,
+    *,
+    prediction: str = "epsilon",
+    timesteps: int = TIMESTEPS,
+    start: float = 1.0,
 ) -> Tensor:
     """Sample the posterior q(z_τ' | z_τ, x̂_0) step by step, with its own variance.
 
-    The predicted x̂_0 is clamped to the bounds `clip`.  ``fresh(i)`` is noise of z's
-    shape for step i, by default from the global generator.
+    Args:
+        network: predicts ε or v.
+        z: noise.
+        steps: S, at most `start` · T.
+        clip: bounds to which the predicted x̂_0 is clamped.
+        fresh: ``fresh(i)`` is noise of z's shape for step i, by default from the
+            global generator.
+        prediction: what the network predicts.
+        timesteps: T.
+        start: the first time τ/T; z stands for the state there.
     """
-    for i, (t, kept, kept_next) in enumerate(_schedule(steps)):
-        x_0, _ = _predict(noise, z, t, kept, clip)
+    for i, (t, kept, kept_next) in enumerate(schedule(steps, timesteps, start)):
+        x_0, _ = _predict(network, z, t, kept, clip, prediction)
         z, variance = posterior(x_0, z, kept, kept_next)
         if i < steps - 1:
             z = z + variance**0.5 * (fresh(i) if fresh else torch.randn_like(z))
@@ -37,11 +50,18 @@ def ancestral(
 
 
 def ddim(
-    noise: Predictor, z: Tensor, steps: int = TIMESTEPS, clip: Bounds = None
+    network: Predictor,
+    z: Tensor,
+    steps: int = TIMESTEPS,
+    clip: Bounds = None,
+    *,
+    prediction: str = "epsilon",
+    timesteps: int = TIMESTEPS,
+    start: float = 1.0,
 ) -> Tensor:
-    """The deterministic sampler: z_τ' = √ᾱ' x̂_0 + √(1 − ᾱ') ε̂."""
-    for t, kept, kept_next in _schedule(steps):
-        x_0, eps = _predict(noise, z, t, kept, clip)
+    """The deterministic sampler: z_τ' = √ᾱ' x̂_0 + √(1 − ᾱ') ε̂; see `ancestral`."""
+    for t, kept, kept_next in schedule(steps, timesteps, start):
+        x_0, eps = _predict(network, z, t, kept, clip, prediction)
         z = kept_next**0.5 * x_0 + (1 - kept_next) ** 0.5 * eps
     return z
 
@@ -57,22 +77,34 @@ def posterior(
     return towards_data * x_0 + towards_state * z, variance
 
 
-def _schedule(steps: int) -> Iterator[tuple[float, float, float]]:
-    """(t, ᾱ_τ, ᾱ_τ') of every step from τ = T down to τ' = 0."""
-    if not 1 <= steps <= TIMESTEPS:
-        raise SkfmError(f"{steps} diffusion steps", f"1 to {TIMESTEPS}")
-    kept = alpha_bar().tolist()
-    tau = [round(TIMESTEPS * (steps - i) / steps) for i in range(steps + 1)]
+def schedule(
+    steps: int, timesteps: int = TIMESTEPS, start: float = 1.0
+) -> Iterator[tuple[float, float, float]]:
+    """(t, ᾱ_τ, ᾱ_τ') of every step from τ = start · T down to τ' = 0.
+
+    >>> [round(t, 2) for t, _, _ in schedule(4, timesteps=100)]
+    [1.0, 0.75, 0.5, 0.25]
+    """
+    first = round(timesteps * start)
+    if not 1 <= steps <= first <= timesteps:
+        found = f"{steps} diffusion steps from {start:g}"
+        raise SkfmError(found, f"1 to {first}, from at most 1")
+    kept = alpha_bar(timesteps).tolist()
+    tau = [round(first * (steps - i) / steps) for i in range(steps + 1)]
     for now, after in zip(tau, tau[1:]):
-        yield now / TIMESTEPS, kept[now], kept[after]
+        yield now / timesteps, kept[now], kept[after]
 
 
 def _predict(
-    noise: Predictor, z: Tensor, t: float, kept: float, clip: Bounds
+    network: Predictor,
+    z: Tensor,
+    t: float,
+    kept: float,
+    clip: Bounds,
+    prediction: str,
 ) -> tuple[Tensor, Tensor]:
     """(x̂_0, ε̂) at z; ε̂ is recomputed from x̂_0 where that was clamped."""
-    eps = noise(z, t)
-    x_0 = (z - (1 - kept) ** 0.5 * eps) / kept**0.5
+    x_0, eps = data_and_noise(z, network(z, t), kept, prediction)
     if clip is not None:
         x_0 = x_0.clamp(*clip)
         eps = (z - kept**0.5 * x_0) / (1 - kept) ** 0.5

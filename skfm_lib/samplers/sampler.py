@@ -8,6 +8,7 @@ from skfm_lib.utils.errors import SkfmError
 METHODS = {  # of each model; the first is the paper's
     "otfm": ("euler", "midpoint", "heun"),
     "ddpm": ("ancestral", "ddim"),
+    "ddpm-v": ("ancestral", "ddim"),
     "shortcut": ("shortcut",),
 }
 COSTS = {"midpoint": 2, "heun": 2}  # evaluations per step; one for all others
@@ -23,6 +24,7 @@ class Sampler:
         guidance: 1 is the conditional model; larger values move the prediction away
             from that of the unconditional model.
         shift: of the time grid of the flow solvers; 1 is uniform.
+        start: of the diffusion samplers, the first time τ/T; 1 is the paper's.
 
     >>> Sampler("heun", 50).evaluations
     100
@@ -32,6 +34,7 @@ class Sampler:
     steps: int
     guidance: float = 1.0
     shift: float = 1.0
+    start: float = 1.0
 
     def __post_init__(self) -> None:
         """Raise SkfmError for an unknown method and for values out of range."""
@@ -44,6 +47,8 @@ class Sampler:
             raise SkfmError(f"guidance {self.guidance}", "a number of at least 0")
         if not 0 < self.shift < float("inf"):
             raise SkfmError(f"time shift {self.shift}", "a positive number")
+        if not 0 < self.start <= 1:
+            raise SkfmError(f"start {self.start}", "a time in (0, 1]")
 
     @property
     def evaluations(self) -> int:
@@ -52,5 +57,6 @@ class Sampler:
         return self.steps * COSTS.get(self.method, 1) * networks
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for records; a uniform time grid is the default and omitted."""
-        return {k: v for k, v in vars(self).items() if k != "shift" or v != 1}
+        """Plain values, for records; the default grid of times is omitted."""
+        grid = ("shift", "start")
+        return {k: v for k, v in vars(self).items() if k not in grid or v != 1}

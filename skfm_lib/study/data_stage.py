@@ -103,7 +103,7 @@ def skulls(study: Study, split: str) -> SkullSet:
 
 def _repair(study: Study) -> str:
     """The command that makes stage 01 anew."""
-    return repair(study.folder, ["01"], study.settings.name, study.seed)
+    return repair(study.folder, [stage_names.DATA], study.settings.name, study.seed)
 
 
 def split_counts(study: Study) -> dict[str, dict[int, int]]:

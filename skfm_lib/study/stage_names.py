@@ -4,10 +4,15 @@ DATA = "01_preprocess"
 VQVAE = "02_train_vqvae"
 OTFM = "03_train_otfm"
 DDPM = "04_train_ddpm"
+DDPM_V = "04_train_ddpm_v"
 GENERATE = "05_generate"
+FAILURES = "07_failures"
 ALIGNMENT = "08_alignment"
 COMPLETION = "09_completion"
 FEW_STEPS = "13_few_steps"
+
+# Of several stages of one chapter, those that are not its default's: what to give it.
+PARAMETERS = {DDPM_V: {"prediction": "v"}}
 
 # At least; a stage records all that it was made from.
 NEEDS = {
@@ -15,7 +20,9 @@ NEEDS = {
     VQVAE: (DATA,),
     OTFM: (VQVAE,),
     DDPM: (VQVAE,),
+    DDPM_V: (VQVAE,),
     GENERATE: (OTFM, DDPM),
+    FAILURES: (GENERATE,),
     ALIGNMENT: (DATA,),
     COMPLETION: (DATA,),
     FEW_STEPS: (OTFM, DDPM),  # DDPM for the comparison of samplers

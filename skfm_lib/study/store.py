@@ -99,8 +99,7 @@ class Study:
         name = next(name for name in names if name in lacking)
         stale = [why for why in lacking.values() if why]
         found = stale[0] if lacking[name] else f"there is no finished {name}"
-        chapters = sorted(dict.fromkeys(stage[:2] for stage in lacking))
-        command = repair(self.folder, chapters, self.settings.name, self.seed)
+        command = repair(self.folder, sorted(lacking), self.settings.name, self.seed)
         raise SkfmError(f"run {self.name!r}: {found}", remedy=command)
 
     def _read(self, name: str) -> "Stage":

@@ -1,6 +1,7 @@
 """Stage two: train the U-Net on cached latents, by flow matching or diffusion."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -23,16 +24,39 @@ WEIGHTS = "denoiser.safetensors"
 
 
 class Objective(NamedTuple):
-    """A training objective; ``path(x_0, eps, t)`` is (z_t, target), as `otfm.path`."""
+    """A training objective, and the model that it makes.
+
+    Attributes:
+        name: of the model, for commands and files.
+        label: of the model, for tables and figures.
+        stage: that trains it.
+        path: ``path(x_0, eps, t, timesteps)`` is (z_t, target), with T = timesteps.
+        prediction: what the network of a diffusion model predicts; "" for a flow.
+    """
 
     name: str
+    label: str
     stage: str
-    path: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+    path: Callable[[Tensor, Tensor, Tensor, int], tuple[Tensor, Tensor]]
+    prediction: str = ""
 
 
-OTFM = Objective("otfm", stage_names.OTFM, otfm.path)
-DDPM = Objective("ddpm", stage_names.DDPM, ddpm.path)
-OBJECTIVES = {objective.name: objective for objective in (OTFM, DDPM)}
+def _flow(x_0: Tensor, eps: Tensor, t: Tensor, _: int) -> tuple[Tensor, Tensor]:
+    return otfm.path(x_0, eps, t)  # the same for every T
+
+
+OTFM = Objective("otfm", "OTFM", stage_names.OTFM, _flow)
+DDPM = Objective("ddpm", "DDPM", stage_names.DDPM, ddpm.path, "epsilon")
+DDPM_V = Objective(
+    "ddpm-v", "DDPM-v", stage_names.DDPM_V, partial(ddpm.path, prediction="v"), "v"
+)
+OBJECTIVES = {objective.name: objective for objective in (OTFM, DDPM, DDPM_V)}
+
+
+def diffusion(prediction: str) -> Objective:
+    """The diffusion objective whose network predicts "epsilon" (the paper's) or "v"."""
+    ddpm.check_prediction(prediction)
+    return DDPM if prediction == DDPM.prediction else DDPM_V
 
 
 def denoiser_stage(
@@ -54,13 +78,15 @@ def train_denoiser(
     scale: LatentScale,
     settings: presets.DenoiserConfig,
     device: Device,
+    kept: Collection[int] = (),
 ) -> tuple[UNet3D, dict[str, list[float]]]:
     """Train the U-Net by `objective`, or resume: the network and its loss per step.
 
     Per step: a batch x_0, noise ε, t uniform on {1/T … 1}, and the squared error of
-    the objective's target (eq. 2).  Both objectives get the same batches, times and
-    noise.  The averaged weights are saved in the stage's folder.  A stage of several
-    devices is trained by `multi_device.train_in_processes`.
+    the objective's target (eq. 2).  All objectives get the same batches, times and
+    noise.  The averaged weights are saved in the stage's folder, and those after each
+    of the steps `kept` beside them (`weights_after`).  A stage of several devices is
+    trained by `multi_device.train_in_processes`.
     """
     count = multi_device.global_batch(settings, latents, distributed.devices())
     multi_device.train_in_processes(stage, "denoiser", settings)
@@ -76,17 +102,25 @@ def train_denoiser(
     def pairs(step: int) -> tuple[Tensor, ...]:
         x_0, eps, quality = latent_batch(latents, scale, seed, step, count)
         t, quality = _times_and_labels(quality, settings, seed, step)
-        return *objective.path(x_0, eps, t), t, quality
+        return *objective.path(x_0, eps, t, settings.timesteps), t, quality
 
-    for _, (z_t, target, *given) in trainer.batches(objective.name.upper(), pairs):
+    about = {"denoiser": settings.as_dict(), "scale": scale.as_dict()}
+    for step, (z_t, target, *given) in trainer.batches(objective.label, pairs):
         with device.autocast():
             predicted = trainer.model(z_t, *given)
         trainer.descend(F.mse_loss(predicted, target))
+        if step + 1 in kept and distributed.is_first():
+            with trainer.averaged() as model:
+                save_weights(model, stage.folder / weights_after(step + 1), about)
     model = trainer.use_average()
-    about = {"denoiser": settings.as_dict(), "scale": scale.as_dict()}
     if distributed.is_first():
         save_weights(model, stage.folder / WEIGHTS, about)
     return model, trainer.history
+
+
+def weights_after(step: int) -> str:
+    """The file of the averaged weights that were kept after a training step."""
+    return f"denoiser-{step:06d}.safetensors"
 
 
 def _times_and_labels(

@@ -120,7 +120,8 @@ def train_in_processes(stage: Stage, group: str, settings: TrainingConfig) -> No
     study, words = stage.study, ["train", stage.name[:2], "--devices", str(devices)]
     words += ["--preset", study.settings.name, "--run", study.name]
     words += ["--seed", str(study.seed)]
-    for name, value in stage.settings[group].items():
+    selecting = stage_names.PARAMETERS.get(stage.name, {})
+    for name, value in {**stage.settings[group], **selecting}.items():
         words += ["-p", name, json.dumps(value)]
     launch(words, devices, stage.name)
 

@@ -11,7 +11,7 @@ from skfm_lib.utils import distributed
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.signals import noting_warnings
 
-BY_NUMBER = {one.stage[:2]: one for one in denoiser.OBJECTIVES.values()}
+NUMBERS = {one.stage[:2] for one in denoiser.OBJECTIVES.values()}
 
 
 def train(
@@ -24,6 +24,7 @@ def train(
 ) -> None:
     """Train stage `number` of a run; `changes` are to the settings of the preset.
 
+    Those of stage 04 may hold the `prediction` of diffusion, "epsilon" or "v".
     If this process was started by torchrun, srun or `multi_device.launch`, it is one
     of several, and `devices` is their number.  Otherwise it starts `devices` processes.
     The notebook of the stage, with the same parameters, then finds it trained.
@@ -32,13 +33,15 @@ def train(
         devices = devices or distributed.devices()
         with distributed.in_turn():
             study = open_study(run, preset, seed)
-        if number not in BY_NUMBER:
+        if number not in NUMBERS:
             train_set = skulls(study, "train")
             stage, settings = vqvae.vqvae_stage(study, train_set, devices, **changes)
             print(pace(settings, devices), flush=True)
             vqvae.train_vqvae(stage, train_set, settings, pick_device())
             return
-        objective, latents = BY_NUMBER[number], load_latents(study)
+        objective, latents, changes = denoiser.OTFM, load_latents(study), dict(changes)
+        if number == denoiser.DDPM.stage[:2]:
+            objective = denoiser.diffusion(str(changes.pop("prediction", "epsilon")))
         stage, config = denoiser.denoiser_stage(
             study, objective, latents, devices, **changes
         )

@@ -154,6 +154,16 @@ class Trainer(Generic[Network]):
                 weight.copy_(mean)
         return self.model.eval()
 
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[Network]:
+        """The network with its averaged weights; afterwards training goes on."""
+        own = [weight.detach().clone() for weight in self.model.parameters()]
+        yield self.use_average()
+        with torch.no_grad():
+            for weight, former in zip(self.model.parameters(), own):
+                weight.copy_(former)
+        self.model.train()
+
     def save(self) -> None:
         """Write the checkpoint atomically, in the first process only."""
         if not distributed.is_first():

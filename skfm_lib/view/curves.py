@@ -34,7 +34,7 @@ def loss_curves(
         axis.plot(step, values, color=colour, alpha=0.2, linewidth=0.7)
         axis.plot(step[window - 1 :], mean, color=colour, linewidth=1.8, label=label)
     axis.set(xlabel="step", ylabel=name, yscale="log")
-    _plain_numbers(axis)
+    plain_numbers(axis)
     axis.grid(alpha=0.25, which="both")
     axis.legend(frameon=False)
     return figure
@@ -76,7 +76,7 @@ def _scale(axis: Axes, band: Interval, values: list[float]) -> None:
     axis.xaxis.set_major_formatter("{x:g}")
     if min(values) > 0:
         axis.set_yscale("log")
-        _plain_numbers(axis)
+        plain_numbers(axis)
         axis.set_ylim(min(values) / 1.5, max(values) * 1.5)
         return
     noise = max((band.high - band.low) / 2, 1e-9)
@@ -86,7 +86,7 @@ def _scale(axis: Axes, band: Interval, values: list[float]) -> None:
     axis.yaxis.set_major_formatter("{x:g}")
 
 
-def _plain_numbers(axis: Axes) -> None:
+def plain_numbers(axis: Axes) -> None:
     """Numbers without powers of ten on a logarithmic axis."""
     axis.yaxis.set_major_formatter("{x:g}")
     axis.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))

@@ -182,6 +182,15 @@ def test_the_few_step_model_joins_once_it_has_drawn_skulls(project, many):
     assert table1.generating_stages(study) == ("05_generate", "13_few_steps")
 
 
+def test_the_velocity_model_joins_where_its_skulls_are(project, many):
+    train, _ = many
+    stage = open_study("mine", "tiny").stage("05_generate", {})
+    for name in ("ddpm", "ddpm-v", "otfm"):
+        (stage.folder / name).symlink_to(train.folder)
+    stage.finish(count=18)
+    assert list(table1.generated_sets(stage.study)) == ["DDPM", "DDPM-v", "OTFM"]
+
+
 def test_examples_are_the_first_of_each_score(phantoms):
     skulls = phantoms
     found = [skulls.qualities[i] for i in data_stage.examples(skulls)]

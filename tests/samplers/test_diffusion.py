@@ -5,7 +5,7 @@ import torch
 
 from skfm_lib.losses.ddpm import TIMESTEPS, alpha_bar
 from skfm_lib.samplers import ancestral, ddim
-from skfm_lib.samplers.diffusion import _schedule, posterior
+from skfm_lib.samplers.diffusion import posterior, schedule
 from skfm_lib.utils.errors import SkfmError
 
 KEPT = alpha_bar()
@@ -17,11 +17,12 @@ def normals(count, seed=3):
     return torch.randn(count, generator=rng, dtype=torch.float64)
 
 
-def noise_of_gaussian(mean, spread):
+def noise_of_gaussian(mean, spread, timesteps=TIMESTEPS):
     """The exact E[ε | z_τ] when the data are N(mean, spread²)."""
+    levels = alpha_bar(timesteps)
 
     def noise(z, t):
-        kept = KEPT[round(t * TIMESTEPS)].item()
+        kept = levels[round(t * timesteps)].item()
         total = spread**2 * kept + 1 - kept
         x_0 = mean + spread**2 * kept**0.5 / total * (z - kept**0.5 * mean)
         return (z - kept**0.5 * x_0) / (1 - kept) ** 0.5
@@ -68,7 +69,7 @@ def test_all_steps_are_the_textbook_loop():
 
 def test_the_schedule_reaches_from_noise_to_data_in_any_number_of_steps():
     for steps in (1, 2, 7, 50, 299, 300):
-        visited = list(_schedule(steps))
+        visited = list(schedule(steps))
         assert len(visited) == steps
         assert visited[0][:2] == (1, KEPT[-1].item()) and visited[-1][2] == 1
         for (_, _, after), (t, now, _) in zip(visited, visited[1:]):
@@ -138,3 +139,85 @@ def test_the_noise_follows_clipped_data():
     for z, after, a, b in zip(states, states[1:], kept, kept[1:]):
         eps = (z - a**0.5 * 0.5) / (1 - a) ** 0.5
         assert torch.allclose(after, b**0.5 * 0.5 + (1 - b) ** 0.5 * eps)
+
+
+def velocity_of_gaussian(mean, spread, states=None, timesteps=TIMESTEPS):
+    """The exact E[v | z_τ] of the same data; `states` collects where it is asked."""
+    levels, states = alpha_bar(timesteps), [] if states is None else states
+
+    def velocity(z, t):
+        states.append(z)
+        kept = levels[round(t * timesteps)].item()
+        total = spread**2 * kept + 1 - kept
+        x_0 = mean + spread**2 * kept**0.5 / total * (z - kept**0.5 * mean)
+        eps = (1 - kept) ** 0.5 / total * (z - kept**0.5 * mean)  # E[ε | z]
+        return kept**0.5 * eps - (1 - kept) ** 0.5 * x_0
+
+    return velocity
+
+
+@pytest.mark.parametrize("clip", [None, (-0.2, 0.9)])
+@pytest.mark.parametrize("steps", [1, 20, 300])
+@pytest.mark.parametrize("sampler", [ancestral, ddim])
+def test_both_predictions_of_a_known_model_sample_the_same(sampler, steps, clip):
+    fresh = normals(steps * 50).view(steps, 50)
+    more = {"fresh": lambda i: fresh[i]} if sampler is ancestral else {}
+    by_noise, by_velocity = [], []
+    exact = noise_of_gaussian(MEAN, SPREAD)
+
+    def noise(z, t):
+        by_noise.append(z)
+        return exact(z, t)
+
+    velocity = velocity_of_gaussian(MEAN, SPREAD, by_velocity)
+    a = sampler(noise, normals(50, 7), steps, clip, **more)
+    b = sampler(velocity, normals(50, 7), steps, clip, prediction="v", **more)
+    assert torch.allclose(a, b, atol=1e-8) and (steps == 1 or a.std() > 0.1)
+    assert len(by_noise) == len(by_velocity) == steps
+    for one, other in zip(by_noise, by_velocity):  # the same posterior at every step
+        assert torch.allclose(one, other, atol=1e-8)
+
+
+def test_a_prediction_taken_for_the_other_samples_something_else():
+    noise = noise_of_gaussian(MEAN, SPREAD)
+    wrong = ddim(noise, normals(200), 30, prediction="v")
+    assert abs(wrong.mean().item() - MEAN) > 0.1
+
+
+@pytest.mark.parametrize("timesteps", [1, 50, 1000])
+def test_the_schedule_covers_every_time_of_another_number(timesteps):
+    kept = alpha_bar(timesteps)
+    visited = list(schedule(timesteps, timesteps))
+    tau = [round(t * timesteps) for t, _, _ in visited]
+    assert tau == list(range(timesteps, 0, -1))
+    assert [now for _, now, _ in visited] == kept[1:].flip(0).tolist()
+    assert [after for _, _, after in visited] == kept[:-1].flip(0).tolist()
+    with pytest.raises(SkfmError, match=f"1 to {timesteps}"):
+        list(schedule(timesteps + 1, timesteps))
+
+
+@pytest.mark.parametrize("timesteps", [50, 1000])
+def test_a_gaussian_is_recovered_over_another_number_of_times(timesteps):
+    exact = velocity_of_gaussian(MEAN, SPREAD, timesteps=timesteps)
+    given = {"prediction": "v", "timesteps": timesteps}
+    got = ddim(exact, normals(100), timesteps, **given)
+    assert torch.allclose(got, MEAN + SPREAD * normals(100), atol=0.05)
+    short = ddim(exact, normals(100), 10, **given)
+    assert torch.allclose(short, MEAN + SPREAD * normals(100), atol=0.2)
+
+
+def test_a_lower_start_leaves_out_the_first_times():
+    visited = list(schedule(3, start=0.5))
+    assert [round(300 * t) for t, _, _ in visited] == [150, 100, 50]
+    assert visited[-1][2] == 1
+    for given in ((151, 300, 0.5), (1, 300, 1.1), (1, 300, 0.0)):
+        with pytest.raises(SkfmError, match="diffusion steps from"):
+            list(schedule(*given))
+    seen = []
+
+    def noise(z, t):
+        seen.append(t)
+        return z
+
+    ancestral(noise, normals(3), 2, start=0.5)
+    assert seen == [0.5, 0.25]

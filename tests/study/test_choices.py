@@ -34,8 +34,15 @@ CHOOSING = (  # settings, weights, limits, numbers of steps
     "notebooks/04_train_ddpm.ipynb",
     "notebooks/10_ablations.ipynb",
     "notebooks/13_few_steps.ipynb",
+    "notebooks/16_diffusion_baseline.ipynb",
+    "skfm_lib/evaluation/diffusion_baseline",
 )
-BY_VALIDATION = ("10_ablations", "13_few_steps", "14_privacy")
+BY_VALIDATION = (
+    "10_ablations",
+    "13_few_steps",
+    "14_privacy",
+    "16_diffusion_baseline",
+)
 
 
 def code(path: Path) -> str:

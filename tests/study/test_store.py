@@ -220,6 +220,22 @@ def test_one_command_makes_all_that_is_lacking_with_the_former_parameters(study)
         study.finished("13_few_steps")  # its chapter also compares with DDPM
 
 
+def test_two_stages_of_one_chapter_are_made_by_its_parameter(study):
+    study.stage("01_preprocess", {}).finish()
+    study.stage("02_train_vqvae", {}, ("01_preprocess",)).finish()
+    # The record is that of whichever was made last.
+    record(study, "04_train_ddpm", run="trial", prediction="v", steps=7)
+    common = "skfm run 04 --run trial --preset tiny --seed 3"
+    for name, words in (("04_train_ddpm", ""), ("04_train_ddpm_v", " -p prediction v")):
+        with pytest.raises(SkfmError) as error:
+            study.finished(name)
+        assert str(error.value).endswith(f"next: {common} -p steps 7{words}")
+    both = f"{common} -p steps 7 && {common} -p steps 7 -p prediction v"
+    with pytest.raises(SkfmError) as error:
+        study.stage("05_generate", {}, ("04_train_ddpm", "04_train_ddpm_v"))
+    assert str(error.value).endswith(both)
+
+
 @pytest.mark.parametrize("content", ["{}", "[]", '{"settings": {}}', "{"])
 def test_a_record_without_its_keys_is_damaged(study, content):
     study.stage("01_preprocess", {}).finish()

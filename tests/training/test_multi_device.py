@@ -13,7 +13,7 @@ from skfm_lib.study import open_study
 from skfm_lib.study.data_stage import make_data_stage, skulls
 from skfm_lib.training import multi_device
 from skfm_lib.training.checkpoints import read_checkpoint
-from skfm_lib.training.denoiser import DDPM, OTFM, denoiser_stage
+from skfm_lib.training.denoiser import DDPM, DDPM_V, OTFM, denoiser_stage
 from skfm_lib.training.latents import cache_latents, load_latents
 from skfm_lib.training.multi_device import pace, train_in_processes
 from skfm_lib.training.vqvae import evaluate, train_vqvae, vqvae_stage
@@ -108,9 +108,13 @@ def test_the_notebook_goes_on_with_what_was_trained(project, whole):
     assert all(torch.equal(w, weights[k]) for k, w in model.state_dict().items())
     cache_latents(model, train_skulls, stage.folder / "latents", device)
     stage.finish(**evaluate(model, train_skulls, device))
-    for number, objective in (("03", OTFM), ("04", DDPM)):
+    for number, objective, more in (
+        ("03", OTFM, []),
+        ("04", DDPM, []),
+        ("04", DDPM_V, ["-p", "prediction", "v"]),
+    ):
         given = ["-p", "steps", "2", "-p", "batch", "2", "-p", "learning_rate", "1e-4"]
-        assert main(["train", number, *of("whole"), *given]) == 0
+        assert main(["train", number, *of("whole"), *given, *more]) == 0
         changes = {"steps": 2, "batch": 2, "learning_rate": 1e-4}
         trained, _ = denoiser_stage(study, objective, load_latents(study), **changes)
         assert read_checkpoint(trained.folder / "checkpoint.pt")["step"] == 2

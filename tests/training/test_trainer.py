@@ -6,13 +6,14 @@ import shutil
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
+from skfm_lib.losses import ddpm
 from skfm_lib.presets import TrainingConfig, preset
 from skfm_lib.study import open_study
 from skfm_lib.training import denoiser
-from skfm_lib.training.checkpoints import load_weights, save_weights
+from skfm_lib.training.checkpoints import load_weights, read_checkpoint, save_weights
 from skfm_lib.training.latents import LatentScale, LatentSet
 from skfm_lib.training.trainer import Trainer, learning_rate
 from skfm_lib.utils.device import Device
@@ -227,7 +228,7 @@ class Latents(LatentSet):
         return torch.randn(8, 4, 4, 4, generator=rng), 2 + index
 
 
-@pytest.mark.parametrize("objective", [denoiser.OTFM, denoiser.DDPM])
+@pytest.mark.parametrize("objective", denoiser.OBJECTIVES.values())
 def test_a_killed_denoiser_resumes_bit_for_bit(project, monkeypatch, objective):
     settings = preset("tiny").denoiser.but(
         steps=5, batch=3, width=8, label_dropout=0.3, heads=1
@@ -249,17 +250,42 @@ def test_a_killed_denoiser_resumes_bit_for_bit(project, monkeypatch, objective):
         with monkeypatch.context() as patch:
             patch.setattr(Trainer, "descend", killed)
             return denoiser.train_denoiser(
-                stage, objective, Latents(), scale, settings, CPU
+                stage, objective, Latents(), scale, settings, CPU, kept
             )
 
+    kept = ()
     whole, history = run("whole")
+    kept = (2, 3, 5)  # weights that are kept on the way change nothing
     with pytest.raises(KeyboardInterrupt):
         run("parts", stop=3)
+    folder = open_study("parts", "tiny").folder / "03_train_otfm"
+    third = read_checkpoint(folder / "checkpoint.pt")["average"]
     torch.manual_seed(99)  # nothing depends on the global state
     resumed, again = run("parts")
     assert history == again and len(history["loss"]) == 5
     pairs = zip(whole.state_dict().values(), resumed.state_dict().values())
     assert all(torch.equal(a, b) for a, b in pairs)
+    second, on_the_way, last = (
+        load_file(folder / denoiser.weights_after(step)) for step in kept
+    )
+    names = [name for name, _ in whole.named_parameters()]
+    assert all(torch.equal(on_the_way[k], w) for k, w in zip(names, third))
+    assert any(not torch.equal(second[k], w) for k, w in zip(names, third))
+    assert all(torch.equal(last[k], w) for k, w in whole.state_dict().items())
+
+
+def test_the_setting_of_diffusion_chooses_the_objective():
+    z, eps = torch.randn(2, 3, 8, generator=torch.Generator().manual_seed(0))
+    t = torch.tensor([0.25, 0.5, 1.0])
+    for prediction, name in (("epsilon", "ddpm"), ("v", "ddpm-v")):
+        objective = denoiser.diffusion(prediction)
+        assert objective.name == name and objective.prediction == prediction
+        for steps in (20, 300):
+            found = objective.path(z, eps, t, steps)
+            wanted = ddpm.path(z, eps, t, steps, prediction)
+            assert all(torch.equal(a, b) for a, b in zip(found, wanted))
+    with pytest.raises(SkfmError, match="prediction 'x_0'; expected epsilon or v"):
+        denoiser.diffusion("x_0")
 
 
 def test_a_batch_above_the_training_set_is_refused_before_the_stage(project):

@@ -57,7 +57,8 @@ def _loss(generator: SkullGenerator, x_0: Tensor, quality: Tensor, t: float) -> 
     """Mean squared error (b,), float64, at one time with the same noise for all."""
     eps = noise(x_0.shape[1:], "membership", t, samples=[0]).expand_as(x_0)
     path = OBJECTIVES[generator.objective].path
-    z_t, target = path(x_0, eps, torch.full((len(x_0),), t))
+    times = torch.full((len(x_0),), t)
+    z_t, target = path(x_0, eps, times, generator.timesteps)
     device = generator.device
     with device.autocast():
         predicted = generator.network(device.to_device(z_t), t, quality)

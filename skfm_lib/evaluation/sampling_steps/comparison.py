@@ -23,6 +23,7 @@ from skfm_lib.evaluation import table1_columns
 from skfm_lib.evaluation.sampling_steps.grid import REFERENCES
 from skfm_lib.evaluation.sampling_steps.sampling import SampledSet
 from skfm_lib.evaluation.table1_columns import DISTANCES
+from skfm_lib.generation import LABELS
 from skfm_lib.metrics import Interval
 from skfm_lib.metrics.kernel import Labels
 from skfm_lib.utils.progress import track
@@ -222,7 +223,7 @@ def panels(
     found: Panels = {}
     for method, line in by_method(comparisons).items():
         model, solver = REFERENCES[line[0].sampled.setting.model]
-        band, title = line[0].reference(name), f"reference: {model.upper()}, {solver}"
+        band, title = line[0].reference(name), f"reference: {LABELS[model]}, {solver}"
         _, panel = found.setdefault(title, (band, {}))
         panel[method] = [(getattr(one, over), one.distance(name)) for one in line]
     return found

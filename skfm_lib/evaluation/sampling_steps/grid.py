@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from skfm_lib.generation import SHORTCUT_STEPS, Sampler
+from skfm_lib.generation import LABELS, SHORTCUT_STEPS, Sampler
 from skfm_lib.samplers import COSTS, METHODS
 from skfm_lib.utils.errors import SkfmError
 
@@ -11,8 +11,11 @@ from skfm_lib.utils.errors import SkfmError
 REFERENCES = {
     "otfm": ("otfm", "euler"),
     "ddpm": ("ddpm", "ancestral"),
+    "ddpm-v": ("ddpm-v", "ancestral"),
     "shortcut": ("otfm", "euler"),
 }
+
+MODELS = ("otfm", "ddpm", "shortcut")  # those that are always compared
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class SamplerSetting:
         if self.model == "shortcut":
             return "shortcut"
         shift = f", shift {self.sampler.shift:g}" if self.sampler.shift != 1 else ""
-        return f"{self.model.upper()}, {self.sampler.method}{shift}"
+        return f"{LABELS[self.model]}, {self.sampler.method}{shift}"
 
     @property
     def name(self) -> str:
@@ -46,14 +49,18 @@ class SamplerSetting:
 
 
 def sampler_settings(
-    evaluations: Sequence[int], spared: Sequence[str] = (), shift: float = 1.0
+    evaluations: Sequence[int],
+    spared: Sequence[str] = (),
+    shift: float = 1.0,
+    models: Sequence[str] = MODELS,
 ) -> list[SamplerSetting]:
-    """Every method at every number of evaluations, after the references (`REFERENCES`).
+    """Every method of the `models` at every number of evaluations.
 
-    The references have the largest number, and a repeat each.  Other methods are
-    included where their steps cost a whole number of evaluations, the shortcut model
-    at powers of two.  The methods `spared` are left out at the largest number.  A
-    `shift` other than 1 adds Euler on a shifted grid of times, left out there, too.
+    The references of the models (`REFERENCES`) come first.  They have the largest
+    number, and a repeat each.  Other methods are included where their steps cost a
+    whole number of evaluations, the shortcut model at powers of two.  The methods
+    `spared` are left out at the largest number.  A `shift` other than 1 adds Euler on
+    a shifted grid of times, left out there, too.
 
     Raises:
         SkfmError: for no evaluations, or a number below 1.
@@ -63,13 +70,13 @@ def sampler_settings(
     counts, most = sorted(set(evaluations)), max(evaluations)
     references = [
         SamplerSetting(model, Sampler(method, most))
-        for model, method in dict.fromkeys(REFERENCES.values())
+        for model, method in dict.fromkeys(REFERENCES[model] for model in models)
     ]
     repeats = [replace(setting, repeat=True) for setting in references]
     settings = [
         SamplerSetting(model, Sampler(method, n // COSTS.get(method, 1)))
-        for model, methods in METHODS.items()
-        for method in methods
+        for model in models
+        for method in METHODS[model]
         for n in counts
         if n % COSTS.get(method, 1) == 0
         and not (n == most and method in spared)

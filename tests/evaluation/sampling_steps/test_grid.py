@@ -37,6 +37,15 @@ def test_the_references_come_first_with_a_repeat_of_each():
     assert counts(settings[4:], "OTFM, euler") == [1, 4]
 
 
+def test_the_other_diffusion_model_has_a_reference_of_its_own():
+    models = ["otfm", "ddpm", "ddpm-v", "shortcut"]
+    settings = sampler_settings([300, 4], models=models)
+    assert settings[2].name == "DDPM-v, ancestral, 300" and settings[5].repeat
+    for method in ("DDPM-v, ddim", "DDPM-v, ancestral", "DDPM, ddim"):
+        assert sorted(counts(settings, method)) == [4, 300]
+    assert not any(s.model == "ddpm-v" for s in sampler_settings([300, 4]))
+
+
 def test_spared_methods_miss_the_largest_number_only():
     settings = sampler_settings(EVALUATIONS, ["midpoint", "heun", "ddim"])
     assert counts(settings, "OTFM, heun") == EVALUATIONS[1:-1]
