@@ -60,13 +60,18 @@ def data_errors(
 
 
 def errors_of(
-    generator: SkullGenerator, latents: LatentSet, times: Sequence[int]
+    generator: SkullGenerator, latents: LatentSet, times: Sequence[int], batch: int
 ) -> pd.DataFrame:
-    """`data_errors` of a trained diffusion model on latents of skulls."""
+    """`data_errors` of a trained diffusion model on latents, `batch` at a time."""
     z, quality = zip(*(latents[i] for i in range(len(latents))))
-    field = generator.field(torch.tensor(quality), guidance=1.0)
+    fields = [generator.field(part, 1.0) for part in torch.tensor(quality).split(batch)]
+
+    def network(z_t: Tensor, t: float) -> Tensor:
+        parts = zip(fields, z_t.split(batch))
+        return torch.cat([f(generator.device.to_device(z), t).cpu() for f, z in parts])
+
     return data_errors(
-        lambda z_t, t: field(generator.device.to_device(z_t), t).cpu(),
+        network,
         generator.scale.normalise(torch.stack(z)),
         times,
         generator.prediction,

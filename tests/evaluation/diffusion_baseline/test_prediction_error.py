@@ -3,8 +3,18 @@
 import pytest
 import torch
 
-from skfm_lib.evaluation.diffusion_baseline.prediction_error import data_errors
+from skfm_lib.evaluation.diffusion_baseline.prediction_error import (
+    data_errors,
+    errors_of,
+)
+from skfm_lib.generation import SkullGenerator
 from skfm_lib.losses import ddpm
+from skfm_lib.models import VQVAE, UNet3D
+from skfm_lib.presets import preset
+from skfm_lib.training.latents import LatentScale, LatentSet
+from skfm_lib.utils.device import Device
+
+TINY = preset("tiny")
 
 N, SIZE = 64, 200
 SPREAD = 0.5  # of the data N(0, SPREAD²)
@@ -83,3 +93,38 @@ def test_another_number_of_times():
         ddpm.alpha_bar(50)[[1, 25, 50]].sqrt().tolist()
     )
     assert found["free"].iloc[-1] == pytest.approx(SPREAD, rel=0.03)
+
+
+class Latents(LatentSet):
+    """Five latents in memory."""
+
+    def __init__(self):
+        pass
+
+    def __len__(self):
+        return 5
+
+    def __getitem__(self, index):
+        rng = torch.Generator().manual_seed(index)
+        return torch.randn(8, 3, 2, 3, generator=rng), 2 + index
+
+
+def test_a_trained_model_is_measured_in_batches_by_its_own_scale():
+    network = UNet3D(TINY.denoiser.but(width=8)).eval()
+    one = torch.ones(8, 1, 1, 1)
+    scale = LatentScale(0.5 * one, 2 * one, (-0.2, 0.2))
+    given = (
+        network,
+        VQVAE(TINY.vqvae),
+        scale,
+        Device(torch.device("cpu"), torch.float32),
+    )
+    made = SkullGenerator("ddpm-v", *given)
+    whole, parts = (errors_of(made, Latents(), [150, 300], n) for n in (5, 2))
+    assert whole.to_numpy() == pytest.approx(parts.to_numpy(), rel=1e-4)
+    x_0 = torch.stack([scale.normalise(Latents()[i][0]) for i in range(5)])
+    quality = torch.arange(2, 7)
+    answer = lambda z, t: network(z, t, quality)  # noqa: E731
+    by_hand = data_errors(answer, x_0, [150, 300], "v", 300, (-0.2, 0.2))
+    assert whole.to_numpy() == pytest.approx(by_hand.to_numpy(), rel=1e-4)
+    assert (whole["clamped"] != whole["free"]).all()
