@@ -13,6 +13,7 @@ Weight = Annotated[float, AtLeast(0)]
 Share = Annotated[float, Between(0, 1)]
 Scale = Annotated[float, Between(0.1, 1)]
 Degrees = Annotated[float, Between(0, 180)]
+Padding = Literal["replicate", "zeros"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class VQVAEConfig(TrainingConfig):
     scale: Scale  # s, input resolution as a share of the output's
     upsample: bool  # loss at full resolution through the trilinear head
     forgive_overshoot: bool  # values beyond ±1 on the right side are no error
+    padding: Padding  # of convolutions: copies of the border, or zeros
     channels: tuple[int, int, int]  # at full, half and quarter input resolution
     groups: Count  # of GroupNorm
     codes: Count

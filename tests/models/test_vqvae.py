@@ -6,7 +6,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from skfm_lib.models import VQVAE
-from skfm_lib.models.ops.conv3d import pad_to_multiple
+from skfm_lib.models.ops.padding import pad_to_multiple
 from skfm_lib.models.ops.resample import resample
 from skfm_lib.models.vqvae import BACKGROUND, Encoder
 from skfm_lib.presets import preset
