@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skfm_lib.models.ops.padding import folded, replicate
-from skfm_lib.models.ops.recompute import recomputed
 from skfm_lib.models.ops.tiling import cuts, with_halo
 from skfm_lib.presets import Padding
 from skfm_lib.utils.device import on_cpu
@@ -123,7 +122,7 @@ class Conv3d(nn.Conv3d):
             x = F.pad(x, [side for n in reversed(pad) for side in (n, n)])
             pad = NONE
         dtype = precision(x, longest)
-        with torch.autocast(x.device.type, enabled=dtype != torch.float32, dtype=dtype):
+        with torch.autocast(x.device.type, enabled=dtype.itemsize < 4, dtype=dtype):
             if self.kernel_size == (3, 3, 3) and self.stride == (1, 1, 1):
                 return convolve(x.to(dtype), self.weight, self.bias, pad)
             return F.conv3d(x.to(dtype), self.weight, self.bias, self.stride, pad)
@@ -132,7 +131,7 @@ class Conv3d(nn.Conv3d):
 class Doubling(nn.ConvTranspose3d):
     """Transposed 4³ convolution of stride 2: (b, c, D, H, W) → (b, k, 2D, 2H, 2W).
 
-    Every output voxel is a sum over 2³ voxels of the input, which is padded by one.
+    An output voxel is a sum over 2³ voxels of the input, which is padded by one.
     """
 
     def __init__(self, inputs: int, outputs: int, padding: Padding) -> None:
@@ -142,17 +141,37 @@ class Doubling(nn.ConvTranspose3d):
     def forward(self, x: Float[Tensor, "b c D H W"]) -> Float[Tensor, "b k d h w"]:
         if self.outside == "zeros":
             return super().forward(x)
-        padded, learned = replicate(x), (self.weight, self.bias)
-        with recomputed(padded, replicate, x):
-            return F.conv_transpose3d(padded, *learned, stride=2, padding=3)
+        dtype = precision(x, 4)
+        with torch.autocast(x.device.type, enabled=False):
+            learned = self.weight.to(dtype), self.bias.to(dtype)
+            return _Doubling.apply(x.to(dtype), *learned)
+
+
+class _Doubling(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return F.conv_transpose3d(replicate(x), weight, bias, stride=2, padding=3)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+        x, weight = ctx.saved_tensors
+        # As if of all voxels: with a padding of 3, oneDNN's gradient of the weight
+        # takes five times as long.
+        grad = F.pad(grad, (2,) * 6)
+        rest = ([2, 2, 2], ONE, ONE, True, [0, 0, 0], 1, [True, True, True])
+        of_x, *of_learned = torch.ops.aten.convolution_backward(
+            grad, replicate(x), weight, [weight.shape[1]], *rest
+        )
+        return folded(of_x), *of_learned
 
 
 class Readout(nn.Conv3d):
-    """3³ convolution to one channel, by slabs, which is exact.
+    """3³ convolution to one channel.
 
-    Its gradients are those of a convolution *from* one channel, with map and gradient
-    exchanged: on a CPU much faster than the libraries' kernels for a single output,
-    and without a second map of x's size.
+    On a CPU by slabs, and its gradients are those of a convolution *from* one channel,
+    with map and gradient exchanged: much faster than the libraries' kernels for a
+    single output, and without a second map of x's size.
     """
 
     bias: nn.Parameter
@@ -162,6 +181,10 @@ class Readout(nn.Conv3d):
         self.outside = padding
 
     def forward(self, x: Float[Tensor, "b c D H W"]) -> Float[Tensor, "b 1 D H W"]:
+        if not on_cpu(x):
+            if self.outside == "zeros":
+                return super().forward(x)
+            return F.conv3d(replicate(x), self.weight, self.bias)
         dtype = precision(x, 3)
         with torch.autocast(x.device.type, enabled=False):
             learned = self.weight.to(dtype), self.bias.to(dtype)
@@ -184,10 +207,12 @@ class _Readout(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         kernel, of_x = transposed(weight), torch.empty_like(x)
-        of_kernel = torch.zeros_like(kernel)
+        wide = torch.promote_types(kernel.dtype, torch.float32)
+        of_kernel = torch.zeros_like(kernel, dtype=wide)
         for part, slab in map_gradient(grad, kernel, ctx.padding, cuts(x)):
             of_x[:, :, part] = slab
         for part, block in with_halo(x, padding=ctx.padding):
             around = F.pad(grad[:, :, part], (2,) * 6)
-            of_kernel += kernel_gradient(around, block, kernel)
-        return of_x, transposed(of_kernel), grad.sum((0, 2, 3, 4)), None
+            of_kernel += kernel_gradient(around, block, kernel).to(wide)
+        of_weight = transposed(of_kernel).to(weight.dtype)
+        return of_x, of_weight, grad.sum((0, 2, 3, 4)), None
