@@ -41,8 +41,8 @@ class Encoder(nn.Module):
         groups, mode = settings.groups, settings.padding
 
         def conv(inputs: int, outputs: int, kernel: int, stride: int) -> Conv3d:
-            rest = {"padding": 1, "padding_mode": mode}
-            return Conv3d(inputs, outputs, kernel, stride, **rest)
+            sizes = (inputs, outputs, kernel, stride)
+            return Conv3d(*sizes, padding=1, padding_mode=mode)
 
         self.start = nn.Sequential(conv(1, full, 3, 1), conv(full, half, 4, 2))
         self.features = nn.Sequential(

@@ -138,6 +138,14 @@ class AlignerConfig(TrainingConfig):
     degrees: Degrees  # bound of each Euler angle; 180: any rotation
     millimetres: Weight  # bound of each component of the translation
 
+    @property
+    def sizes(self) -> str:
+        """What a chapter says of the network that it trains."""
+        return (
+            f"{self.points} points, {' and '.join(map(str, self.centres))} centres, "
+            f"{self.width:g} × the published widths, embedding {self.embedding}"
+        )
+
 
 @dataclass(frozen=True)
 class CompleterConfig(TrainingConfig):
@@ -152,6 +160,14 @@ class CompleterConfig(TrainingConfig):
         """Points of the three outputs: 512, 2048 and 8192 for 4096 points in."""
         coarse, (first, second) = self.points // 8, self.ratios
         return coarse, coarse * first, coarse * first * second
+
+    @property
+    def sizes(self) -> str:
+        """What a chapter says of the network that it trains."""
+        return (
+            f"{self.points} points in, {', '.join(map(str, self.outputs))} out, "
+            f"{self.width / 64:g} × the published widths"
+        )
 
 
 @dataclass(frozen=True)

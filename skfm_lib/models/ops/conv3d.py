@@ -134,11 +134,15 @@ class Doubling(nn.ConvTranspose3d):
     An output voxel is a sum over 2³ voxels of the input, which is padded by one.
     """
 
+    bias: nn.Parameter
+
     def __init__(self, inputs: int, outputs: int, padding: Padding) -> None:
         super().__init__(inputs, outputs, 4, stride=2, padding=1)
         self.outside = padding
 
-    def forward(self, x: Float[Tensor, "b c D H W"]) -> Float[Tensor, "b k d h w"]:
+    def forward(  # type: ignore[override]
+        self, x: Float[Tensor, "b c D H W"]
+    ) -> Float[Tensor, "b k d h w"]:
         if self.outside == "zeros":
             return super().forward(x)
         dtype = precision(x, 4)
