@@ -102,6 +102,7 @@ class VQVAE(nn.Module):
     trilinear head resamples it to the output size, so that both cover the same
     millimetres.  The input is not binarised again (as in the code of Khader et al.'s
     successors): its partial-volume values locate the surface between two voxels.
+    Convolutions are padded by copies of the border, as in that code (`ops.padding`).
 
     >>> from skfm_lib.presets import preset
     >>> model = VQVAE(preset("tiny").vqvae)
