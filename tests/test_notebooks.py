@@ -266,13 +266,13 @@ def test_ablations_are_trained_and_judged(study):
     found = pictures(notebook)
     assert len(found) == 2 and all(len(picture) > 3000 for picture in found)
     rows = study.finished("10_ablations").results
-    assert len(rows) == 8 and "LPIPS" not in "".join(rows)  # no weights were given
+    assert len(rows) == 10 and "LPIPS" not in "".join(rows)  # no weights were given
     assert "the study's own features" in json.dumps(outputs(notebook))
     for row in rows.values():
         assert 0 < row["error ↓"]["low"] < row["error ↓"]["high"] < 2
     first, other, *_ = rows.values()
     assert first["minus the first row"] == 0 != other["minus the first row"]["value"]
-    assert len(list(study.folder.glob("10_experiments/*/*.pt"))) == 8
+    assert len(list(study.folder.glob("10_experiments/*/*.pt"))) == 20
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,7 @@
 
 Full tables of distances, a sort for every ball, channels first, one convolution of
 kernel 1 per layer, PyTorch's own attention module with its table of weights, float32.
-The networks are the same: with the same weights they give the same clouds.  (The plain
-aligner searches for neighbours again in stage two; they differ where the first matrix
-is not a rotation.)
+The networks are the same: with the same weights they give the same clouds.
 """
 
 from collections.abc import Sequence

@@ -17,6 +17,10 @@ class Aligner(nn.Module):
     two sees the rotated cloud and estimates a finer rotation and the position of the
     cloud's mean.  Initially both rotations are the identity and the mean goes to the
     origin: a centred cloud is returned unchanged.
+
+    As PointNet++ has it, each encoder finds neighbourhoods in the cloud it is given.
+    Rotations keep them, so that stage two searches only where the first matrix is used
+    as it is ("raw") and may shear.
     """
 
     def __init__(self, settings: presets.AlignerConfig) -> None:
@@ -44,7 +48,10 @@ class Aligner(nn.Module):
         cloud = in_order((points - mean) / SCALE)
         hoods = neighbourhoods(cloud, self.settings)
         first = self._rotation(self.turn, self.coarse(cloud, hoods))
-        features = self.fine(apply_pose(cloud, first), hoods)
+        turned = apply_pose(cloud, first)
+        if self.settings.rotation == "raw":
+            hoods = neighbourhoods(turned, self.settings)
+        features = self.fine(turned, hoods)
         finer = self._rotation(self.finer_turn, features)
         position = SCALE * self.shift(features)
         with torch.autocast(points.device.type, enabled=False):

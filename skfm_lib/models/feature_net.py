@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from skfm_lib.models.ops.conv3d import pad_to_multiple
+from skfm_lib.models.ops.padding import pad_to_multiple
 from skfm_lib.presets import QUALITY_SCORES
 from skfm_lib.utils.errors import SkfmError
 

@@ -2,7 +2,7 @@
 
 Two set abstractions pool over balls of three radii around points spread far apart, a
 third over all points; the paper adds a skip from the first (E.1).  Neighbourhoods
-depend only on distances: they are found once for all rigid motions of a cloud.
+depend only on distances: they are the same for all rigid motions of a cloud.
 Channels are last, so that a layer is one matrix product over all neighbours.
 """
 

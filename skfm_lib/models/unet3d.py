@@ -9,8 +9,9 @@ from torch.nn import functional as F
 
 from skfm_lib import presets
 from skfm_lib.models.attention import DepthAttention, SpatialLinearAttention
-from skfm_lib.models.ops.conv3d import Conv3d, pad_to_multiple
+from skfm_lib.models.ops.conv3d import Conv3d
 from skfm_lib.models.ops.group_norm import NormSiLU
+from skfm_lib.models.ops.padding import pad_to_multiple
 from skfm_lib.utils.errors import SkfmError
 
 NORM_GROUPS = 8

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skfm_lib import presets
-from skfm_lib.models.ops.conv3d import Conv3d, Readout, pad_to_multiple
+from skfm_lib.models.ops.conv3d import Conv3d, Doubling, Readout
 from skfm_lib.models.ops.group_norm import NormSiLU
+from skfm_lib.models.ops.padding import pad_to_multiple
 from skfm_lib.models.ops.recompute import checkpoint_if, large, recomputed
 from skfm_lib.models.ops.resample import resample
 from skfm_lib.models.ops.residual import ResidualBlock
@@ -34,19 +35,23 @@ class VQVAELoss(NamedTuple):
 class Encoder(nn.Module):
     """(b, 1, d, h, w) → (b, k, d/4, h/4, w/4): twice, halve and one residual block."""
 
-    def __init__(self, channels: tuple[int, int, int], groups: int, dim: int) -> None:
+    def __init__(self, settings: presets.VQVAEConfig) -> None:
         super().__init__()
-        full, half, quarter = channels
-        self.start = nn.Sequential(
-            Conv3d(1, full, 3, padding=1), Conv3d(full, half, 4, stride=2, padding=1)
-        )
+        full, half, quarter = settings.channels
+        groups, mode = settings.groups, settings.padding
+
+        def conv(inputs: int, outputs: int, kernel: int, stride: int) -> Conv3d:
+            sizes = (inputs, outputs, kernel, stride)
+            return Conv3d(*sizes, padding=1, padding_mode=mode)
+
+        self.start = nn.Sequential(conv(1, full, 3, 1), conv(full, half, 4, 2))
         self.features = nn.Sequential(
-            ResidualBlock(half, groups),
-            Conv3d(half, quarter, 4, stride=2, padding=1),
-            ResidualBlock(quarter, groups),
+            ResidualBlock(half, groups, mode),
+            conv(half, quarter, 4, 2),
+            ResidualBlock(quarter, groups, mode),
             NormSiLU(groups, quarter, eps=1e-6),
         )
-        self.project = Conv3d(quarter, dim, 1)
+        self.project = Conv3d(quarter, settings.code_dim, 1)
 
     def forward(self, v: Tensor) -> Tensor:
         features = self.features(checkpoint_if(self.start, v, when=large(v)))
@@ -57,11 +62,13 @@ class Encoder(nn.Module):
 class DecoderStage(nn.Module):
     """Double the resolution, then two residual blocks."""
 
-    def __init__(self, inputs: int, outputs: int, groups: int) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, groups: int, mode: presets.Padding
+    ) -> None:
         super().__init__()
-        self.enlarge = nn.ConvTranspose3d(inputs, outputs, 4, stride=2, padding=1)
-        self.block1 = ResidualBlock(outputs, groups)
-        self.block2 = ResidualBlock(outputs, groups)
+        self.enlarge = Doubling(inputs, outputs, mode)
+        self.block1 = ResidualBlock(outputs, groups, mode)
+        self.block2 = ResidualBlock(outputs, groups, mode)
 
     def forward(self, x: Tensor) -> Tensor:
         doubled = self.enlarge(x)
@@ -74,14 +81,15 @@ class DecoderStage(nn.Module):
 class Decoder(nn.Sequential):
     """(b, k, d/4, h/4, w/4) → (b, 1, d, h, w): twice, double and two blocks."""
 
-    def __init__(self, channels: tuple[int, int, int], groups: int, dim: int) -> None:
-        _, half, quarter = channels
+    def __init__(self, settings: presets.VQVAEConfig) -> None:
+        _, half, quarter = settings.channels
+        groups, mode = settings.groups, settings.padding
         super().__init__(
-            Conv3d(dim, quarter, 1),
+            Conv3d(settings.code_dim, quarter, 1),
             NormSiLU(groups, quarter, eps=1e-6),
-            DecoderStage(quarter, quarter, groups),
-            DecoderStage(quarter, half, groups),
-            readout := Readout(half),
+            DecoderStage(quarter, quarter, groups, mode),
+            DecoderStage(quarter, half, groups, mode),
+            readout := Readout(half, mode),
         )
         nn.init.constant_(readout.bias, BACKGROUND)  # start from an empty volume
 
@@ -94,6 +102,7 @@ class VQVAE(nn.Module):
     trilinear head resamples it to the output size, so that both cover the same
     millimetres.  The input is not binarised again (as in the code of Khader et al.'s
     successors): its partial-volume values locate the surface between two voxels.
+    Convolutions are padded by copies of the border, as in that code (`ops.padding`).
 
     >>> from skfm_lib.presets import preset
     >>> model = VQVAE(preset("tiny").vqvae)
@@ -106,8 +115,7 @@ class VQVAE(nn.Module):
     def __init__(self, settings: presets.VQVAEConfig) -> None:
         super().__init__()
         self.settings = settings
-        size = (settings.channels, settings.groups, settings.code_dim)
-        self.encoder, self.decoder = Encoder(*size), Decoder(*size)
+        self.encoder, self.decoder = Encoder(settings), Decoder(settings)
         self.codebook = Codebook(settings.codes, settings.code_dim, settings.code_decay)
 
     def encode(self, v: Float[Tensor, "b 1 D H W"]) -> Float[Tensor, "b k d h w"]:

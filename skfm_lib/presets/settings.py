@@ -13,6 +13,7 @@ Weight = Annotated[float, AtLeast(0)]
 Share = Annotated[float, Between(0, 1)]
 Scale = Annotated[float, Between(0.1, 1)]
 Degrees = Annotated[float, Between(0, 180)]
+Padding = Literal["replicate", "zeros"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class VQVAEConfig(TrainingConfig):
     scale: Scale  # s, input resolution as a share of the output's
     upsample: bool  # loss at full resolution through the trilinear head
     forgive_overshoot: bool  # values beyond ±1 on the right side are no error
+    padding: Padding  # of convolutions: copies of the border, or zeros
     channels: tuple[int, int, int]  # at full, half and quarter input resolution
     groups: Count  # of GroupNorm
     codes: Count
@@ -136,6 +138,14 @@ class AlignerConfig(TrainingConfig):
     degrees: Degrees  # bound of each Euler angle; 180: any rotation
     millimetres: Weight  # bound of each component of the translation
 
+    @property
+    def sizes(self) -> str:
+        """What a chapter says of the network that it trains."""
+        return (
+            f"{self.points} points, {' and '.join(map(str, self.centres))} centres, "
+            f"{self.width:g} × the published widths, embedding {self.embedding}"
+        )
+
 
 @dataclass(frozen=True)
 class CompleterConfig(TrainingConfig):
@@ -150,6 +160,14 @@ class CompleterConfig(TrainingConfig):
         """Points of the three outputs: 512, 2048 and 8192 for 4096 points in."""
         coarse, (first, second) = self.points // 8, self.ratios
         return coarse, coarse * first, coarse * first * second
+
+    @property
+    def sizes(self) -> str:
+        """What a chapter says of the network that it trains."""
+        return (
+            f"{self.points} points in, {', '.join(map(str, self.outputs))} out, "
+            f"{self.width / 64:g} × the published widths"
+        )
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ TABLE: dict[str, dict[str, tuple]] = {
         "scale":          (0.82,         0.82,         0.82,         0.82),
         "upsample":       (True,         True,         True,         True),
         "forgive_overshoot": (True,      True,         True,         False),
+        "padding":        ("replicate",  "replicate",  "replicate",  "replicate"),
         "channels":       ((8, 16, 32),  (8, 16, 32),  (16, 32, 64), (16, 32, 64)),
         "groups":         (8,            8,            16,           16),
         "codes":          (512,          16384,        16384,        16384),

@@ -84,7 +84,8 @@ def train_vqvae(
 def load_vqvae(study: Study, device: Device, name: str = stage_names.VQVAE) -> VQVAE:
     """The trained autoencoder of the study's stage `name`, in evaluation mode."""
     stage = study.finished(name)
-    settings = study.settings.vqvae.but(**stage.settings["vqvae"])
+    chosen = {"padding": "zeros", **stage.settings["vqvae"]}  # of before the setting
+    settings = study.settings.vqvae.but(**chosen)
     model = VQVAE(settings)
     load_weights(model, stage.folder / WEIGHTS)
     return device.to_device(model).eval()

@@ -56,10 +56,7 @@ def aligners():
     torch.manual_seed(0)
     ours, theirs = Aligner(ALIGNER), reference_networks.PlainAligner(ALIGNER)
     for name in ("turn", "finer_turn", "shift"):
-        # The plain one looks for neighbours again after the first turn: to find the
-        # same ones, that turn must be a rotation; here it stays the identity.
-        if name != "turn":
-            nn.init.normal_(getattr(ours, name)[-1].weight, std=0.1)
+        nn.init.normal_(getattr(ours, name)[-1].weight, std=0.1)
         getattr(theirs, name).load_state_dict(getattr(ours, name).state_dict())
     for name in ("coarse", "fine"):
         a, b = getattr(ours, name), getattr(theirs, name)

@@ -6,6 +6,7 @@ import torch
 from skfm_lib.models import Aligner
 from skfm_lib.models.aligner import head, in_order
 from skfm_lib.models.pointcloud import apply_pose, random_poses
+from skfm_lib.models.pointnet2 import neighbourhoods
 from skfm_lib.presets import preset
 from skfm_lib.utils.errors import SkfmError
 
@@ -55,6 +56,20 @@ def test_aligned_is_the_motion_of_the_input(rotation, shared):
         assert torch.allclose(torch.linalg.det(r), torch.ones(3), atol=1e-4)
         kept = torch.cdist(aligned, aligned) - torch.cdist(points, points)
         assert kept.abs().max() < 0.2
+
+
+@pytest.mark.parametrize("rotation", ["raw", "svd"])
+@torch.no_grad()
+def test_stage_two_is_given_the_neighbourhoods_of_the_cloud_it_sees(rotation):
+    model, given = aligner(rotation=rotation), []
+    model.turn[-1].bias += 0.5 * torch.randn(9)  # raw matrices shear
+    model.fine.register_forward_pre_hook(lambda _, args: given.append(args))
+    model(clouds())
+    ((cloud, hoods),) = given
+    for found, own in zip(hoods, neighbourhoods(cloud, SETTINGS)):
+        assert torch.equal(found.centres, own.centres)
+        for a, b in zip(found.balls, own.balls):  # rounding at a ball's rim
+            assert (a == b).float().mean() > 0.999
 
 
 def test_a_shared_encoder_is_one():

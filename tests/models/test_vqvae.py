@@ -6,7 +6,8 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from skfm_lib.models import VQVAE
-from skfm_lib.models.ops.conv3d import pad_to_multiple
+from skfm_lib.models.ops.conv3d import Conv3d
+from skfm_lib.models.ops.padding import pad_to_multiple
 from skfm_lib.models.ops.resample import resample
 from skfm_lib.models.vqvae import BACKGROUND, Encoder
 from skfm_lib.presets import preset
@@ -42,6 +43,42 @@ def test_shapes_from_volume_to_volume(model):
     assert v_hat.shape == v.shape and v_hat.aminmax()[0] >= -1
     assert v_hat.max() <= 1
     assert model.decode_input_size(q).shape == (2, 1, *TINY.input_shape)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("level", [BACKGROUND, 1.0])
+def test_a_uniform_volume_stays_uniform_up_to_the_corners(level):
+    # Layers do the same at each voxel, so that only a border could tell voxels apart;
+    # transposed convolutions, at every second one, unless their kernels are uniform.
+    v = torch.full((1, 1, *TINY.output_shape), level)
+    spread = {}
+    for padding in ("replicate", "zeros"):
+        torch.manual_seed(0)
+        network = VQVAE(TINY.but(padding=padding))
+        z = network.encoder(pad_to_multiple(network.to_input(v), 4, level))
+        for stage in list(network.decoder)[2:4]:
+            kernel = stage.enlarge.weight
+            kernel.copy_(kernel.mean((2, 3, 4), keepdim=True).expand_as(kernel))
+        out = network.decoder(z[..., :1, :1, :1].expand_as(z).contiguous())
+        spread[padding] = [
+            float((x.amax((2, 3, 4)) - x.amin((2, 3, 4))).max() / x.abs().max())
+            for x in (z, out)
+        ]
+    assert max(spread["replicate"]) < 1e-4  # rounding
+    assert min(spread["zeros"]) > 1e-2
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("padding", ["replicate", "zeros"])
+def test_the_mean_of_27_background_voxels_is_background(padding):
+    mean = Conv3d(1, 1, 3, padding=1, padding_mode=padding)
+    nn.init.constant_(mean.weight, 1 / 27)
+    nn.init.zeros_(mean.bias)
+    found = mean(torch.full((1, 1, 5, 6, 7), BACKGROUND))[0, 0]
+    face, corner = found[0, 2, 3].item(), found[0, 0, 0].item()
+    wanted = (-1, -1) if padding == "replicate" else (-18 / 27, -8 / 27)
+    assert (face, corner) == pytest.approx(wanted, abs=1e-6)
+    assert found[2, 2, 3].item() == pytest.approx(-1, abs=1e-6)
 
 
 @torch.no_grad()
@@ -189,6 +226,6 @@ def test_an_untrained_decoder_starts_near_the_empty_volume(model):
 
 
 def test_latents_stay_float32_under_mixed_precision():
-    encoder = Encoder(TINY.channels, TINY.groups, TINY.code_dim)
+    encoder = Encoder(TINY)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert encoder(torch.zeros(1, 1, 8, 8, 8)).dtype == torch.float32

@@ -42,6 +42,7 @@ def test_paper_vqvae_of_table_7():
     assert settings.final_rate == 1  # a constant rate
     assert settings.upsample  # the loss at full resolution, Table 8's best
     assert not settings.forgive_overshoot  # plain L1
+    assert settings.padding == "replicate"  # as in the code that the paper started from
     for n, latent in zip(settings.input_shape, settings.latent_shape):
         assert 4 * (latent - 1) < n <= 4 * latent  # compression 4
 

@@ -98,3 +98,18 @@ def test_a_batch_above_the_training_set_is_refused(project, phantoms):
     settings = SETTINGS.but(batch=7)
     with pytest.raises(SkfmError, match="batch 7 on 1 device.*training set of 6"):
         train_vqvae(stage_of("run"), phantoms, settings, pick_device())
+
+
+@pytest.mark.parametrize("padding", ["replicate", "zeros"])
+def test_a_network_of_before_there_was_the_setting_pads_with_zeros(
+    project, phantoms, padding
+):
+    settings = SETTINGS.but(steps=1, padding=padding)
+    chosen = settings.as_dict()
+    assert chosen["padding"] == padding  # always recorded, unlike other defaults
+    if padding == "zeros":
+        del chosen["padding"]
+    stage = open_study("run", "tiny").stage("02_train_vqvae", {"vqvae": chosen})
+    train_vqvae(stage, phantoms, settings, pick_device())
+    stage.finish()
+    assert load_vqvae(stage.study, pick_device()).settings.padding == padding

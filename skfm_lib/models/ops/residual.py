@@ -16,22 +16,24 @@ from torch import Tensor, nn
 from skfm_lib.models.ops.conv3d import (
     convolve,
     kernel_gradient,
+    map_gradient,
     precision,
     transposed,
 )
 from skfm_lib.models.ops.group_norm import Moments, Normalised, measured
 from skfm_lib.models.ops.recompute import large
 from skfm_lib.models.ops.tiling import cuts, with_halo
+from skfm_lib.presets import Padding
 
 EPS = 1e-6
-SLAB = (0, 1, 1)  # padding of a slab with its halo: two planes fewer come out
 
 
 class ResidualBlock(nn.Module):
     """x + conv2(silu(norm2(conv1(silu(norm1(x)))))), both 3³."""
 
-    def __init__(self, channels: int, groups: int) -> None:
+    def __init__(self, channels: int, groups: int, padding: Padding) -> None:
         super().__init__()
+        self.outside = padding
         self.norm1 = nn.GroupNorm(groups, channels, EPS)
         self.conv1 = nn.Conv3d(channels, channels, 3, padding=1)
         self.norm2 = nn.GroupNorm(groups, channels, EPS)
@@ -40,7 +42,7 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Float[Tensor, "b c D H W"]) -> Float[Tensor, "b c D H W"]:
         learned, dtype = list(self.parameters()), precision(x, 3)
         save = torch.is_grad_enabled() and not large(x)
-        rest = (self.norm1.num_groups, save, *learned)
+        rest = (self.norm1.num_groups, save, self.outside, *learned)
         with torch.autocast(x.device.type, enabled=False):
             parts = [_Residual.apply(sample.to(dtype), *rest) for sample in x.split(1)]
             return torch.cat(parts) if len(parts) > 1 else parts[0]
@@ -51,16 +53,21 @@ class _Residual(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, groups: int, save: bool, *learned: Tensor
+        ctx: Any,
+        x: Tensor,
+        groups: int,
+        save: bool,
+        padding: Padding,
+        *learned: Tensor,
     ) -> Tensor:
         _, _, w1, b1, *_, w2, b2 = _cast(learned, x)
         norm1 = measured(x, groups, learned[0], learned[1], EPS)
-        h, norm2 = _first(x, norm1, w1, b1, learned)
+        h, norm2 = _first(x, norm1, w1, b1, learned, padding)
         out = torch.empty_like(h) if save else h
-        for part, block in with_halo(h, norm2.activate):
-            out[:, :, part] = convolve(block, w2, b2, SLAB).add_(x[:, :, part])
+        for part, block in with_halo(h, norm2.activate, padding):
+            out[:, :, part] = convolve(block, w2, b2).add_(x[:, :, part])
         ctx.save_for_backward(x, h if save else None, *learned)
-        ctx.norms = norm1, norm2
+        ctx.norms, ctx.padding = (norm1, norm2), padding
         return out
 
     @staticmethod
@@ -70,27 +77,39 @@ class _Residual(torch.autograd.Function):
         _, _, w1, b1, *_, w2, _ = _cast(learned, x)
         save = h is not None
         if not save:
-            h, _ = _first(x, norm1, w1, b1, learned)
+            h, _ = _first(x, norm1, w1, b1, learned, ctx.padding)
         into = torch.empty_like(h) if save else h
-        grad_h, *of_second = _backward(grad, h, norm2, w2, into, save)
-        grad_x, *of_first = _backward(grad_h, x, norm1, w1, grad_h, save)
-        return grad_x.add_(grad), None, None, *of_first, *of_second
+        rest = save, ctx.padding
+        grad_h, *of_second = _backward(grad, h, norm2, w2, into, *rest)
+        grad_x, *of_first = _backward(grad_h, x, norm1, w1, grad_h, *rest)
+        return grad_x.add_(grad), None, None, None, *of_first, *of_second
 
 
 def _first(
-    x: Tensor, norm: Normalised, w: Tensor, b: Tensor, learned: Sequence[Tensor]
+    x: Tensor,
+    norm: Normalised,
+    w: Tensor,
+    b: Tensor,
+    learned: Sequence[Tensor],
+    padding: Padding,
 ) -> tuple[Tensor, Normalised]:
     """h = conv1(silu(norm1(x))) and the normalisation norm2 by its statistics."""
     h, moments = torch.empty_like(x), Moments(x, norm.groups, EPS)
-    for part, block in with_halo(x, norm.activate):
-        slab = convolve(block, w, b, SLAB)
+    for part, block in with_halo(x, norm.activate, padding):
+        slab = convolve(block, w, b)
         moments.add(slab)
         h[:, :, part] = slab
     return h, moments.normalised(*learned[4:6])
 
 
 def _backward(
-    grad: Tensor, x: Tensor, norm: Normalised, w: Tensor, into: Tensor, save: bool
+    grad: Tensor,
+    x: Tensor,
+    norm: Normalised,
+    w: Tensor,
+    into: Tensor,
+    save: bool,
+    padding: Padding,
 ) -> tuple[Tensor, ...]:
     """(∂x, ∂γ, ∂β, ∂w, ∂b) of conv(silu(norm(x))) from the gradient of its output.
 
@@ -102,20 +121,20 @@ def _backward(
     of_kernel = torch.zeros_like(w, dtype=sums.dtype)
     of_bias, saved = sums.new_zeros(len(w)), []
     # ∂x needs the sums over the volume: the first pass finds them, the second writes.
-    blocks = zip(with_halo(x, norm.activate), with_halo(grad))
-    for (part, block), (_, around) in blocks:
-        slab = around[:, :, 1:-1]
+    blocks, given = with_halo(x, norm.activate, padding), (grad, kernel, padding)
+    for (part, block), (_, of_a) in zip(blocks, map_gradient(*given, cuts(x))):
+        slab = grad[:, :, part]
         of_kernel += kernel_gradient(block, slab, w).to(sums.dtype)
         of_bias += slab.sum((0, 2, 3, 4), dtype=sums.dtype)
-        of_n, found = norm.backward(convolve(around, kernel, None, SLAB), x[:, :, part])
+        of_n, found = norm.backward(of_a, x[:, :, part])
         sums += found
         if save:
             saved.append(of_n)
     finish = norm.finish(sums, voxels)
     for part, of_n in zip(cuts(x), saved):
         into[:, :, part] = finish(of_n, x[:, :, part])
-    for part, around in with_halo(grad) if not save else ():
-        of_n, _ = norm.backward(convolve(around, kernel, None, SLAB), x[:, :, part])
+    for part, of_a in map_gradient(*given, cuts(x)) if not save else ():
+        of_n, _ = norm.backward(of_a, x[:, :, part])
         into[:, :, part] = finish(of_n, x[:, :, part])
     return into, *sums, of_kernel, of_bias
 

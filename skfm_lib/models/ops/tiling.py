@@ -8,9 +8,10 @@ do not depend on where the cuts are.
 
 from collections.abc import Callable, Iterator
 
-import torch
 from torch import Tensor
 
+from skfm_lib.models.ops.padding import empty_like, fill
+from skfm_lib.presets import Padding
 from skfm_lib.utils.device import sizes
 
 
@@ -25,25 +26,36 @@ def cuts(x: Tensor) -> list[slice]:
 
 
 def with_halo(
-    x: Tensor, transform: Callable[[Tensor], Tensor] = lambda part: part
+    x: Tensor,
+    transform: Callable[[Tensor], Tensor] = lambda part: part,
+    padding: Padding = "zeros",
+    outside: int = 1,
+    parts: list[slice] | None = None,
 ) -> Iterator[tuple[slice, Tensor]]:
-    """Slabs of transform(x) with one more plane at both ends, zero outside the map.
+    """Slabs of transform(x) with one more plane at both ends, and padded.
 
-    Each plane is transformed once; the two that the next slab needs as well are
-    carried over.  The caller may therefore overwrite a slab of x after receiving it.
+    Slabs are `parts`, by default the `cuts` of x.  Beyond the map, `outside` planes are
+    added along D, H and W.  Each plane is transformed once; the two that the next slab
+    needs as well are carried over.  The caller may therefore overwrite a slab of x
+    after receiving it.
 
     Yields:
         The slab's slice along D, and the transformed slab with its halo.
     """
-    carried = edge = None
-    for part in cuts(x):
-        first = 0 if carried is None else part.start + 1
-        fresh = transform(x[:, :, first : part.stop + 1])
-        if edge is None:
-            edge = torch.zeros_like(fresh[:, :, :1])
-        planes = [edge if carried is None else carried, fresh]
-        last = part.stop == x.shape[2]
-        block = torch.cat(planes + [edge] * last, dim=2)
+    carried = None
+    inside = slice(outside, -outside)
+    for part in parts or cuts(x):
+        first, last = part.start == 0, part.stop == x.shape[2]
+        fresh = transform(x[:, :, 0 if first else part.start + 1 : part.stop + 1])
+        before, after = outside if first else 2, outside if last else 0
+        height, width = (n + 2 * outside for n in x.shape[3:])
+        block = empty_like(fresh, [before + fresh.shape[2] + after, height, width])
+        block[:, :, before : before + fresh.shape[2], inside, inside] = fresh
+        if carried is not None:
+            block[:, :, :2] = carried
+        fill(block, 4, outside, padding)
+        fill(block, 3, outside, padding)
+        fill(block, 2, outside, padding, (first, last))
         if not last:
             carried = block[:, :, -2:].clone()
         yield part, block

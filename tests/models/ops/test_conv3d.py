@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from skfm_lib.models.ops import conv3d as module
 from skfm_lib.models.ops.conv3d import (
     Conv3d,
+    Doubling,
     Readout,
     convolve,
     kernel_gradient,
@@ -53,7 +54,7 @@ def test_halves_equal_one_piece(weight, depth, padding):
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_gradients_of_kernels_equal_autograd(weight, depth):
     block, exact = volume(depth + 2), weight.double().requires_grad_()
-    y = F.conv3d(block.double(), exact, padding=(0, 1, 1))
+    y = F.conv3d(block.double(), exact)
     grad = torch.randn(y.shape)
     (want,) = torch.autograd.grad(y, exact, grad.double())
     got = kernel_gradient(block, grad, weight)
@@ -121,17 +122,59 @@ def test_convolutions_equal_torch_in_float32():
         assert torch.allclose(ours(x), theirs(x), atol=1e-6)
 
 
-@pytest.mark.parametrize("size", [(5, 6, 7), (1, 2, 3), (2, 5, 5)])
-def test_readout_equals_a_convolution_to_one_channel(size):
+def padded(x, padding):
+    """By PyTorch's own function."""
+    return F.pad(x, (1,) * 6, mode="constant" if padding == "zeros" else padding)
+
+
+LAYERS = {  # (ours, the same on a padded map)
+    "readout": (
+        lambda padding: Readout(6, padding),
+        lambda made, x: F.conv3d(x, made.weight, made.bias),
+    ),
+    "3³": (
+        lambda padding: Conv3d(6, 4, 3, padding=1, padding_mode=padding),
+        lambda made, x: F.conv3d(x, made.weight, made.bias),
+    ),
+    "4³ of stride 2": (
+        lambda padding: Conv3d(6, 4, 4, 2, padding=1, padding_mode=padding),
+        lambda made, x: F.conv3d(x, made.weight, made.bias, stride=2),
+    ),
+    "doubling": (
+        lambda padding: Doubling(6, 4, padding),
+        lambda made, x: F.conv_transpose3d(
+            x, made.weight, made.bias, stride=2, padding=3
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("slab", [1, 1 << 24], ids=["slabs", "one"])
+@pytest.mark.parametrize("padding", ["replicate", "zeros"])
+@pytest.mark.parametrize("size", [(5, 6, 7), (2, 2, 3), (2, 5, 5)])
+@pytest.mark.parametrize("layer", LAYERS)
+def test_layers_equal_a_convolution_of_a_padded_map(layer, size, padding, slab, resize):
+    resize(slab=slab)
     torch.manual_seed(0)
-    ours = Readout(6).double()
-    theirs = nn.Conv3d(6, 1, 3, padding=1).double()
-    theirs.load_state_dict(ours.state_dict())
+    make, plain = LAYERS[layer]
+    ours = make(padding).double()
     x = torch.randn(2, 6, *size, dtype=torch.double, requires_grad=True)
-    weight = torch.randn(2, 1, *size, dtype=torch.double)
-    assert torch.allclose(ours(x), theirs(x))
-    for got, want in zip(
-        torch.autograd.grad(ours(x), [x, *ours.parameters()], weight),
-        torch.autograd.grad(theirs(x), [x, *theirs.parameters()], weight),
+    got, want = ours(x), plain(ours, padded(x, padding))
+    assert got.shape == want.shape and torch.allclose(got, want, atol=1e-12)
+    weight, inputs = torch.randn_like(want), [x, *ours.parameters()]
+    for a, b in zip(
+        torch.autograd.grad(got, inputs, weight),
+        torch.autograd.grad(want, inputs, weight),
     ):
-        assert torch.allclose(got, want, atol=1e-12)
+        assert torch.allclose(a, b, atol=1e-12)
+
+
+@needs_bf16
+@pytest.mark.parametrize("layer", ["readout", "doubling"])
+def test_gradients_are_right_under_bf16(layer, resize):
+    resize(slab=1)  # sums over many slabs
+    torch.manual_seed(0)
+    conv = LAYERS[layer][0]("replicate")
+    x = torch.randn(1, 6, 9, 8, 7).to(memory_format=torch.channels_last_3d)
+    for got, want in zip(gradients(conv, x, True), gradients(conv, x, False)):
+        assert (got - want).norm() / want.norm() < 1e-2

@@ -8,17 +8,22 @@ from torch.nn import functional as F
 from skfm_lib.models.ops.residual import ResidualBlock
 
 
-def block(channels=8, groups=4):
+def block(channels=8, groups=4, padding="replicate"):
     torch.manual_seed(0)
-    made = ResidualBlock(channels, groups)
+    made = ResidualBlock(channels, groups, padding)
     for p in made.parameters():
         torch.nn.init.normal_(p, std=0.4)
     return made
 
 
-def plain(made, x):
-    h = made.conv1(F.silu(made.norm1(x)))
-    return x + made.conv2(F.silu(made.norm2(h)))
+def plain(made, x, padding="replicate"):
+    mode = "constant" if padding == "zeros" else padding
+
+    def conv(layer, x):
+        return F.conv3d(F.pad(x, (1,) * 6, mode=mode), layer.weight, layer.bias)
+
+    h = conv(made.conv1, F.silu(made.norm1(x)))
+    return x + conv(made.conv2, F.silu(made.norm2(h)))
 
 
 def volume(batch=2, depth=9, kind=torch.double):
@@ -29,12 +34,13 @@ def volume(batch=2, depth=9, kind=torch.double):
 @pytest.mark.parametrize("kept", [True, False], ids=["saved", "recomputed"])
 @pytest.mark.parametrize("slab", [1, 1 << 24], ids=["slabs", "one"])
 @pytest.mark.parametrize("depth", [1, 2, 5, 9])
-def test_equals_the_plain_formula(kept, slab, depth, resize):
+@pytest.mark.parametrize("padding", ["replicate", "zeros"])
+def test_equals_the_plain_formula(kept, slab, depth, padding, resize):
     resize(saved=1 << 27 if kept else 0)
     resize(slab=slab)
-    made, x = block().double(), volume(depth=depth)
+    made, x = block(padding=padding).double(), volume(depth=depth)
     inputs, weight = [x, *made.parameters()], torch.randn_like(x)
-    found, wanted = made(x), plain(made, x)
+    found, wanted = made(x), plain(made, x, padding)
     assert torch.allclose(found, wanted)
     for got, want in zip(
         torch.autograd.grad(found, inputs, weight),

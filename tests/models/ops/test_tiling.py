@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from skfm_lib.models.ops.tiling import cuts, with_halo
 
@@ -15,12 +16,20 @@ def test_cuts_cover_the_map_once(depth, slab, resize):
     assert min(part.stop - part.start for part in found) >= min(2, depth)
 
 
-def test_halos_hold_the_neighbours_and_zeros_outside(resize):
+@pytest.mark.parametrize("outside", [1, 2])
+@pytest.mark.parametrize("padding", ["replicate", "zeros"])
+@pytest.mark.parametrize("depth", [1, 2, 7])
+def test_halos_hold_the_neighbours_and_padding_outside(depth, padding, outside, resize):
     resize(slab=1)
-    x = torch.randn(1, 2, 7, 3, 4)
-    padded = torch.nn.functional.pad(2 * x, (0, 0, 0, 0, 1, 1))
-    for part, block in with_halo(x.clone(), lambda piece: 2 * piece):
-        assert torch.equal(block, padded[:, :, part.start : part.stop + 2])
+    x = torch.randn(1, 2, depth, 3, 4)
+    mode = "constant" if padding == "zeros" else padding
+    padded = F.pad(2 * x, (outside,) * 6, mode=mode)
+    blocks = list(with_halo(x.clone(), lambda piece: 2 * piece, padding, outside))
+    assert len(blocks) == max(1, depth // 2)
+    for part, block in blocks:
+        start = 0 if part.start == 0 else part.start - 1 + outside
+        stop = None if part.stop == depth else part.stop + 1 + outside
+        assert torch.equal(block, padded[:, :, start:stop])
 
 
 def test_a_slab_may_be_overwritten_once_given(resize):
