@@ -115,7 +115,7 @@ def better_model(
     `gap` is the row of OTFM minus that of DDPM, by paired draws (`SetResult.minus`).
     In this run it is "undecided" where the 95 % interval of the difference holds 0.
     """
-    found = {}
+    found: dict[str, dict[str, object]] = {}
     for column, (value, low, high) in gap.items():
         higher, decided = column.endswith("↑"), low > 0 or high < 0
         values = [[s[name][column].value for name in MODELS] for s in seeds.values()]

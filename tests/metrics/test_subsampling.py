@@ -53,7 +53,7 @@ def test_halves_cover_distances_also_at_their_least_value(shift):
     both = lambda a, b: [frechet_distance(a, b), kernel_distance(a, b)]  # noqa: E731
     for i in range(100):
         sets = rng.normal(size=(2, 48, 6)) + [[[0]], [[shift]]]
-        draws = deal_draws(both, *sets, n=25, seed=i)
+        draws = deal_draws(both, *sets, seed=i)
         frechet, kernel = draws.intervals()
         parts = [part[1] for part in draws.components()]
         found.append(
