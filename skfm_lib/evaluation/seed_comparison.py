@@ -6,7 +6,7 @@ from statistics import median
 from typing import NamedTuple
 
 from skfm_lib.evaluation.table1_columns import Row
-from skfm_lib.metrics import Interval, difference
+from skfm_lib.metrics import Interval
 from skfm_lib.presets import preset
 from skfm_lib.study import Stage, Study
 from skfm_lib.utils.errors import SkfmError
@@ -108,21 +108,22 @@ def by_metric(
 
 
 def better_model(
-    rows: Rows, seeds: Mapping[int, Rows], paper: PaperTable
-) -> dict[str, dict[str, str]]:
+    gap: Row, seeds: Mapping[int, Rows], paper: PaperTable
+) -> dict[str, dict[str, object]]:
     """Metric → which of OTFM and DDPM is better: in this run, over seeds, in the paper.
 
+    `gap` is the row of OTFM minus that of DDPM, by paired draws (`SetResult.minus`).
     In this run it is "undecided" where the 95 % interval of the difference holds 0.
     """
-    found = {}
-    for column, otfm in rows["OTFM"].items():
-        gap, higher = difference(otfm, rows["DDPM"][column]), column.endswith("↑")
-        decided = gap.low > 0 or gap.high < 0
+    found: dict[str, dict[str, object]] = {}
+    for column, (value, low, high) in gap.items():
+        higher, decided = column.endswith("↑"), low > 0 or high < 0
         values = [[s[name][column].value for name in MODELS] for s in seeds.values()]
         wins = [_better(pair, higher) for pair in values].count("OTFM")
         given = [paper[name][column] for name in MODELS if column in paper[name]]
         found[column] = {
-            "this run": _better([gap.value, 0], higher) if decided else "undecided",
+            "OTFM − DDPM": Interval(value, low, high),
+            "this run": _better([value, 0], higher) if decided else "undecided",
             "seeds": f"OTFM in {wins} of {len(seeds)}",
             "paper": _better(given, higher) if given else "not given",
         }

@@ -1,7 +1,9 @@
 """Table 1: generated sets compared with held-out skulls and within themselves."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -9,13 +11,18 @@ from torch import Tensor
 from skfm_lib import metrics
 from skfm_lib.data.dataset import SkullSet, volumes_of
 from skfm_lib.data.splits import stratified_choice
+from skfm_lib.data.voxels import Grid
+from skfm_lib.evaluation.screening.anatomical_distance import anatomical_draws
+from skfm_lib.evaluation.screening.measures import SINGLE, measure_skulls
 from skfm_lib.evaluation.table1_columns import (
+    ANATOMY,
     WITHIN_SET,
     Compared,
     Row,
     compare,
     in_range,
 )
+from skfm_lib.metrics import Draws
 from skfm_lib.metrics.feature_extraction import FeatureNetwork, Volumes
 from skfm_lib.models.med3d import Med3D
 from skfm_lib.study import Stage, Study, stage_names
@@ -29,7 +36,7 @@ GENERATED = {  # row of Table 1: the stage that generates its skulls, their fold
     "OTFM": (stage_names.GENERATE, "otfm"),
     "shortcut": (stage_names.FEW_STEPS, "shortcut"),
 }
-FEWEST = 12  # skulls in a set: three quarters must hold a skull and its 5 neighbours
+FEWEST = 2 * SINGLE  # skulls in a set: each half needs as many as it has measures
 
 
 def generated_sets(study: Study) -> dict[str, SkullSet]:
@@ -59,7 +66,7 @@ def common_size(*sets: SkullSet) -> int:
     """The number of skulls in the smallest of the sets.
 
     Raises:
-        SkfmError: where that is too few for intervals with k = 5 neighbours.
+        SkfmError: where half of that is too few for the anatomical distance.
     """
     count = min(map(len, sets))
     if count < FEWEST:
@@ -104,35 +111,103 @@ def med3d(weights: str | None) -> Med3D | None:
     return Med3D.load(project_root() / Path(weights).expanduser())
 
 
+@dataclass(frozen=True)
+class Sample:
+    """The `items` of a set, itself a set of skulls to measure (`measures.Skulls`)."""
+
+    name: str
+    skulls: SkullSet
+    items: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of the set."""
+        return self.skulls.grid
+
+    @property
+    def qualities(self) -> list[int]:
+        """The quality scores in the order of the items."""
+        return [self.skulls.qualities[item] for item in self.items]
+
+    @property
+    def volumes(self) -> Volumes:
+        """The volumes as stored, on demand."""
+        return volumes_of(self.skulls, self.items)
+
+    def volume(self, index: int) -> np.ndarray:
+        """One skull as stored, bits or bytes (D, H, W)."""
+        return self.skulls.volume(self.items[index])
+
+
+class SetResult(NamedTuple):
+    """A set compared with a reference by features and by anatomy, and with itself."""
+
+    compared: Compared
+    anatomy: Draws
+    similarity: Mapping[str, np.ndarray]
+    skulls: int
+    seed: int
+
+    def row(self) -> Row:
+        """All columns of Table 1, with 95 % intervals within the range of each."""
+        return in_range(self._symmetric(), self.skulls)
+
+    def minus(self, other: "SetResult") -> Row:
+        """The differences, with the 95 % intervals of paired draws.
+
+        Both are of one reference, dealt alike, and of equally many skulls, whose i-th
+        ones have the same quality score and, where generated, the same noise: what the
+        reference and the pairs of MS-SSIM have in common cancels.  The variant of
+        MS-SSIM is averaged over the pairs for which both are defined.
+        """
+        similarity = {
+            name: values - other.similarity[name]
+            for name, values in self.similarity.items()
+        }
+        compared = self.compared.minus(other.compared)
+        anatomy = self.anatomy.minus(other.anatomy)
+        change = SetResult(compared, anatomy, similarity, self.skulls, self.seed)
+        return change._symmetric()
+
+    def _symmetric(self) -> Row:
+        row = table_row(self.compared, self.similarity, self.skulls, self.seed)
+        return row | {ANATOMY: self.anatomy.intervals()[0]}
+
+
 def table_1(
-    held_out: SkullSet,
-    sets: Mapping[str, SkullSet],
+    compared: Mapping[str, tuple[Sample, Sample]],
     network: FeatureNetwork,
     cache: Path,
+    folder: Path,
     pairs: int,
     seed: int,
-) -> dict[str, Row]:
-    """All columns of Table 1 for each of the `sets`, with 95 % intervals.
+) -> dict[str, SetResult]:
+    """Table 1: row → the result of its reference and the set that is compared with it.
 
-    All sets are cut to a `common_size`.  The intervals reflect chance in the sets
-    compared, not in training.
+    Features are kept in `cache`, measures of the anatomy in `folder`.  The intervals
+    reflect chance in the sets compared, not in training.
     """
-    count = common_size(held_out, *sets.values())
-    sample, scores = _sample(held_out, count, seed)
-    real, rows = features_of(network, sample, cache), {}
-    for name, skulls in sets.items():
-        sample, others = _sample(skulls, count, seed)
-        fake = features_of(network, sample, cache)
-        compared = compare(real, fake, seed, labels=(scores, others))
-        row = table_row(compared, pair_similarity(sample, pairs, seed), count, seed)
-        rows[name] = in_range(row, count)
-    return rows
 
-
-def _sample(skulls: SkullSet, count: int, seed: int) -> tuple[Volumes, list[int]]:
-    """A `stratified_sample` as volumes and scores."""
-    items = stratified_sample(skulls, count, seed)
-    return volumes_of(skulls, items), [skulls.qualities[i] for i in items]
+    samples = {one.name: one for pair in compared.values() for one in pair}
+    features, measures = {}, {}
+    for name, sample in samples.items():
+        features[name] = features_of(network, sample.volumes, cache)
+        measures[name] = measure_skulls(sample, name, folder / f"{name}.npz")
+    found = {}
+    for row, (reference, sample) in compared.items():
+        real, fake = reference.name, sample.name
+        labels = reference.qualities, sample.qualities
+        found[row] = SetResult(
+            compare(features[real], features[fake], seed, labels=labels),
+            anatomical_draws(measures[real], measures[fake], seed, labels),
+            pair_similarity(sample.volumes, pairs, seed),
+            len(sample),
+            seed,
+        )
+    return found
 
 
 def table_row(
@@ -174,14 +249,3 @@ def pair_similarity(volumes: Volumes, pairs: int, seed: int) -> dict[str, np.nda
 def _standard(x: Tensor, y: Tensor, **settings: int) -> Tensor:
     """MS-SSIM of pairs of v on the scale from 0 to 1."""
     return metrics.ms_ssim((x + 1) / 2, (y + 1) / 2, data_range=1.0, **settings)
-
-
-def comparison_caption(count: int, network: FeatureNetwork) -> str:
-    """Number of skulls and features behind the columns `BETWEEN_SETS`."""
-    text = f"{count} skulls a row and as many held out; {network.description}"
-    if count >= network.dimensions:
-        return text
-    return (
-        f"{text}, {network.dimensions} dimensions: fewer skulls than dimensions, so"
-        " FID is biased upwards and comparable within this table only"
-    )

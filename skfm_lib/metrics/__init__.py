@@ -8,6 +8,7 @@ from skfm_lib.metrics.confidence import (
     difference,
     pair_mean,
     share,
+    squared_distance,
 )
 from skfm_lib.metrics.distributions import (
     FewSamples,
@@ -33,12 +34,10 @@ from skfm_lib.metrics.structural_similarity import (
     ms_ssim_of_set,
     random_pairs,
 )
-from skfm_lib.metrics.subsampling import HALVES, QUARTERS, Draws, deal_draws
+from skfm_lib.metrics.subsampling import Draws, deal_draws
 
 __all__ = [
     "Chamfer",
-    "HALVES",
-    "QUARTERS",
     "Draws",
     "FewSamples",
     "Interval",
@@ -64,5 +63,6 @@ __all__ = [
     "random_pairs",
     "reconstruction_error",
     "share",
+    "squared_distance",
     "surface_distances",
 ]

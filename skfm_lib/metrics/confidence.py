@@ -64,7 +64,8 @@ def bootstrap(
     own neighbours and add no rank: use `subsampling.deal_draws` there.
 
     Raises:
-        SkfmError: for sets of fewer than two items, n < 2 or a level outside 0 … 1.
+        SkfmError: for sets of fewer than two items, NaN and infinity, n < 2 or a level
+            outside 0 … 1.
 
     >>> print(bootstrap(np.mean, np.arange(100.0)))
     49.5 (43.8–55)
@@ -92,9 +93,11 @@ def bounded(found: Interval, least: float, most: float, n: int) -> Interval:
     0.975 (0.866–0.996)
 
     Raises:
-        SkfmError: for a value outside the range, or another range.
+        SkfmError: for NaN, a value outside the range, or another range.
     """
     value, reach = found.value, found.high - found.value
+    if not (math.isfinite(value) and reach >= 0):
+        raise SkfmError(f"{value} with the end {found.high}", "a finite interval")
     if (least, most) == (-math.inf, math.inf):
         return found
     rounded = min(max(value, least), most)
@@ -111,15 +114,44 @@ def bounded(found: Interval, least: float, most: float, n: int) -> Interval:
     return Interval(value, min(max(low, 0.0), value), max(min(high, 1.0), value))
 
 
+def squared_distance(
+    value: float, linear: float, quadratic: float, z: float = Z95
+) -> Interval:
+    """The interval of a squared distance θ from an unbiased estimate.
+
+    The estimate has the variance ``Q + L θ / value``, by its `quadratic` part Q and its
+    `linear` part L, which is proportional to θ and 0 where θ ≤ 0
+    (`subsampling.Draws.components`).  The upper end is ``value + z √(Q + L)``; the
+    lower one is the θ that lies z standard deviations *of θ itself* below the value,
+    as in Wilson's interval of a share.
+
+    >>> print(squared_distance(4.0, 1.0, 0.0))
+    4 (2.46–5.96)
+    >>> print(squared_distance(0.5, 1.0, 1.0))
+    0.5 (-1.46 to 3.27)
+    """
+    high, from_zero = value + z * math.sqrt(linear + quadratic), z**2 * quadratic
+    if value <= 0 or value**2 <= from_zero:
+        return Interval(value, value - math.sqrt(from_zero), high)
+    half = z**2 * linear / value / 2
+    low = value + half - math.sqrt(from_zero + 2 * half * value + half**2)
+    return Interval(value, low, high)
+
+
 def share(hits: int | np.ndarray, n: int | None = None) -> Share:
     """Share of hits with Wilson's 95 % interval for a proportion (Wilson 1927).
 
     `hits` is their number among `n` trials, or an array of booleans, one a trial.
 
+    Raises:
+        SkfmError: without trials, or for another number of hits than 0 … n.
+
     >>> print(share(3, 40))
     7.5 % (2.6–20)
     """
     count, n = int(np.sum(hits)), np.size(hits) if n is None else n
+    if not 0 <= count <= n or n < 1:
+        raise SkfmError(f"{count} hits in {n} trials", "0 … n hits in n ≥ 1 trials")
     ends = binomtest(count, n).proportion_ci(0.95, method="wilson")
     return Share(count / n, float(ends.low), float(ends.high))
 
@@ -146,11 +178,15 @@ def pair_mean(
     Treating pairs as independent makes intervals too narrow.
 
     Raises:
-        SkfmError: for fewer than two pairs or a level outside 0 … 1.
+        SkfmError: for fewer than two pairs, NaN, another number of items than of pairs
+            or a level outside 0 … 1.
     """
     if len(values) < 2 or not 0 < level < 1:
         found = f"{len(values)} pair(s), level = {level}"
         raise SkfmError(found, "2 or more, 0 < level < 1")
+    if not (len(values) == len(first) == len(second) and np.isfinite(values).all()):
+        found = f"{len(values)} values of {len(first)} and {len(second)} items"
+        raise SkfmError(found, "a finite value and two items for each pair")
     mean, residuals = values.mean(), values - values.mean()
     items = np.concatenate([first, second])
     of_item = np.bincount(items, weights=np.concatenate([residuals, residuals]))
@@ -168,7 +204,7 @@ def _quantiles(values: Sequence[float] | np.ndarray, level: float) -> np.ndarray
 
 
 def check_sets(sets: Sequence[np.ndarray], n: int, fewest: int) -> None:
-    """SkfmError for fewer than two repetitions or a set of fewer than `fewest`."""
+    """SkfmError for n < 2, a set of fewer than `fewest`, or NaN and infinity."""
     sizes = [len(s) for s in sets]
     if n < 2 or not sizes or min(sizes) < fewest:
         found, expected = (
@@ -176,3 +212,7 @@ def check_sets(sets: Sequence[np.ndarray], n: int, fewest: int) -> None:
             f"at least {fewest} in each",
         )
         raise SkfmError(found, f"n ≥ 2, {expected}", "add samples")
+    finite = [bool(np.isfinite(s).all()) for s in sets]
+    if not all(finite):
+        found = f"set {finite.index(False) + 1} holds NaN or infinity"
+        raise SkfmError(found, "finite values", "leave out what has none")

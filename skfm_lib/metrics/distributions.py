@@ -3,9 +3,11 @@
 The functions take features (n, d) and (m, d) and compute in float64: float32 statistics
 are about 1 % off at n = 726, d = 2048.  They raise SkfmError for other numbers of axes,
 different d, fewer than two vectors, or NaN and infinity; those with a neighbour count
-`k`, also for k outside 1 … n−1.
+`k`, also for k outside 1 … n−1.  With k between two whole numbers, a distance to the
+k-th neighbour is interpolated between those to both.
 """
 
+import math
 import warnings
 
 import numpy as np
@@ -54,7 +56,7 @@ def frechet_distance(a: Features, b: Features) -> float:
 
 
 def improved_precision_recall(
-    real: Features, fake: Features, k: int = 3
+    real: Features, fake: Features, k: float = 3
 ) -> tuple[float, float]:
     """Improved precision and recall (Kynkäänniemi et al. 2019; IP, IR of Table 1).
 
@@ -70,7 +72,9 @@ def improved_precision_recall(
     return float(precision), float(recall)
 
 
-def density_coverage(real: Features, fake: Features, k: int = 5) -> tuple[float, float]:
+def density_coverage(
+    real: Features, fake: Features, k: float = 5
+) -> tuple[float, float]:
     """Density and coverage (Naeem et al. 2020), k = 5 as there.
 
     Density is the mean number of real balls that contain a fake sample, over k (it may
@@ -83,7 +87,7 @@ def density_coverage(real: Features, fake: Features, k: int = 5) -> tuple[float,
 
 
 def probabilistic_precision_recall(
-    real: Features, fake: Features, k: int = 4, a: float = 1.2
+    real: Features, fake: Features, k: float = 4, a: float = 1.2
 ) -> tuple[float, float]:
     """Probabilistic precision and recall (Park & Kim 2023; PP, PR of Table 1).
 
@@ -127,17 +131,19 @@ def _distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return torch.cdist(*pair, compute_mode="donot_use_mm_for_euclid_dist").numpy()
 
 
-def _neighbour_distance(x: np.ndarray, k: int) -> np.ndarray:
+def _neighbour_distance(x: np.ndarray, k: float) -> np.ndarray:
     """Distance (n,) of each row to its k-th nearest other row."""
     if not 1 <= k < len(x):
         raise SkfmError(
-            f"k = {k} neighbours in a set of {len(x)}",
+            f"k = {k:g} neighbours in a set of {len(x)}",
             f"1 ≤ k ≤ {len(x) - 1}",
             "lower k or add samples",
         )
     apart = _distances(x, x)
     np.fill_diagonal(apart, np.inf)
-    return np.partition(apart, k - 1, axis=1)[:, k - 1]
+    nearer, farther = math.floor(k) - 1, math.ceil(k) - 1
+    apart.partition((nearer, farther), axis=1)
+    return apart[:, nearer] + (k % 1) * (apart[:, farther] - apart[:, nearer])
 
 
 def feature_pair(

@@ -19,7 +19,7 @@ def reconstruction_error(v: torch.Tensor, v_hat: torch.Tensor) -> torch.Tensor:
 
     Both are on the networks' scale, background −1 and bone +1, so that a fully wrong
     volume scores 2.  A `v_hat` of fewer voxels is first upsampled trilinearly to the
-    size of `v` (paper, appendix C.2).
+    size of `v` (paper, appendix C.2).  The error of an item with NaN is NaN.
 
     Raises:
         SkfmError: if `v` is not on that scale or the batches differ.
@@ -44,7 +44,8 @@ def reconstruction_error(v: torch.Tensor, v_hat: torch.Tensor) -> torch.Tensor:
 def dice(a: Array, b: Array) -> float:
     """Dice overlap ``2 |a ∩ b| / (|a| + |b|)`` of the bone (> 0) in two volumes.
 
-    1 for two empty volumes.  Raises SkfmError if the shapes differ.
+    1 for two empty volumes, 0 if one is empty.  Raises SkfmError if the shapes differ
+    or a volume holds NaN.
     """
     a, b = _bone_pair(a, b)
     total = int(a.sum()) + int(b.sum())
@@ -60,7 +61,7 @@ def surface_distances(a: Array, b: Array, spacing: float) -> tuple[float, float]
     distance.
 
     Raises:
-        SkfmError: if the shapes differ or a volume is empty.
+        SkfmError: if the shapes differ or a volume is empty or holds NaN.
     """
     clouds = [_surface(bone.squeeze(), spacing) for bone in _bone_pair(a, b)]
     there, back = _nearest(*clouds), _nearest(*reversed(clouds))
@@ -117,7 +118,10 @@ def _surface(bone: np.ndarray, spacing: float) -> np.ndarray:
 
 
 def _bone_pair(a: Array, b: Array) -> tuple[np.ndarray, np.ndarray]:
-    first, second = ((torch.as_tensor(v) > 0).cpu().numpy() for v in (a, b))
+    volumes = torch.as_tensor(a), torch.as_tensor(b)
+    if any(v.is_floating_point() and bool(v.isnan().any()) for v in volumes):
+        raise SkfmError("a volume holds NaN", "bone above 0, background below")
+    first, second = ((v > 0).cpu().numpy() for v in volumes)
     if first.shape != second.shape:
         found = f"volumes of shapes {first.shape} and {second.shape}"
         raise SkfmError(found, "one shape")

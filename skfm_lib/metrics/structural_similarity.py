@@ -37,10 +37,11 @@ def ms_ssim(
     negative mean counts as 0.  The weights are used as printed (their sum is 1.0001);
     with fewer than five `scales`, the first ones are used, scaled to sum to one: a
     different measure, to be stated with the result (see `fitting`).  `data_range` is
-    the width of the value range: 1 for {0, 1}, 2 for [−1, 1].
+    the width of the value range: 1 for {0, 1}, 2 for [−1, 1].  Two empty volumes are
+    alike (1).
 
     Raises:
-        SkfmError: if the volumes are too small for window and scales.
+        SkfmError: if the volumes hold NaN or are too small for window and scales.
 
     >>> x = torch.zeros(2, 1, 24, 24, 24)
     >>> ms_ssim(x, x, data_range=1, scales=2).tolist()
@@ -125,10 +126,11 @@ def random_pairs(count: int, pairs: int, seed: int) -> tuple[np.ndarray, np.ndar
     """First and second items of up to `pairs` distinct pairs of `count` items.
 
     No item is paired with itself; there are n(n−1)/2 pairs at most.  Raises SkfmError
-    for fewer than two items.
+    for fewer than two items or no pair.
     """
-    if count < 2:
-        raise SkfmError(f"a set of {count} volume(s)", "at least two")
+    if count < 2 or pairs < 1:
+        found = f"{pairs} pairs of a set of {count} volume(s)"
+        raise SkfmError(found, "at least one pair of two")
     first, second = np.triu_indices(count, 1)
     chosen = np.random.default_rng(seed).permutation(len(first))[:pairs]
     return first[chosen], second[chosen]
@@ -205,6 +207,8 @@ def _check(x: torch.Tensor, y: torch.Tensor, window: int, scales: int) -> None:
             "two floating-point batches (n, 1, D, H, W) of one shape",
             "call .float() on occupancies",
         )
+    if not bool(x.isfinite().all() & y.isfinite().all()):
+        raise SkfmError("a volume holds NaN or infinity", "finite values")
     if window % 2 == 0 or not 1 <= scales <= len(WEIGHTS):
         found = f"window = {window}, scales = {scales}"
         raise SkfmError(found, "an odd window and 1 to 5 scales")

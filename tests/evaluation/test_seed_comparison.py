@@ -13,18 +13,19 @@ def rows(otfm, ddpm, column="FID ↓"):
 
 
 @pytest.mark.parametrize(
-    ("otfm", "ddpm", "here"),
+    ("gap", "here"),
     [
-        ((1.0, 0.5, 1.5), (3.0, 2.0, 4.0), "OTFM"),
-        ((3.0, 2.0, 4.0), (1.0, 0.5, 1.5), "DDPM"),
-        ((1.0, 0.5, 2.7), (2.6, 1.8, 3.4), "undecided"),
-        ((1.0, 0.0, 2.0), (2.5, 1.5, 3.5), "OTFM"),  # ends overlap, the gap is clear
+        ((-2.0, -3.0, -1.0), "OTFM"),
+        ((2.0, 1.0, 3.0), "DDPM"),
+        ((-1.0, -2.1, 0.1), "undecided"),
     ],
 )
-def test_a_difference_within_chance_is_undecided(otfm, ddpm, here):
-    found = rows(otfm, ddpm)
-    answer = seed_comparison.better_model(found, {0: found}, TABLE_1)["FID ↓"]
-    assert (answer["this run"], answer["paper"]) == (here, "OTFM")
+def test_a_difference_within_chance_is_undecided(gap, here):
+    seeds = {0: rows((1.0, 0, 2), (3.0, 2, 4))}
+    answer = seed_comparison.better_model({"FID ↓": Interval(*gap)}, seeds, TABLE_1)
+    found = answer["FID ↓"]
+    assert (found["this run"], found["paper"]) == (here, "OTFM")
+    assert found["OTFM − DDPM"] == gap
 
 
 def test_higher_is_better_where_the_arrow_points_up():
@@ -32,7 +33,8 @@ def test_higher_is_better_where_the_arrow_points_up():
         "OTFM": {"IR ↑": Interval(0.9, 0.8, 1.0), "KID ↓": Interval(0.0, 0.0, 0.0)},
         "DDPM": {"IR ↑": Interval(0.5, 0.4, 0.6), "KID ↓": Interval(1.0, 0.9, 1.1)},
     }
-    answer = seed_comparison.better_model(better, {0: better}, TABLE_1)
+    gap = {"IR ↑": Interval(0.4, 0.2, 0.6), "KID ↓": Interval(-1.0, -1.1, -0.9)}
+    answer = seed_comparison.better_model(gap, {0: better}, TABLE_1)
     assert {c: a["this run"] for c, a in answer.items()} == {
         "IR ↑": "OTFM",
         "KID ↓": "OTFM",
@@ -47,7 +49,8 @@ def test_seeds_are_counted():
         1: rows((4.0, 3, 5), (3.0, 2, 4)),
         2: rows((2.0, 1, 3), (3.0, 2, 4)),
     }
-    answer = seed_comparison.better_model(runs[0], runs, TABLE_1)
+    gap = {"FID ↓": Interval(-2.0, -4.0, 0.5)}
+    answer = seed_comparison.better_model(gap, runs, TABLE_1)
     assert answer["FID ↓"]["seeds"] == "OTFM in 2 of 3"
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from skfm_lib.evaluation.table1_columns import BETWEEN_SETS, RANGES, compare, in_range
-from skfm_lib.metrics import extract
+from skfm_lib.metrics import Interval, difference, extract
 from skfm_lib.models.feature_net import StudyFeatures
 from skfm_lib.utils.errors import SkfmError
 
@@ -55,7 +55,7 @@ def test_copies_and_one_skull_repeated_have_numbers_that_mean_something():
 def test_what_has_no_meaning_is_named():
     real, few, gaps = features(24, 0), features(7, 1), features(24, 2)
     gaps[3, 2] = np.nan
-    with pytest.raises(SkfmError, match=r"sets of \[24, 7\] items|k = 5 neighbours"):
+    with pytest.raises(SkfmError, match="sets of 24 and 7 skulls.*at least 12"):
         compare(real, few, 0)
     with pytest.raises(SkfmError, match="row 3 holds NaN"):
         compare(real, gaps, 0)
@@ -63,3 +63,72 @@ def test_what_has_no_meaning_is_named():
         compare(real, real[:20], 0, labels=([2] * 24, [2] * 24))
     with pytest.raises(SkfmError, match="paired sets of one size"):
         compare(real, real[:20], 0, paired=True)
+
+
+CENTRES = 2 * np.random.default_rng(20).normal(size=(5, 12))
+AXES = np.arange(12)
+COUNTS = {48: [11, 13, 10, 12, 2], 182: [42, 51, 38, 42, 9]}  # of scores 2 to 6
+
+
+def matched(n, seed, spread=1.0, shift=0.0):
+    """Features of a mixture with fixed numbers of each score, and the scores."""
+    scores = np.repeat(np.arange(5), COUNTS[n])
+    noise = np.random.default_rng(seed).normal(size=(n, 12)) / np.sqrt(
+        1 + np.arange(12)
+    )
+    return CENTRES[scores] + spread * noise + shift, scores
+
+
+def row_of(n, i, deals, *model):
+    """The comparison of a reference i with a set of a model, by scores."""
+    (real, p), (fake, q) = matched(n, [0, i]), matched(n, [1, i], *model)
+    return compare(real, fake, i, n=deals, labels=(p, q))
+
+
+@pytest.mark.parametrize(
+    ("n", "repeats", "deals"), [(48, 40, 12), (182, 12, 10)], ids=["48", "182"]
+)
+@pytest.mark.parametrize("model", [(1.0, 0.0), (0.9, 0.1)], ids=["alike", "apart"])
+def test_intervals_cover_the_mean_of_every_column(n, repeats, deals, model):
+    found = [in_range(row_of(n, i, deals, *model).row(), n) for i in range(repeats)]
+    rows = np.array([list(row.values()) for row in found])
+    value, low, high = rows.transpose(2, 0, 1)
+    covered = (low <= value.mean(axis=0)) & (value.mean(axis=0) <= high)
+    assert covered.mean(axis=0).min() > 0.95 - 3.5 * np.sqrt(0.95 * 0.05 / repeats)
+    assert 0.9 <= covered.mean() <= 0.99
+    width = (high - low).mean(axis=0) / value.std(axis=0)
+    assert np.median(width) < 2 * 1.96 * 1.5  # they cover, but not by being wide
+
+
+def test_the_interval_of_a_difference_is_that_of_paired_draws():
+    """Two models against one reference: narrower than from two rows, and it covers."""
+    gaps, apart = [], []
+    for i in range(40):
+        real, p = matched(48, [0, i])
+        sets = [matched(48, [j, i], 0.7, shift) for j, shift in ((1, 0.3), (2, 0.4))]
+        one, other = (compare(real, x, i, n=12, labels=(p, q)) for x, q in sets)
+        gaps.append(list(one.minus(other).row().values()))
+        both = one.row(), other.row()
+        apart.append([difference(*(row[c] for row in both)) for c in BETWEEN_SETS])
+    value, low, high = np.array(gaps).transpose(2, 0, 1)
+    mean = value.mean(axis=0)
+    assert ((low <= mean) & (mean <= high)).mean(axis=0).min() >= 0.85
+    assert ((low <= mean) & (mean <= high)).mean() >= 0.93
+    wide = np.array(apart)
+    paired, alone = (
+        (high - low).mean(axis=0),
+        (wide[..., 2] - wide[..., 1]).mean(axis=0),
+    )
+    ratio = dict(zip(BETWEEN_SETS, paired / alone))
+    assert all(ratio[c] < 0.95 for c in ("FID ↓", "KID ↓", "IP ↑", "Density ↑")), ratio
+    assert max(ratio.values()) < 1.05
+
+
+def test_a_difference_has_no_lower_end_of_its_own():
+    """KID of one comparison is bounded by its own variance, a difference is not."""
+    row, same = row_of(48, 0, 8, 0.8, 0.3), row_of(48, 1, 8, 0.8, 0.3)
+    value, low, high = row.row()["KID ↓"]
+    assert value - low < high - value
+    value, low, high = row.minus(same).row()["KID ↓"]
+    assert value - low == pytest.approx(high - value)
+    assert isinstance(row.row()["KID ↓"], Interval)

@@ -10,6 +10,7 @@ from skfm_lib.metrics import (
     pair_mean,
     random_pairs,
     share,
+    squared_distance,
 )
 from skfm_lib.metrics.confidence import Interval
 from skfm_lib.utils.errors import SkfmError
@@ -83,6 +84,36 @@ def test_an_interval_prints_itself():
 def test_bad_input_is_named(items, settings):
     with pytest.raises(SkfmError):
         bootstrap(np.mean, np.zeros(items), **settings)
+
+
+def test_what_has_no_interval_is_named():
+    gaps, pair = np.array([0.0, np.nan, 1.0]), np.arange(3)
+    with pytest.raises(SkfmError, match="set 2 holds NaN"):
+        bootstrap(lambda a, b: a.mean() - b.mean(), np.arange(3.0), gaps)
+    with pytest.raises(SkfmError, match="a finite value and two items"):
+        pair_mean(gaps, pair, pair + 1)
+    with pytest.raises(SkfmError, match="2 values of 3 and 3 items"):
+        pair_mean(gaps[::2], pair, pair + 1)
+    for value, high in ((np.nan, 1.0), (0.5, np.nan), (0.5, 0.4)):
+        with pytest.raises(SkfmError, match="a finite interval"):
+            bounded(Interval(value, 0.0, high), 0, 1, 20)
+    for hits, n in ((3, 2), (-1, 5), (0, 0)):
+        with pytest.raises(SkfmError, match=f"{hits} hits in {n} trials"):
+            share(hits, n)
+    with pytest.raises(SkfmError, match="0 hits in 0 trials"):
+        share(np.zeros(0, bool))
+
+
+def test_the_lower_end_of_a_squared_distance_has_the_variance_of_that_distance():
+    value, linear, quadratic = 3.0, 0.5, 0.2
+    _, low, high = squared_distance(value, linear, quadratic)
+    assert high == pytest.approx(value + 1.959964 * np.sqrt(0.7))
+    assert value - low == pytest.approx(
+        1.959964 * np.sqrt(quadratic + linear * low / value)
+    )
+    for below in (-0.5, 0.4):  # a distance of 0 is possible: no linear part there
+        _, low, _ = squared_distance(below, linear, quadratic)
+        assert low == pytest.approx(below - 1.959964 * np.sqrt(quadratic))
 
 
 def test_a_share_has_wilsons_interval_for_its_own_reach():

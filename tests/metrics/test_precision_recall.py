@@ -118,3 +118,15 @@ def test_a_collapsed_set_has_no_recall(sets):
 def test_k_must_leave_a_neighbour(measure, k, sets):
     with pytest.raises(SkfmError, match=f"k = {k}"):
         measure(*sets, k=k)
+
+
+def test_a_radius_between_two_neighbours_is_interpolated():
+    """Reals at 0, 1, 3 and 7, fakes beside them: balls of k = 1.5 by hand."""
+    real = np.array([[0.0], [1.0], [3.0], [7.0]])
+    radius = np.array([(1 + 3) / 2, (1 + 2) / 2, (2 + 3) / 2, (4 + 6) / 2])
+    fake = np.array([[-1.9], [-2.1], [5.4], [12.1], [11.9]])
+    inside = np.abs(real - fake.T) < radius[:, None]
+    assert improved_precision_recall(real, fake, k=1.5)[0] == inside.any(axis=0).mean()
+    assert density_coverage(real, fake, k=1.5) == pytest.approx(
+        (inside.sum() / (1.5 * 5), inside.any(axis=1).mean())
+    )

@@ -20,6 +20,9 @@ def test_dice_of_counted_voxels():
     assert dice(a, torch.from_numpy(a) * 2.0 - 1) == 1
     assert dice(a, ~a) == 0
     assert dice(a & False, b & False) == 1
+    assert dice(a, b & False) == 0
+    with pytest.raises(SkfmError, match="holds NaN"):
+        dice(a, np.full(a.shape, np.nan))
     with pytest.raises(SkfmError, match="one shape"):
         dice(a, b[:2])
 
@@ -52,6 +55,8 @@ def test_the_percentile_is_of_the_worse_direction():
 def test_surface_distance_needs_bone_in_both():
     with pytest.raises(SkfmError, match="no bone"):
         surface_distances(ball(5), ball(5) & False, spacing=1.0)
+    with pytest.raises(SkfmError, match="holds NaN"):
+        surface_distances(ball(5), np.full(ball(5).shape, np.nan), spacing=1.0)
 
 
 def test_reconstruction_error_is_the_mean_over_each_item():
@@ -77,3 +82,8 @@ def test_the_scale_and_the_shapes_are_checked():
         reconstruction_error(torch.tensor([0.0, 1]).view(1, 1, 2, 1, 1), v)
     with pytest.raises(SkfmError, match="equal n"):
         reconstruction_error(v, v[:1])
+    with pytest.raises(SkfmError, match="ranges from nan"):
+        reconstruction_error(v + torch.nan, v)
+    broken = v.clone()
+    broken[1] = torch.nan
+    assert reconstruction_error(v, broken).isnan().tolist() == [False, True]

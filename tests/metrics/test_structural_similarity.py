@@ -225,8 +225,20 @@ def test_a_small_set_gives_all_its_pairs():
     ms_ssim_of_set(volumes, measure=record(seen))
     expected = {frozenset(p) for p in itertools.combinations(range(5), 2)}
     assert {frozenset(p) for p in seen} == expected and len(seen) == 10
-    with pytest.raises(SkfmError, match="1 volume"):
+    with pytest.raises(SkfmError, match="a set of 1 volume"):
         ms_ssim_of_set(volumes[:1])
+    with pytest.raises(SkfmError, match="0 pairs"):
+        ms_ssim_of_set(volumes, pairs=0)
+
+
+@pytest.mark.parametrize("measure", [ms_ssim, ms_ssim_fork])
+def test_empty_volumes_are_alike_and_gaps_are_named(measure):
+    settings = {"data_range": 1, "scales": 2} if measure is ms_ssim else {}
+    x = torch.zeros(1, 1, 32, 32, 32)
+    assert float(measure(x, x, **settings)) == pytest.approx(1)
+    assert float(measure(x, blocks(1, 1, 1, 32, 32, 32).float(), **settings)) < 0.5
+    with pytest.raises(SkfmError, match="holds NaN"):
+        measure(x, x + torch.nan, **settings)
 
 
 def test_a_set_of_occupancies_and_settings():

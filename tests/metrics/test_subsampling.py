@@ -4,14 +4,12 @@ import numpy as np
 import pytest
 
 from skfm_lib.metrics import (
-    HALVES,
-    QUARTERS,
     Draws,
     bounded,
     deal_draws,
     frechet_distance,
-    improved_precision_recall,
     kernel_distance,
+    squared_distance,
 )
 from skfm_lib.utils.errors import SkfmError
 
@@ -22,75 +20,94 @@ def interval(statistic, *sets, level=0.95, **settings):
     return draws.intervals(level)[0]
 
 
-BOTH = pytest.mark.parametrize("hands", [HALVES, QUARTERS])
-
-
-@BOTH
-def test_width_for_a_mean_is_that_of_the_normal_law(hands):
+def test_width_for_a_mean_is_that_of_the_normal_law():
     x = np.random.default_rng(0).normal(size=400)
-    value, low, high = interval(np.mean, x, hands=hands, n=1000)
+    value, low, high = interval(np.mean, x, n=1000)
     assert value == pytest.approx(x.mean())
     assert high - low == pytest.approx(2 * 1.96 * x.std() / 20, rel=0.1)
     assert low < value < high
+    halved = deal_draws(lambda s: [s.mean()], x, n=1000).halved_variance()
+    assert halved == pytest.approx(x.var() / 400, rel=0.1)
 
 
-@BOTH
-def test_two_sets_add_their_variances(hands):
+def test_two_sets_add_their_variances():
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=300), 2 * rng.normal(size=200)
     gap = lambda a, b: a.mean() - b.mean()  # noqa: E731
-    _, low, high = interval(gap, x, y, hands=hands, n=1000)
+    _, low, high = interval(gap, x, y, n=1000)
     error = np.sqrt(x.var() / 300 + y.var() / 200)
     assert high - low == pytest.approx(2 * 1.96 * error, rel=0.1)
 
 
-@BOTH
-def test_a_label_dealt_evenly_adds_no_variance(hands):
+def test_a_label_dealt_evenly_adds_no_variance():
     rng, labels = np.random.default_rng(2), np.repeat([0, 1, 2], [40, 80, 80])
     x = rng.normal(size=200) + 10 * labels
-    _, low, high = interval(np.mean, x, hands=hands, n=500, labels=[labels])
+    _, low, high = interval(np.mean, x, n=500, labels=[labels])
     assert high - low == pytest.approx(2 * 1.96 / np.sqrt(200), rel=0.15)
 
 
-def coverage(statistic, draw, sets, **settings):
-    """Share of sets whose interval holds the mean of the statistic over all sets."""
-    found = [interval(statistic, *draw(), seed=i, **settings) for i in range(sets)]
-    value, low, high = np.array(found).T
-    return np.mean((low <= value.mean()) & (value.mean() <= high))
-
-
 @pytest.mark.parametrize("shift", [0.0, 0.7])
-@pytest.mark.parametrize("distance", [frechet_distance, kernel_distance])
-def test_halves_cover_a_distance_also_at_its_least_value(distance, shift):
+def test_halves_cover_distances_also_at_their_least_value(shift):
     """At shift 0, where plain half-sampling is 1.7 times too wide and covers 100 %."""
-    rng = np.random.default_rng(3)
-    draw = lambda: rng.normal(size=(2, 48, 6)) + [[[0]], [[shift]]]  # noqa: E731
-    assert 0.88 <= coverage(distance, draw, 120, n=12) <= 0.99
+    rng, found = np.random.default_rng(3), []
+    both = lambda a, b: [frechet_distance(a, b), kernel_distance(a, b)]  # noqa: E731
+    for i in range(100):
+        sets = rng.normal(size=(2, 48, 6)) + [[[0]], [[shift]]]
+        draws = deal_draws(both, *sets, seed=i)
+        frechet, kernel = draws.intervals()
+        parts = [part[1] for part in draws.components()]
+        found.append(
+            [
+                bounded(frechet, 0, np.inf, 48),
+                squared_distance(kernel[0], *parts, draws.quantile()),
+            ]
+        )
+    value, low, high = np.array(found).transpose(2, 0, 1)
+    covered = np.mean(
+        (low <= value.mean(axis=0)) & (value.mean(axis=0) <= high), axis=0
+    )
+    assert 0.88 <= covered.min() and covered.max() <= 0.99  # of 100: ± 2 %
+    assert low[:, 0].min() >= 0 > low[:, 1].min()
 
 
-@pytest.mark.parametrize("side", [0, 1])
-def test_quarters_cover_a_share_in_its_range(side):
-    rng = np.random.default_rng(4)
+def test_the_parts_of_a_distances_variance_are_those_of_theory():
+    """The squared distance of two means in d dimensions, without bias."""
+    rng, n, d, shift = np.random.default_rng(4), 30, 5, 0.5
 
-    def found(seed):
-        real, fake = rng.normal(size=(48, 6)), 0.8 * rng.normal(size=(48, 6)) + 0.3
-        one = interval(
-            lambda a, b: improved_precision_recall(a, b)[side],
-            real, fake, hands=QUARTERS, n=4, seed=seed,
-        )  # fmt: skip
-        return bounded(one, 0, 1, 48)
+    def distance(a, b):
+        gap = a.mean(axis=0) - b.mean(axis=0)
+        return [gap @ gap - sum(s.var(axis=0, ddof=1).sum() / len(s) for s in (a, b))]
 
-    value, low, high = np.array([found(seed) for seed in range(120)]).T
-    covered = np.mean((low <= value.mean()) & (value.mean() <= high))
-    assert 0.9 <= covered and 0 <= low.min() and high.max() <= 1
+    found = [
+        deal_draws(
+            distance, *rng.normal(size=(2, n, d)) + [[[0]], [[shift]]], seed=i, n=30
+        )
+        for i in range(100)
+    ]
+    values = np.array([draws.values[0] for draws in found])
+    spread = np.array([draws.components() for draws in found])[..., 0].T
+    each = 2 / n  # the variance of the difference of means, an axis
+    assert np.mean(spread[1]) == pytest.approx(2 * d * each**2, rel=0.1)
+    assert np.mean(spread[0]) == pytest.approx(4 * d * shift**2 * each, rel=0.15)
+    assert np.mean(spread.sum(axis=0)) == pytest.approx(values.var(), rel=0.15)
 
 
-@BOTH
-def test_same_seed_same_interval_and_levels_nest(hands):
+def test_halves_of_shares_are_scaled_to_the_complete_set():
+    parts = np.array([[[0.4, 0.4], [0.6, 0.6]], [[0.45, 0.45], [0.55, 0.55]]])
+    draws = Draws(np.array([0.9, 0.9]), parts).as_shares(np.array([1]))
+    assert draws.halved_variance() == pytest.approx(
+        [0.0125 / 4 * 2, 0.0125 / 4 * 2 * 0.09 / 0.25]
+    )
+    assert draws.parts[..., 0] == pytest.approx(parts[..., 0])
+    alike = Draws(np.ones(1), np.ones((2, 2, 1))).as_shares(np.array([0]))
+    assert alike.halved_variance() == 0
+
+
+def test_same_seed_same_interval_and_levels_nest():
     x = np.random.default_rng(5).normal(size=50)
-    first, *others = (interval(np.std, x, hands=hands, seed=s) for s in (4, 4, 5))
+    first, *others = (interval(np.std, x, seed=s) for s in (4, 4, 5))
     assert first == others[0] != others[1]
-    wide, narrow = (interval(np.std, x, hands=hands, level=p) for p in (0.99, 0.5))
+    wide, narrow = (interval(np.std, x, level=p) for p in (0.99, 0.5))
     assert wide.low < narrow.low < narrow.high < wide.high
 
 
@@ -115,12 +132,12 @@ def test_what_two_sets_owe_to_a_common_half_cancels():
     assert high - low == pytest.approx(2 * 1.96 * (2 / 80) ** 0.5, rel=0.25)
 
 
-def test_the_variance_lies_between_its_extremes():
+def test_a_distance_is_linear_or_quadratic_by_its_halves():
     """Of one deal into halves: opposite values are linear, equal ones are not."""
     linear = Draws(np.zeros(1), np.array([[[-1.0], [1.0]]]))
-    assert linear.variances() == pytest.approx(1)
+    assert np.array(linear.components()) == pytest.approx(np.array([[1], [0]]))
     square = Draws(np.zeros(1), np.array([[[1.0], [1.0]], [[-1.0], [-1.0]]]))
-    assert square.variances() == pytest.approx(1 / 3)
+    assert np.array(square.components()) == pytest.approx(np.array([[0], [1]]))
 
 
 def test_paired_sets_are_dealt_together():
@@ -139,7 +156,7 @@ def test_few_samples_are_warned_of_once_and_of_the_whole_sets():
 
 @pytest.mark.parametrize(
     "items, settings",
-    [(3, {}), (7, {"hands": QUARTERS}), (50, {"n": 1}), (50, {"level": 1.0})],
+    [(3, {}), (50, {"n": 1}), (50, {"level": 1.0})],
 )
 def test_bad_input_is_named(items, settings):
     with pytest.raises(SkfmError):

@@ -29,7 +29,7 @@ from skfm_lib.metrics.kernel import Labels
 from skfm_lib.utils.progress import track
 from skfm_lib.view.curves import Panels
 
-PARTS = 40  # of the sets, for the intervals
+DEALS = 25  # into halves, for the intervals
 EXCHANGES = 100
 
 Rows = dict[str, dict[str, object]]  # of a table
@@ -93,7 +93,7 @@ def compare(
     found = []
     for one in track(sets, "Comparing"):
         model, _ = REFERENCES[one.setting.model]
-        compared = table1_columns.compare(held_out, one.features, seed, PARTS, labels)
+        compared = table1_columns.compare(held_out, one.features, seed, DEALS, labels)
         values = table1_columns.in_range(compared.row(), len(one.features))
         excess = exchange_test(held_out, one.features, first[model], seed, labels)
         if one.setting.repeat:  # all comparisons of the model share this noise

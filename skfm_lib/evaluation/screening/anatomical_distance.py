@@ -5,7 +5,9 @@ from jaxtyping import Float
 
 from skfm_lib import metrics
 from skfm_lib.evaluation.screening.measures import MEASURES, SINGLE, Measurements
-from skfm_lib.metrics import Interval
+from skfm_lib.metrics import Draws, Interval
+from skfm_lib.metrics.distributions import feature_pair
+from skfm_lib.metrics.kernel import Labels
 from skfm_lib.utils.errors import SkfmError
 
 
@@ -27,6 +29,7 @@ def anatomical_distance(
     >>> round(anatomical_distance(x, x + 2 * x.std(axis=0, ddof=1)), 6)  # 11 · 2²
     44.0
     """
+    real, fake = feature_pair(real, fake, ("real", "fake"))
     fewest = min(len(real), len(fake))
     if fewest < SINGLE:
         found = f"{fewest} skulls for {SINGLE} measures"
@@ -37,15 +40,24 @@ def anatomical_distance(
     return metrics.frechet_distance((real - centre) / spread, (fake - centre) / spread)
 
 
-def anatomical_interval(
-    real: Measurements, fake: Measurements, seed: int = 0
-) -> Interval:
-    """The `anatomical_distance` of two measured sets with its 95 % interval.
+def anatomical_draws(
+    real: Measurements, fake: Measurements, seed: int, labels: Labels | None = None
+) -> Draws:
+    """The `anatomical_distance` of two measured sets, and of halves of them.
+
+    `labels` are the quality scores of sets that are matched by them.
 
     Raises:
         SkfmError: as that, for half of each set.
     """
     sets = real.values, fake.values
     statistic = lambda a, b: [anatomical_distance(a, b)]  # noqa: E731
-    draws = metrics.deal_draws(statistic, *sets, seed=seed)
-    return metrics.bounded(draws.intervals()[0], 0, np.inf, len(fake.values))
+    return metrics.deal_draws(statistic, *sets, seed=seed, labels=labels)
+
+
+def anatomical_interval(
+    real: Measurements, fake: Measurements, seed: int = 0, labels: Labels | None = None
+) -> Interval:
+    """The `anatomical_distance` of two measured sets with its 95 % interval."""
+    (found,) = anatomical_draws(real, fake, seed, labels).intervals()
+    return metrics.bounded(found, 0, np.inf, len(fake.values))

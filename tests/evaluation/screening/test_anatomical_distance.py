@@ -47,9 +47,32 @@ def test_the_interval_holds_its_value_and_is_positive(white):
     assert value == pytest.approx(anatomical_distance(real.values, fake.values))
 
 
+def measured(values):
+    """Measures of skulls of which nothing else is known."""
+    return Measurements(
+        values, np.zeros((len(values), 1, 1)), np.zeros((len(values), 1))
+    )
+
+
+@pytest.mark.parametrize(("n", "repeats"), [(48, 60), (182, 30)])
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_the_interval_covers_the_mean_at_the_sizes_used(n, repeats, shift):
+    found = []
+    for i in range(repeats):
+        real, fake = 100 * np.random.default_rng([n, i]).normal(size=(2, n, SINGLE))
+        interval = anatomical_interval(measured(real), measured(fake + 100 * shift), i)
+        found.append(interval)
+    value, low, high = np.array(found).T
+    covered = np.mean((low <= value.mean()) & (value.mean() <= high))
+    assert 0.95 - 3 * np.sqrt(0.95 * 0.05 / repeats) < covered
+    assert 0 < low.min() and np.mean(high - low) < 2 * 1.96 * 1.6 * value.std()
+
+
 def test_few_skulls_and_gaps_are_named(white):
     with pytest.raises(SkfmError, match="10 skulls for 11 measures"):
         anatomical_distance(white, white[:10])
     white[4, 2] = np.nan
     with pytest.raises(SkfmError, match="row 4 holds NaN"):
         anatomical_distance(np.roll(white, 100, axis=0)[:100], white)
+    with pytest.raises(SkfmError, match="real: row 4 holds NaN"):
+        anatomical_distance(white[:100], white[100:200])
