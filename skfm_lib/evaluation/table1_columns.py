@@ -74,6 +74,11 @@ def compare(
     (`metrics.kernel_distance`).  Halves of `paired` sets hold the same items.  Where
     there are fewer skulls than features, `table1_protocol.features_caption` states it.
 
+    Measured on mixtures of Gaussians in 48 dimensions, matched by score, alike and at
+    two distances: intervals of 95 % by 30 to 50 deals hold the mean for 92 to 98 % of
+    110 to 170 pairs of 48 items, and of 120 to 130 pairs of 182 items.  Recall below
+    0.1 is covered by 97 to 100 %, and so its intervals are wide.
+
     Raises:
         SkfmError: for sets of fewer than FEWEST skulls, and as the metrics and
             `metrics.deal_draws` do.
