@@ -1,9 +1,12 @@
 """Table 9 from screening results, and the tables that explain it."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
-from skfm_lib.evaluation.screening.measures import MEASURES
+from skfm_lib.evaluation.screening.measures import MEASURES, NAMES
+from skfm_lib.evaluation.screening.planted_damage import DAMAGE, Damaged
 from skfm_lib.evaluation.screening.reference_ranges import Results, ScreeningResult
 from skfm_lib.evaluation.screening.tolerance_limits import Limits
 from skfm_lib.metrics import Share, share
@@ -39,6 +42,34 @@ def thresholds(limits: Limits) -> dict[str, dict[str, str]]:
             if not measure.scores or q in measure.scores
         }
     return rows
+
+
+def sensitivity(
+    damaged: Mapping[str, Damaged], results: Results
+) -> dict[str, dict[str, Share | str | int]]:
+    """Damaged skulls that fail, and the measures by which most do, of each kind."""
+    rows: dict[str, dict[str, Share | str | int]] = {}
+    for name, skulls in damaged.items():
+        beyond = pd.Series((results[name].excess > 0).sum(axis=0), NAMES)
+        most = beyond[beyond > 0].sort_values(ascending=False, kind="stable")[:3]
+        rows[name] = {
+            "size, mm": f"{skulls.size:g} ({skulls.damage.means})",
+            "skulls": len(skulls),
+            "caught": share(results[name].failed),
+            "mostly by": ", ".join(f"{m} {n}" for m, n in most.items()) or "–",
+        }
+    return rows
+
+
+def clinical_sizes() -> dict[str, dict[str, str]]:
+    """The kinds of damage, their sizes, and why these."""
+    return {
+        damage.name: {
+            "failure from": f"{damage.size:g} mm ({damage.means})",
+            "why": damage.reason,
+        }
+        for damage in DAMAGE
+    }
 
 
 def _range(low: float, high: float) -> str:
