@@ -8,6 +8,7 @@ skulls and by planted damage.
 
 from skfm_lib.evaluation.screening.frozen_limits import study_ranges
 from skfm_lib.evaluation.screening.measures import Reconstructed, measure_skulls
+from skfm_lib.evaluation.screening.planted_damage import damaged_sets
 from skfm_lib.evaluation.screening.reference_ranges import fit_ranges
 from skfm_lib.evaluation.screening.score_classifier import (
     predict_scores,
@@ -16,6 +17,7 @@ from skfm_lib.evaluation.screening.score_classifier import (
 
 __all__ = [
     "Reconstructed",
+    "damaged_sets",
     "fit_ranges",
     "measure_skulls",
     "predict_scores",

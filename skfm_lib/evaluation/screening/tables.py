@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from skfm_lib.evaluation.screening.measures import MEASURES, NAMES
+from skfm_lib.evaluation.screening.measures import MEASURES, NAMES, Skulls
 from skfm_lib.evaluation.screening.planted_damage import DAMAGE, Damaged
 from skfm_lib.evaluation.screening.reference_ranges import Results, ScreeningResult
 from skfm_lib.evaluation.screening.tolerance_limits import Limits
@@ -45,17 +45,21 @@ def thresholds(limits: Limits) -> dict[str, dict[str, str]]:
 
 
 def sensitivity(
-    damaged: Mapping[str, Damaged], results: Results
+    sets: Mapping[str, Skulls], results: Results
 ) -> dict[str, dict[str, Share | str | int]]:
-    """Damaged skulls that fail, and the measures by which most do, of each kind."""
+    """Skulls of each set that fail, and the measures by which most do.
+
+    The sets are `Damaged` ones; those of other kinds have no size.
+    """
     rows: dict[str, dict[str, Share | str | int]] = {}
-    for name, skulls in damaged.items():
+    for name, skulls in sets.items():
         beyond = pd.Series((results[name].excess > 0).sum(axis=0), NAMES)
         most = beyond[beyond > 0].sort_values(ascending=False, kind="stable")[:3]
+        size = f"{skulls.size:g}" if isinstance(skulls, Damaged) else "–"
         rows[name] = {
-            "size, mm": f"{skulls.size:g} ({skulls.damage.means})",
+            "size, mm": size,
             "skulls": len(skulls),
-            "caught": share(results[name].failed),
+            "fail": share(results[name].failed),
             "mostly by": ", ".join(f"{m} {n}" for m, n in most.items()) or "–",
         }
     return rows
