@@ -4,13 +4,14 @@ import numpy as np
 from scipy import ndimage
 from skimage.measure import block_reduce, euler_number
 
-from skfm_lib.data.bone_fractions import as_fraction, is_bone
+from skfm_lib.data.bone_fractions import LEVEL, as_fraction, is_bone
 from skfm_lib.data.voxels import FULL_BYTE, Grid
 from skfm_lib.utils.errors import SkfmError
 
 FINE, COARSE = 4.0, 8.0  # mm, block edge: classifier and asymmetry; shape model
 CORNERS = np.ones((3, 3, 3), bool)  # bone connects across corners, air across faces
 PIECE = 0.5  # cm³ of a part or cavity that counts: eight voxels at preset quick
+FAINT = LEVEL / 2  # fraction of bone that still closes a wall
 NARROW = 4.0  # mm; walls are closed by as much from both sides before tunnels count
 # Crowns of both dental arches in the skull frame, mm along x, y and z: the arches are
 # 50 mm wide and end 86 mm before the ears, the crowns meet 44 mm below them.  The
@@ -51,25 +52,29 @@ def topology(volume: np.ndarray, grid: Grid) -> dict[str, float]:
     outside the largest piece, cm³.  ``tunnels``: b₁ = b₀ + b₂ − χ with the Euler number
     χ, after a closing with a cube that reaches NARROW mm: orbits, nose, arches, large
     foramina and false holes.  ``cavities``: enclosed air of at least PIECE cm³ each,
-    such as a frontal sinus.  Smaller cavities, and holes of one voxel in thin walls,
-    depend on the threshold and on the grid.
+    such as a frontal sinus.
+
+    Small cavities, and perforations of walls thinner than a voxel, depend on threshold
+    and smoothing.  So where the fraction of bone is above FAINT, a wall closes a tunnel
+    and a bridge joins two parts.
 
     >>> solid = Grid((4, 4, 4), 10.0, (0.0, 0.0, 0.0))
     >>> topology(np.ones(solid.shape, bool), solid)
     {'parts': 1, 'loose': 0.0, 'tunnels': 0, 'cavities': 0}
     """
     reach = max(1, round(NARROW / grid.spacing))
-    padded = np.pad(bone_of(volume, grid), 1 + reach)
-    parts, cavities = (size * grid.spacing**3 / 1000 for size in _pieces(padded))
+    bone = np.pad(bone_of(volume, grid), 1 + reach)
+    faint = np.pad(as_fraction(volume) > FAINT, 1 + reach)
+    voxel = grid.spacing**3 / 1000
+    parts = np.bincount(ndimage.label(faint, CORNERS)[0][bone]) * voxel
     edge = 2 * reach + 1
-    wide = ndimage.minimum_filter(ndimage.maximum_filter(padded, edge), edge)
-    solid, enclosed = _pieces(wide)
-    euler = int(euler_number(wide, connectivity=3))
+    wide = ndimage.minimum_filter(ndimage.maximum_filter(faint, edge), edge)
+    betti_0, betti_2 = ndimage.label(wide, CORNERS)[1], len(_enclosed(wide))
     return {
         "parts": max(1, int((parts >= PIECE).sum())),
         "loose": float(parts.sum() - parts.max()),
-        "tunnels": len(solid) + len(enclosed) - euler,
-        "cavities": int((cavities >= PIECE).sum()),
+        "tunnels": betti_0 + betti_2 - int(euler_number(wide, connectivity=3)),
+        "cavities": int((_enclosed(bone) * voxel >= PIECE).sum()),
     }
 
 
@@ -162,9 +167,8 @@ def _mirror_plane(bone: np.ndarray, grid: Grid) -> tuple[np.ndarray, float]:
     return normal, offset * f + (f - 1) / 2 * normal.sum()
 
 
-def _pieces(padded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Voxels of each piece of bone, and of each air that it encloses."""
+def _enclosed(padded: np.ndarray) -> np.ndarray:
+    """Voxels of each air that bone encloses."""
     air, _ = ndimage.label(~padded)
-    enclosed = np.bincount(air[air != air[0, 0, 0]])
-    bone = np.bincount(ndimage.label(padded, CORNERS)[0].ravel())[1:]
-    return bone, enclosed[1:][enclosed[1:] > 0]
+    sizes = np.bincount(air[air != air[0, 0, 0]])[1:]
+    return sizes[sizes > 0]

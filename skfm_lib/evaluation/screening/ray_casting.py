@@ -78,17 +78,19 @@ def jaw_holes(volume: np.ndarray, grid: Grid) -> float:
 
 
 def _lost_teeth(gaps: np.ndarray) -> np.ndarray:
-    """Open pixels (turns, levels) between two jaws, at the crowns of lost teeth.
+    """Open pixels (turns, levels) at the crowns of lost teeth.
 
-    They are runs of levels with bone above and below, at most LOST_TEETH high.
+    They are runs of levels with bone above and below, at most LOST_TEETH high, and
+    what a scan that ends below shows of such a gap.
     """
     along = np.array([[0, 0, 0], [1, 1, 1], [0, 0, 0]])
     runs, count = ndimage.label(gaps, along)
-    low = np.bincount(runs.ravel(), minlength=count + 1) * (LEVELS[1] - LEVELS[0])
+    high = np.bincount(runs.ravel(), minlength=count + 1) * (LEVELS[1] - LEVELS[0])
     crowns = (LEVELS >= TEETH[2][0]) & (LEVELS <= TEETH[2][1])
-    between = np.isin(np.arange(count + 1), runs[:, crowns]) & (low <= LOST_TEETH)
+    between = np.isin(np.arange(count + 1), runs[:, crowns]) & (high <= LOST_TEETH)
     between[runs[:, [0, -1]]] = between[0] = False
-    return between[runs]
+    nothing_below = np.logical_and.accumulate(gaps, axis=1)
+    return between[runs] | (nothing_below & crowns)
 
 
 def _descending(cost: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from skfm_lib.evaluation.screening.tolerance_limits import Limits, folds, set_li
 from skfm_lib.evaluation.screening.vault import VaultModel
 from skfm_lib.utils.errors import SkfmError
 
-SHARE = 0.005  # of real skulls that are beyond the limits of one measure
+SHARE = 0.002  # of real skulls that are beyond the limits of one measure
 MODES = 40  # principal modes of variation
 Scores = Sequence[int] | np.ndarray
 

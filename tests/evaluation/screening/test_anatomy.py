@@ -79,7 +79,7 @@ def test_smoothing_of_a_good_skull_changes_its_topology_little(seed):
 
 
 def test_one_more_hole_is_one_more_tunnel(skull):
-    holed = skull & ~ball((0, -75, 60), 12)
+    holed = skull & ~ball((0, -80, 60), 16)
     before, after = (anatomy.topology(b, GRID)["tunnels"] for b in (skull, holed))
     assert after == before + 1
 

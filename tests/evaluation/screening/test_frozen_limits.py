@@ -10,7 +10,7 @@ from skfm_lib.data.dataset import SkullSet
 from skfm_lib.evaluation import screening
 from skfm_lib.evaluation.screening import frozen_limits
 from skfm_lib.evaluation.screening.measures import MEASURES, NAMES, measure_skulls
-from skfm_lib.evaluation.screening.reference_ranges import cross_fitted
+from skfm_lib.evaluation.screening.reference_ranges import SHARE, cross_fitted
 from skfm_lib.presets import preset
 from skfm_lib.utils.errors import SkfmError
 
@@ -85,7 +85,7 @@ def test_others_are_compared_with_their_own_limits(
 ):
     skulls = training[0]
     ranges = screening.study_ranges(given, measured, skulls, share)
-    own = screening.fit_ranges(measured, skulls.qualities, share or 0.005)
+    own = screening.fit_ranges(measured, skulls.qualities, share or SHARE)
     assert np.array_equal(ranges.limits.high, own.limits.high, equal_nan=True)
     assert "40 training skulls of this study" in capsys.readouterr().out
 

@@ -158,3 +158,10 @@ def test_a_gap_is_of_lost_teeth_where_crowns_have_been():
     for (low, high), is_hole in gaps.items():
         gap = (np.abs(x) < 20) & (y > 50) & (z > low) & (z < high)
         assert (jaw_holes(wall & ~gap, GRID) > 4) == is_hole
+
+
+def test_a_scan_that_ends_in_a_gap_of_lost_teeth_has_no_hole():
+    x, y, z = points()
+    single = np.abs(np.abs(x) - 14) < 6  # two teeth, between gaps, above the border
+    lost = (np.abs(x) < 30) & (y > 50) & (z < -34) & ~single
+    assert jaw_holes(tube() & (z > -48) & ~lost, GRID) < 1.5
