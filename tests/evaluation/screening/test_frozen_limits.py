@@ -1,7 +1,6 @@
 """Frozen limits: remade they are the same, and other populations are refused."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from skfm_lib.evaluation.screening import frozen_limits
 from skfm_lib.evaluation.screening.measures import MEASURES, NAMES, measure_skulls
 from skfm_lib.evaluation.screening.reference_ranges import SHARE, cross_fitted
 from skfm_lib.presets import preset
+from skfm_lib.study import Study
 from skfm_lib.utils.errors import SkfmError
 
 COVERED = sorted(path.stem for path in frozen_limits.FOLDER.glob("*.json"))
@@ -30,10 +30,11 @@ def measured(training):
     return measure_skulls(training[0], "train")
 
 
-def study(made_from="phantoms", name="tiny"):
-    stage = SimpleNamespace(results={"made_from": made_from})
-    settings = preset(name)
-    return SimpleNamespace(settings=settings, seed=0, finished=lambda _: stage)
+def study(folder, made_from="phantoms", name="tiny"):
+    """A study whose data stage is finished."""
+    made = Study(name, preset(name), 0, folder)
+    made.stage("01_preprocess", {"data": made_from}).finish(made_from=made_from)
+    return made
 
 
 def test_the_study_s_own_presets_are_covered():
@@ -69,21 +70,21 @@ def test_remade_limits_are_the_frozen_ones(training, tmp_path):
     assert np.allclose(now.means, then.means, rtol=0.02, atol=0.02, equal_nan=True)
 
 
-def test_phantoms_are_compared_with_the_file(training, measured, capsys):
-    ranges = screening.study_ranges(study(), measured, training[0])
+def test_phantoms_are_compared_with_the_file(training, measured, capsys, tmp_path):
+    ranges = screening.study_ranges(study(tmp_path), measured, training[0])
     then = frozen_limits.read_limits(frozen_limits.FOLDER / "tiny.json")
     assert np.array_equal(ranges.limits.high, then.limits.high, equal_nan=True)
     assert then.made in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("given", "share"),
-    [(study("scans"), None), (study(name="paper"), None)] + [(study(), 0.02)],
+    ("made_from", "name", "share"),
+    [("scans", "tiny", None), ("phantoms", "paper", None), ("phantoms", "tiny", 0.02)],
 )
 def test_others_are_compared_with_their_own_limits(
-    training, measured, capsys, given, share
+    training, measured, capsys, tmp_path, made_from, name, share
 ):
-    skulls = training[0]
+    skulls, given = training[0], study(tmp_path, made_from, name)
     ranges = screening.study_ranges(given, measured, skulls, share)
     own = screening.fit_ranges(measured, skulls.qualities, share or SHARE)
     assert np.array_equal(ranges.limits.high, own.limits.high, equal_nan=True)
