@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from skfm_lib.evaluation.screening.measures import MEASURES, NAMES, Skulls
-from skfm_lib.evaluation.screening.planted_damage import DAMAGE, Damaged
+from skfm_lib.evaluation.screening.planted_damage import Damaged
 from skfm_lib.evaluation.screening.reference_ranges import Results, ScreeningResult
 from skfm_lib.evaluation.screening.tolerance_limits import Limits
 from skfm_lib.metrics import Share, share
@@ -49,31 +49,25 @@ def sensitivity(
 ) -> dict[str, dict[str, Share | str | int]]:
     """Skulls of each set that fail, and the measures by which most do.
 
-    The sets are `Damaged` ones; those of other kinds have no size.
+    The sets are `Damaged` ones, with the size of the damage and the reason for the full
+    size; those of other kinds have neither.
     """
     rows: dict[str, dict[str, Share | str | int]] = {}
     for name, skulls in sets.items():
         beyond = pd.Series((results[name].excess > 0).sum(axis=0), NAMES)
         most = beyond[beyond > 0].sort_values(ascending=False, kind="stable")[:3]
-        size = f"{skulls.size:g}" if isinstance(skulls, Damaged) else "–"
+        size = why = "–"
+        if isinstance(skulls, Damaged):
+            size = f"{skulls.size:g} ({skulls.damage.means})"
+            why = skulls.damage.reason if skulls.size == skulls.damage.size else "–"
         rows[name] = {
             "size, mm": size,
+            "a failure because": why,
             "skulls": len(skulls),
             "fail": share(results[name].failed),
             "mostly by": ", ".join(f"{m} {n}" for m, n in most.items()) or "–",
         }
     return rows
-
-
-def clinical_sizes() -> dict[str, dict[str, str]]:
-    """The kinds of damage, their sizes, and why these."""
-    return {
-        damage.name: {
-            "failure from": f"{damage.size:g} mm ({damage.means})",
-            "why": damage.reason,
-        }
-        for damage in DAMAGE
-    }
 
 
 def _range(low: float, high: float) -> str:

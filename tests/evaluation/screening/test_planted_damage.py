@@ -128,7 +128,11 @@ def test_the_table_of_sensitivity_counts_what_failed_and_why():
     rows = tables.sensitivity(
         {name: sets[name], "undamaged": Two()}, {name: result, "undamaged": result}
     )
-    assert rows[name]["size, mm"] == "16" and rows["undamaged"]["size, mm"] == "–"
+    assert (
+        rows[name]["size, mm"] == "16 (diameter)"
+        and rows["undamaged"]["size, mm"] == "–"
+    )
     assert rows[name]["skulls"] == 2 and rows[name]["fail"].value == 0.5
     assert rows[name]["mostly by"] == "loose bone 1"
-    assert set(tables.clinical_sizes()) == set(KINDS)
+    assert rows[name]["a failure because"] == KINDS["loose part"].reason
+    assert rows["undamaged"]["a failure because"] == "–"
