@@ -4,19 +4,20 @@ import numpy as np
 from scipy import ndimage
 from skimage.measure import block_reduce, euler_number
 
-from skfm_lib.data.bone_fractions import as_fraction, is_bone
+from skfm_lib.data.bone_fractions import LEVEL, as_fraction, is_bone
 from skfm_lib.data.voxels import FULL_BYTE, Grid
 from skfm_lib.utils.errors import SkfmError
 
 FINE, COARSE = 4.0, 8.0  # mm, block edge: classifier and asymmetry; shape model
 CORNERS = np.ones((3, 3, 3), bool)  # bone connects across corners, air across faces
-PIECE = 0.5  # cm³; smaller pieces are no parts: up to seven voxels at preset quick
+PIECE = 0.5  # cm³ of a part or cavity that counts: eight voxels at preset quick
+FAINT = LEVEL / 2  # fraction of bone that still closes a wall
+NARROW = 4.0  # mm; walls are closed by as much from both sides before tunnels count
 # Crowns of both dental arches in the skull frame, mm along x, y and z: the arches are
 # 50 mm wide and end 86 mm before the ears, the crowns meet 44 mm below them.  The
 # lower end is above the lowest border of a QS 5 scan, which would count as relief.
 TEETH = ((-36.0, 36.0), (38.0, 95.0), (-48.0, -33.0))
-ONE_SIDED = 1.0  # cm³; smaller pieces on one side only are not noticed by eye
-TOLERANCE = 6.0  # mm between the sides of faces that look symmetric
+TOLERANCE = 4.0  # mm, or one block, between the sides of a face that look symmetric
 
 
 def block_edge(grid: Grid, edge: float) -> int:
@@ -45,26 +46,35 @@ def bone_of(volume: np.ndarray, grid: Grid) -> np.ndarray:
 
 
 def topology(volume: np.ndarray, grid: Grid) -> dict[str, float]:
-    """Connectivity of the bone by its Betti numbers b₀, b₁, b₂.
+    """Connectivity of the bone, by its Betti numbers b₀, b₁, b₂ at a clinical size.
 
     ``parts``: pieces of at least PIECE cm³, or 1 if all are smaller.  ``loose``: bone
-    outside the largest piece, %.  ``tunnels``: b₁ = b₀ + b₂ − χ with the Euler number
-    χ; orbits, arches, foramina and false holes.  ``cavities``: b₂, enclosed air.
+    outside the largest piece, cm³.  ``tunnels``: b₁ = b₀ + b₂ − χ with the Euler number
+    χ, after a closing with a cube that reaches NARROW mm: orbits, nose, arches, large
+    foramina and false holes.  ``cavities``: enclosed air of at least PIECE cm³ each,
+    such as a frontal sinus.
+
+    Small cavities, and perforations of walls thinner than a voxel, depend on threshold
+    and smoothing.  So where the fraction of bone is above FAINT, a wall closes a tunnel
+    and a bridge joins two parts.
 
     >>> solid = Grid((4, 4, 4), 10.0, (0.0, 0.0, 0.0))
     >>> topology(np.ones(solid.shape, bool), solid)
     {'parts': 1, 'loose': 0.0, 'tunnels': 0, 'cavities': 0}
     """
-    padded = np.pad(bone_of(volume, grid), 1)
-    sizes = _component_sizes(padded, CORNERS)
-    cavities = len(_component_sizes(~padded, None)) - 1
-    euler = euler_number(padded, connectivity=3)
-    least = PIECE * 1000 / grid.spacing**3
+    reach = max(1, round(NARROW / grid.spacing))
+    bone = np.pad(bone_of(volume, grid), 1 + reach)
+    faint = np.pad(as_fraction(volume) > FAINT, 1 + reach)
+    voxel = grid.spacing**3 / 1000
+    parts = np.bincount(ndimage.label(faint, CORNERS)[0][bone]) * voxel
+    edge = 2 * reach + 1
+    wide = ndimage.minimum_filter(ndimage.maximum_filter(faint, edge), edge)
+    betti_0, betti_2 = ndimage.label(wide, CORNERS)[1], len(_enclosed(wide))
     return {
-        "parts": max(1, int((sizes >= least).sum())),
-        "loose": 100 * float(1 - sizes.max() / sizes.sum()),
-        "tunnels": len(sizes) + cavities - int(euler),
-        "cavities": cavities,
+        "parts": max(1, int((parts >= PIECE).sum())),
+        "loose": float(parts.sum() - parts.max()),
+        "tunnels": betti_0 + betti_2 - int(euler_number(wide, connectivity=3)),
+        "cavities": int((_enclosed(bone) * voxel >= PIECE).sum()),
     }
 
 
@@ -105,10 +115,10 @@ def tooth_relief(volume: np.ndarray, grid: Grid) -> float:
 
 
 def asymmetry(volume: np.ndarray, grid: Grid) -> float:
-    """Bone (cm³) without a counterpart on the other side, in pieces of ONE_SIDED.
+    """Bone (cm³) without a counterpart on the other side.
 
     Bone counts if its mirror image in the plane of symmetry is more than TOLERANCE mm,
-    or two blocks of the comparison, from any bone.
+    or one block of the comparison, from any bone along every axis.
     """
     bone = bone_of(volume, grid)
     shares = downsample(bone, grid, FINE)
@@ -119,16 +129,12 @@ def asymmetry(volume: np.ndarray, grid: Grid) -> float:
     image = np.rint(filled - 2 * np.outer(filled @ normal - offset, normal)).astype(int)
     inside = ((image >= 0) & (image < shares.shape)).all(axis=1)
     # Blocks whose image lies in the dilated bone have a counterpart.
-    reach = max(2, round(TOLERANCE / edge))
-    ball = ndimage.generate_binary_structure(3, 2)
-    near = ndimage.binary_dilation(shares > 0, ball, iterations=reach)
+    reach = max(1, round(TOLERANCE / edge))
+    near = ndimage.binary_dilation(shares > 0, CORNERS, iterations=reach)
     matched = filled[inside][near[tuple(image[inside].T)]]
-    unmatched = shares * edge**3 / 1000
+    unmatched = shares.astype(float) * edge**3 / 1000
     unmatched[tuple(matched.T)] = 0
-    # Small pieces are differences of the surface only.
-    labels, n = ndimage.label(unmatched > 0, CORNERS)
-    pieces = ndimage.sum_labels(unmatched, labels, np.arange(1, n + 1))
-    return float(pieces[pieces >= ONE_SIDED].sum())
+    return float(unmatched.sum())
 
 
 def _mirror_plane(bone: np.ndarray, grid: Grid) -> tuple[np.ndarray, float]:
@@ -161,5 +167,8 @@ def _mirror_plane(bone: np.ndarray, grid: Grid) -> tuple[np.ndarray, float]:
     return normal, offset * f + (f - 1) / 2 * normal.sum()
 
 
-def _component_sizes(mask: np.ndarray, structure: np.ndarray | None) -> np.ndarray:
-    return np.bincount(ndimage.label(mask, structure)[0].ravel())[1:]
+def _enclosed(padded: np.ndarray) -> np.ndarray:
+    """Voxels of each air that bone encloses."""
+    air, _ = ndimage.label(~padded)
+    sizes = np.bincount(air[air != air[0, 0, 0]])[1:]
+    return sizes[sizes > 0]

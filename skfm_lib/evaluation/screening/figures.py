@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from skfm_lib.evaluation.screening.measures import MEASURES, Skulls
 from skfm_lib.evaluation.screening.reference_ranges import Results
 from skfm_lib.evaluation.screening.tolerance_limits import Limits
+from skfm_lib.presets import QUALITY_SCORES
 from skfm_lib.view.meshes import draw
 from skfm_lib.view.slices import panels
 
@@ -65,11 +66,18 @@ def _panel(axis: Axes, results: Results, limits: Limits, column: int) -> None:
     axis.set_title(title, fontsize=9)
 
 
-def worst(sets: Sets, results: Results, count: int) -> Figure:
-    """The skulls of each set that are farthest beyond a limit, with the reasons."""
+def worst(
+    sets: Sets, results: Results, count: int, scores: Sequence[int] = QUALITY_SCORES
+) -> Figure:
+    """The skulls of each set that are farthest beyond a limit, with the reasons.
+
+    Only those of the requested `scores` are shown.
+    """
     chosen: Chosen = {}
     for name in sets:
-        items = results[name].worst_first()[:count].tolist()
+        order = results[name].worst_first()
+        wanted = np.isin(results[name].requested[order], scores)
+        items = order[wanted][:count].tolist()
         chosen[name] = [(item, results[name].reasons(item)[:3]) for item in items]
     return _gallery(sets, results, chosen)
 

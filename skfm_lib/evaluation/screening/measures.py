@@ -18,23 +18,25 @@ from skfm_lib.evaluation.screening.vault import vault_map
 from skfm_lib.models import VQVAE
 from skfm_lib.training.vqvae import reconstruct
 from skfm_lib.utils.device import Device
+from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import replacing
 from skfm_lib.utils.progress import track
 
 CROWNS = (5, 6)  # the scores whose scans hold the crowns of the teeth (§3.3)
+BURR_HOLE = 1.5  # cm², of 14 mm; smaller openings are not called holes of a skull
 MEASURES = (
-    Measure("parts", "", "high", least=1),
-    Measure("loose bone", "%", "high", least=0.1),
+    Measure("parts", "", "high", least=1, tolerated=2),  # the second: loose bone
+    Measure("loose bone", "cm³", "high", least=0.1, tolerated=2 * anatomy.PIECE),
     Measure("tunnels", "", "both", least=1),
-    Measure("cavities", "", "both", least=1),
+    Measure("cavities", "", "high", least=1),
     Measure("bone volume", "cm³", "both", least=1),
     Measure("length", "mm", "both", least=1),
     Measure("breadth", "mm", "both", least=1),
     Measure("height", "mm", "both", least=1),
     Measure("tooth relief", "", "low", least=0.001, scores=CROWNS),
-    Measure("jaw holes", "cm²", "high", least=1, scores=CROWNS),
-    Measure("asymmetry", "cm³", "high", least=1),
-    Measure("vault holes", "cm²", "high", least=1),
+    Measure("jaw holes", "cm²", "high", 1, scores=CROWNS, tolerated=BURR_HOLE),
+    Measure("asymmetry", "cm³", "high", least=0.1, tolerated=2 * anatomy.PIECE),
+    Measure("vault holes", "cm²", "high", least=1, tolerated=BURR_HOLE),
     Measure("to nearest", "", "high", least=0.001),
     Measure("misfit", "", "high", least=0.01),
 )
@@ -89,6 +91,10 @@ class Measurements:
     vaults: Float[np.ndarray, "n a b"]  #: maps of `vault_map`
     blocks: Float[np.ndarray, "n blocks"]  #: fraction of bone in blocks of COARSE mm
 
+    def __getitem__(self, chosen: np.ndarray) -> "Measurements":
+        """Those of some skulls, by a mask or indices (n,)."""
+        return Measurements(*(column[chosen] for column in vars(self).values()))
+
 
 def measure_skulls(
     skulls: Skulls, label: str, cache: Path | None = None
@@ -98,11 +104,13 @@ def measure_skulls(
     An empty volume, which an untrained network may generate, has all values 0.
 
     Raises:
-        SkfmError: for a volume that does not fit its grid.
+        SkfmError: for a set without skulls, or a volume that does not fit its grid.
     """
     if cache is not None and cache.is_file():
         with np.load(cache) as stored:  # by position: names have changed
             return Measurements(*stored.values())
+    if not len(skulls):
+        raise SkfmError(f"no skulls of {label}", "at least one", "generate some")
     items = track(range(len(skulls)), f"Measuring {label}")
     each = [_measure(skulls.volume(i), skulls.grid) for i in items]
     measured = Measurements(*(np.stack(column) for column in zip(*each)))

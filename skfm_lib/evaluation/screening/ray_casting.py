@@ -7,6 +7,7 @@ from scipy import ndimage
 
 from skfm_lib.data.bone_fractions import surface_field
 from skfm_lib.data.voxels import Grid
+from skfm_lib.evaluation.screening.anatomy import TEETH
 
 MOUTH = (0.0, 42.0)  # x and y of its axis, mm: 45 mm behind the front teeth
 TURNS = np.deg2rad(np.arange(-125.0, 126.0, 3.0))  # from the front; right is positive
@@ -14,6 +15,7 @@ LEVELS = np.arange(-112.0, -16.0, 3.0)  # z, mm: below any chin to above the pal
 NEAREST, FARTHEST = 8.0, 75.0  # mm from the axis
 PIXEL = 45.0 * np.deg2rad(3.0) * 3.0 / 100  # cm², at 45 mm, the distance of the wall
 GAP = 4  # rays, 9 mm wide and 12 mm high; a single lost tooth leaves less
+LOST_TEETH = 30.0  # mm; toothless jaws are up to 27 mm apart, where crowns have been
 
 
 class Rays:
@@ -61,9 +63,10 @@ def jaw_holes(volume: np.ndarray, grid: Grid) -> float:
 
     Skull or scan end below at a border that descends to its lowest point and then
     rises.  The result is the least area, over all such borders, of open pixels above
-    and closed pixels below.  Gaps of single teeth do not count.
+    and closed pixels below.  Gaps of lost teeth, of one or of all, do not count.
     """
     gaps = openings(_jaw_rays(grid).first(volume), GAP)
+    gaps &= ~_lost_teeth(gaps)
     # Cost (turns, levels + 1) of a border below each level, turn by turn.
     none = np.zeros((len(gaps), 1))
     closed_below = np.hstack([none, np.cumsum(~gaps, axis=1)])
@@ -72,6 +75,22 @@ def jaw_holes(volume: np.ndarray, grid: Grid) -> float:
     # Borders that descend to a turn from either side; its own cost is in both.
     either = _descending(cost) + _descending(cost[::-1])[::-1] - cost
     return float(either.min() * PIXEL)
+
+
+def _lost_teeth(gaps: np.ndarray) -> np.ndarray:
+    """Open pixels (turns, levels) at the crowns of lost teeth.
+
+    They are runs of levels with bone above and below, at most LOST_TEETH high, and
+    what a scan that ends below shows of such a gap.
+    """
+    along = np.array([[0, 0, 0], [1, 1, 1], [0, 0, 0]])
+    runs, count = ndimage.label(gaps, along)
+    high = np.bincount(runs.ravel(), minlength=count + 1) * (LEVELS[1] - LEVELS[0])
+    crowns = (LEVELS >= TEETH[2][0]) & (LEVELS <= TEETH[2][1])
+    between = np.isin(np.arange(count + 1), runs[:, crowns]) & (high <= LOST_TEETH)
+    between[runs[:, [0, -1]]] = between[0] = False
+    nothing_below = np.logical_and.accumulate(gaps, axis=1)
+    return between[runs] | (nothing_below & crowns)
 
 
 def _descending(cost: np.ndarray) -> np.ndarray:

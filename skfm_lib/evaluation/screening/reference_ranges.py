@@ -11,6 +11,7 @@ from skfm_lib.evaluation.screening.tolerance_limits import Limits, folds, set_li
 from skfm_lib.evaluation.screening.vault import VaultModel
 from skfm_lib.utils.errors import SkfmError
 
+SHARE = 0.002  # of real skulls that are beyond the limits of one measure
 MODES = 40  # principal modes of variation
 Scores = Sequence[int] | np.ndarray
 
@@ -143,28 +144,48 @@ class ReferenceRanges:
 
 
 def fit_ranges(
-    measured: Measurements, qualities: Scores, share: float = 0.005, seed: int = 0
+    measured: Measurements, qualities: Scores, share: float = SHARE, seed: int = 0
 ) -> ReferenceRanges:
     """Fit reference ranges to training skulls of known scores `qualities` (n,).
 
-    A fraction `share` of real skulls is beyond the limits of each of the 14 measures.
-    Limits are cross-fitted (`set_limits`, with folds by `seed`): the shape model of a
-    skull was fitted without it, and its nearest neighbour is another skull.  So all
-    training skulls set limits, which hold for new ones.
+    A fraction `share` of real skulls is beyond the limits of each of the 14 measures
+    (`set_limits` of the `cross_fitted` values).  So all training skulls set limits,
+    which hold for new ones.
 
     Raises:
-        SkfmError: if a score has fewer than two skulls.
+        SkfmError: if a score has fewer than two skulls, or a measure is NaN.
+    """
+    values = cross_fitted(measured, qualities, seed)
+    limits = set_limits(values, np.asarray(qualities), MEASURES, share, seed)
+    return with_limits(measured, qualities, limits)
+
+
+def with_limits(
+    measured: Measurements, qualities: Scores, limits: Limits
+) -> ReferenceRanges:
+    """Models of training skulls of scores `qualities` (n,), and limits set before."""
+    scores, blocks = np.asarray(qualities), measured.blocks
+    vault, shape = VaultModel(measured.vaults, scores), ShapeModel(blocks, scores)
+    return ReferenceRanges(vault, shape, blocks, limits)
+
+
+def cross_fitted(
+    measured: Measurements, qualities: Scores, seed: int = 0
+) -> Float[np.ndarray, "n measures"]:
+    """MEASURES of training skulls, each as of a new one (n, 14).
+
+    The vault and the shape model of a skull are fitted without its fold (`folds` by
+    `seed`), and its nearest neighbour is another skull.
     """
     scores, blocks = np.asarray(qualities), measured.blocks
-    misfit = np.empty(len(scores))
-    for out in folds(scores, seed):
-        others = ShapeModel(blocks[~out], scores[~out])
-        misfit[out] = others.misfit(blocks[out], scores[out])
     nearest = distance_to_nearest(blocks, blocks, own=True)
-    vault = VaultModel(measured.vaults, scores)
-    values = _complete(measured, scores, vault, nearest, misfit)
-    limits = set_limits(values, scores, MEASURES, share, seed)
-    return ReferenceRanges(vault, ShapeModel(blocks, scores), blocks, limits)
+    values = np.empty((len(scores), len(MEASURES)))
+    for out in folds(scores, seed):
+        vault = VaultModel(measured.vaults[~out], scores[~out])
+        shape = ShapeModel(blocks[~out], scores[~out])
+        misfit = shape.misfit(blocks[out], scores[out])
+        values[out] = _complete(measured[out], scores[out], vault, nearest[out], misfit)
+    return values
 
 
 def _complete(
@@ -173,6 +194,9 @@ def _complete(
     """Values (n, 14) in the order of MEASURES, NaN where one does not apply."""
     holes = [vault.holes(m, q) for m, q in zip(measured.vaults, scores.tolist())]
     values = np.column_stack([measured.values, holes, *shape])
+    for item, column in np.argwhere(~np.isfinite(values)):
+        found = f"{NAMES[column]} {values[item, column]} of skull {item}"
+        raise SkfmError(found, "a number", "measure the skulls again")
     for column, measure in zip(values.T, MEASURES):
         if measure.scores:
             column[~np.isin(scores, measure.scores)] = np.nan

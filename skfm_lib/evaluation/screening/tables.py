@@ -1,9 +1,12 @@
 """Table 9 from screening results, and the tables that explain it."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
-from skfm_lib.evaluation.screening.measures import MEASURES
+from skfm_lib.evaluation.screening.measures import MEASURES, NAMES, Skulls
+from skfm_lib.evaluation.screening.planted_damage import Damaged
 from skfm_lib.evaluation.screening.reference_ranges import Results, ScreeningResult
 from skfm_lib.evaluation.screening.tolerance_limits import Limits
 from skfm_lib.metrics import Share, share
@@ -37,6 +40,32 @@ def thresholds(limits: Limits) -> dict[str, dict[str, str]]:
             f"QS {q}": _range(low, high)
             for q, low, high in ends
             if not measure.scores or q in measure.scores
+        }
+    return rows
+
+
+def sensitivity(
+    sets: Mapping[str, Skulls], results: Results
+) -> dict[str, dict[str, Share | str | int]]:
+    """Skulls of each set that fail, and the measures by which most do.
+
+    The sets are `Damaged` ones, with the size of the damage and the reason for the full
+    size; those of other kinds have neither.
+    """
+    rows: dict[str, dict[str, Share | str | int]] = {}
+    for name, skulls in sets.items():
+        beyond = pd.Series((results[name].excess > 0).sum(axis=0), NAMES)
+        most = beyond[beyond > 0].sort_values(ascending=False, kind="stable")[:3]
+        size = why = "–"
+        if isinstance(skulls, Damaged):
+            size = f"{skulls.size:g} ({skulls.damage.means})"
+            why = skulls.damage.reason if skulls.size == skulls.damage.size else "–"
+        rows[name] = {
+            "size, mm": size,
+            "a failure because": why,
+            "skulls": len(skulls),
+            "fail": share(results[name].failed),
+            "mostly by": ", ".join(f"{m} {n}" for m, n in most.items()) or "–",
         }
     return rows
 

@@ -23,6 +23,7 @@ class Measure:
     tail: Literal["high", "low", "both"]  #: the values that are abnormal
     least: float  #: of its spread, since smaller differences are due to the grid
     scores: tuple[int, ...] | None = None  #: that it applies to; None for all
+    tolerated: float = 0  #: highest value that is no failure in any population
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ def set_limits(
     pooled one (PRIOR), since QS 6 is rare.  One more skull is beyond the k-th largest
     of n such values with probability k / (n + 1), for a continuous measure exactly; k
     is the largest that `share` allows, half of it per tail if both are abnormal, or 1.
+    An upper limit is at least what is `tolerated`; then fewer are beyond it.
 
     Raises:
         SkfmError: if a score has fewer than two skulls or `share` is not in (0, 1).
@@ -97,7 +99,8 @@ def set_limits(
         standard[out] = (values[out] - others) / spread[rows[out]]
     ends = [_ends(z, m.tail, share) for z, m in zip(standard.T, measures)]
     low, high, shares = (np.array(column) for column in zip(*ends))
-    return Limits(scores, centre + low * spread, centre + high * spread, spread, shares)
+    upper = np.maximum(centre + high * spread, [m.tolerated for m in measures])
+    return Limits(scores, centre + low * spread, upper, spread, shares)
 
 
 def _means(values: np.ndarray, qualities: np.ndarray, scores: np.ndarray) -> np.ndarray:

@@ -105,6 +105,8 @@ class VaultModel:
 
     def _cut_off(self, opened: np.ndarray) -> float:
         """cm² that the best plane explains, less the closed area above it."""
+        if not opened.any():
+            return 0.0
         sums = _cumulative(opened[self.orders])
         closed = _cumulative((self.area - opened)[self.orders])
         removed = np.take_along_axis(sums + closed, self.above, axis=1)

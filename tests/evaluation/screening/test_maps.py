@@ -131,8 +131,8 @@ def test_complete_and_evenly_ending_jaws_have_no_holes():
 
 def test_holes_and_notches_of_a_jaw_are_measured():
     x, y, z = points()
-    hole = (np.abs(x) < 12) & (y > 60) & (z > -60) & (z < -40)
-    found = jaw_holes(tube() & (z > -85) & ~hole, GRID)
+    hole = (np.abs(x) < 12) & (y > 60) & (z > -80) & (z < -60)
+    found = jaw_holes(tube() & (z > -105) & ~hole, GRID)
     assert found == pytest.approx(2 * 12 * 20 / 100, rel=0.45)
     left, right = (np.abs(x - side * 32) < 8 for side in (-1, 1))
     notched = tube() & (z > -85) & ~((left | right) & (y > 50) & (z < -55))
@@ -140,9 +140,28 @@ def test_holes_and_notches_of_a_jaw_are_measured():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_phantoms_with_lost_front_teeth(seed):
+def test_lost_teeth_are_no_hole_and_a_lost_piece_of_jaw_is(seed):
     x, y, z = points()
     skull = phantom_skull(seed, 6, SHAPE)
-    lost = skull * ~((np.abs(x) < 20) & (y > 60) & (z < -34) & (z > -58))
-    before, after = (jaw_holes(bone, GRID) for bone in (skull, lost))
-    assert after > before + 4
+    front = (np.abs(x) < 20) & (y > 60)
+    teeth = skull * ~(front & (z < -34) & (z > -58))
+    chin = skull * ~(front & (z < -34))
+    before, toothless, chinless = (jaw_holes(b, GRID) for b in (skull, teeth, chin))
+    assert toothless < before + 1.5
+    assert chinless > before + 4
+
+
+def test_a_gap_is_of_lost_teeth_where_crowns_have_been():
+    x, y, z = points()
+    wall = tube() & (z > -100)
+    gaps = {(-60, -34): False, (-80, -34): True, (-80, -60): True}
+    for (low, high), is_hole in gaps.items():
+        gap = (np.abs(x) < 20) & (y > 50) & (z > low) & (z < high)
+        assert (jaw_holes(wall & ~gap, GRID) > 4) == is_hole
+
+
+def test_a_scan_that_ends_in_a_gap_of_lost_teeth_has_no_hole():
+    x, y, z = points()
+    single = np.abs(np.abs(x) - 14) < 6  # two teeth, between gaps, above the border
+    lost = (np.abs(x) < 30) & (y > 50) & (z < -34) & ~single
+    assert jaw_holes(tube() & (z > -48) & ~lost, GRID) < 1.5

@@ -94,6 +94,15 @@ def test_one_hole_among_skulls_without_sets_the_limit_at_its_size():
     assert (equal.high == 0).all() and (equal.spread == MEASURES[0].least).all()
 
 
+def test_what_is_tolerated_is_no_failure_of_the_most_perfect_population():
+    values, scores = np.zeros((100, 1)), np.repeat([2, 5], 50)
+    measure = Measure("holes", "cm²", "high", least=1, tolerated=1.5)
+    found = set_limits(values, scores, [measure], 0.01, 0)
+    assert (found.high == 1.5).all()
+    wide = set_limits(values + 3, scores, [measure], 0.01, 0)
+    assert (wide.high == 3).all()  # a population's own limit, where it is higher
+
+
 def test_few_skulls_give_wide_limits_and_state_it():
     small = {2: 4, 3: 4, 5: 4}
     found = set_limits(*population(small, 0), MEASURES, 0.01, 0)
