@@ -14,6 +14,7 @@ DEFINING = {
     "skfm_lib/study/data_stage.py",
 }
 REPORTING = {  # results; nothing is set or selected by them
+    "skfm_lib/evaluation/table1_protocol.py",  # chapter 6
     "skfm_lib/tasks/experiments/skull_pool.py",  # chapters 8, 9 and 15
     "skfm_lib/tasks/experiments/learning_curve.py",  # of chapter 8
     "notebooks/01_preprocess.ipynb",
