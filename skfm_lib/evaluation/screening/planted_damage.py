@@ -192,12 +192,10 @@ class Damaged:
         return self.damage.planted(volume, self.grid, self.size, seed=item)
 
 
-def damaged_sets(skulls: Skulls, doses: Sequence[float]) -> dict[str, Damaged]:
-    """All kinds of DAMAGE in a set, in `doses` of the size that is called a failure."""
+def damaged_sets(skulls: Skulls, doses: Sequence[int]) -> dict[str, Damaged]:
+    """All kinds of DAMAGE in a set, in `doses`, % of the size that is a failure."""
     return {
-        f"{damage.name}, {dose:g} of the size": Damaged(
-            skulls, damage, dose * damage.size
-        )
+        f"{damage.name}, {dose} %": Damaged(skulls, damage, dose / 100 * damage.size)
         for damage in DAMAGE
         for dose in doses
     }
