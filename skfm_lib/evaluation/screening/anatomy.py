@@ -32,14 +32,19 @@ def downsample(volume: np.ndarray, grid: Grid, edge: float) -> np.ndarray:
     return block_reduce(volume, block_edge(grid, edge), **mean) / scale
 
 
-def bone_of(volume: np.ndarray, grid: Grid) -> np.ndarray:
-    """Bone, bool, of bits or bytes; SkfmError if there is none or not on this grid."""
+def check_volume(volume: np.ndarray, grid: Grid) -> None:
+    """SkfmError unless a volume has bits or bytes on this grid; so it has no NaN."""
     if volume.shape != grid.shape or volume.dtype not in (bool, np.uint8):
         raise SkfmError(
             f"a volume of {volume.shape} {volume.dtype}",
             f"bits or bytes {grid.shape}, as its grid has",
             "read it with SkullSet.volume",
         )
+
+
+def bone_of(volume: np.ndarray, grid: Grid) -> np.ndarray:
+    """Bone, bool, of bits or bytes; SkfmError if there is none, as `check_volume`."""
+    check_volume(volume, grid)
     if not (bone := is_bone(volume)).any():
         raise SkfmError("a volume without bone", "a skull", "generate it again")
     return bone

@@ -121,9 +121,10 @@ def measure_skulls(
 
 
 def _measure(volume: np.ndarray, grid: Grid) -> tuple[np.ndarray, ...]:
+    anatomy.check_volume(volume, grid)
     blocks = anatomy.downsample(volume, grid, anatomy.COARSE).ravel()
     v = network_values(volume)
-    if volume.shape == grid.shape and not v.max() > 0:
+    if not v.max() > 0:
         return np.zeros(SINGLE), vault_map(v, grid), blocks
     values = [
         *anatomy.topology(volume, grid).values(),

@@ -142,16 +142,22 @@ DAMAGE = (
         _hole,
         25.0,
         "diameter",
-        "5 cm²; a burr hole has 14 mm, larger defects are closed by surgery",
+        "5 cm², three times the area of a burr hole (14 mm)",
         VAULTED,
     ),
-    Damage("loose part", _loose, 16.0, "diameter", "2 cm³, as large as two molars"),
+    Damage(
+        "loose part",
+        _loose,
+        16.0,
+        "diameter",
+        "2 cm³, twice what is tolerated as a chip",
+    ),
     Damage(
         "blurred teeth",
         _blurred,
         4.0,
         "standard deviation",
-        "half-width 9 mm, that of a crown: teeth are not separable",
+        "full width 9 mm at half height, as a crown: teeth merge",
         CROWNS,
     ),
     Damage(
@@ -166,7 +172,7 @@ DAMAGE = (
         _half,
         30.0,
         "step of its upper border",
-        "half a cap of 70 cm²; borders of scans are planes",
+        "some 70 cm² open on one side; borders of scans are planes",
         VAULTED,
     ),
 )
@@ -192,12 +198,10 @@ class Damaged:
         return self.damage.planted(volume, self.grid, self.size, seed=item)
 
 
-def damaged_sets(skulls: Skulls, doses: Sequence[float]) -> dict[str, Damaged]:
-    """All kinds of DAMAGE in a set, in `doses` of the size that is called a failure."""
+def damaged_sets(skulls: Skulls, doses: Sequence[int]) -> dict[str, Damaged]:
+    """All kinds of DAMAGE in a set, in `doses`, % of the size that is a failure."""
     return {
-        f"{damage.name}, {dose:g} of the size": Damaged(
-            skulls, damage, dose * damage.size
-        )
+        f"{damage.name}, {dose} %": Damaged(skulls, damage, dose / 100 * damage.size)
         for damage in DAMAGE
         for dose in doses
     }

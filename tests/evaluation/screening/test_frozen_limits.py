@@ -107,6 +107,18 @@ def test_another_population_is_refused_in_one_line(training, measured):
         then.check(values[1:], skulls.qualities[1:], skulls.shape)
 
 
+def test_another_seed_draws_from_the_same_population(tmp_path):
+    content = frozen_limits.freeze_preset("tiny", tmp_path / "skulls", seed=1)
+    path = tmp_path / "tiny.json"
+    frozen_limits.write_limits(path, content)
+    other = frozen_limits.read_limits(path)
+    then = frozen_limits.read_limits(frozen_limits.FOLDER / "tiny.json")
+    assert not np.allclose(other.means, then.means, equal_nan=True)
+    train = SkullSet(tmp_path / "skulls", "train")
+    values = cross_fitted(measure_skulls(train, "train"), train.qualities)
+    then.check(values, train.qualities, train.shape)
+
+
 def test_a_file_of_other_measures_or_damaged_is_named(tmp_path):
     path = tmp_path / "tiny.json"
     content = json.loads((frozen_limits.FOLDER / "tiny.json").read_text())

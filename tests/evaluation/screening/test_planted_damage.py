@@ -109,9 +109,9 @@ class Two:
 
 
 def test_a_set_holds_the_scores_in_which_a_kind_can_occur():
-    sets = planted_damage.damaged_sets(Two(), [0.5, 1.0])
+    sets = planted_damage.damaged_sets(Two(), [50, 100])
     assert len(sets) == 2 * len(DAMAGE)
-    teeth = sets["blurred teeth, 0.5 of the size"]
+    teeth = sets["blurred teeth, 50 %"]
     assert isinstance(teeth, Damaged) and teeth.qualities == [5] and len(teeth) == 1
     assert teeth.size == KINDS["blurred teeth"].size / 2
     expected = planted("blurred teeth", phantom_skull(1, 5, SHAPE), teeth.size, 1)
@@ -119,8 +119,8 @@ def test_a_set_holds_the_scores_in_which_a_kind_can_occur():
 
 
 def test_the_table_of_sensitivity_counts_what_failed_and_why():
-    sets = planted_damage.damaged_sets(Two(), [1.0])
-    name = "loose part, 1 of the size"
+    sets = planted_damage.damaged_sets(Two(), [100])
+    name = "loose part, 100 %"
     excess = np.full((2, len(NAMES)), -1.0)
     excess[0, NAMES.index("loose bone")] = 2.0
     both = np.array([2, 5])

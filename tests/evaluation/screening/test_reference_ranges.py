@@ -206,6 +206,18 @@ def test_a_measure_that_is_nan_is_named(ranges, fresh):
         ranges.compare(found, fresh.qualities, fresh.qualities)
 
 
+def test_volumes_of_nan_are_refused():
+    nothing = Volumes([np.full(SHAPE, np.nan, np.float32)], [5])
+    with pytest.raises(SkfmError, match="float32; expected bits or bytes"):
+        screening.measure_skulls(nothing, "NaN")
+
+
+def test_one_score_is_enough_for_limits():
+    skulls = phantoms([5] * 6, first=0)
+    found = screening.measure_skulls(skulls, "train")
+    assert screening.fit_ranges(found, skulls.qualities).limits.scores.tolist() == [5]
+
+
 def test_no_skulls_are_refused():
     with pytest.raises(SkfmError, match="no skulls of OTFM"):
         screening.measure_skulls(Volumes([], []), "OTFM")
