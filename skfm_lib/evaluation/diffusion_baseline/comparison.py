@@ -81,7 +81,7 @@ def held_out_skulls(stage: Stage, feature_steps: int) -> HeldOut:
     )
     training = screening.measure_skulls(train, "train", screened.folder / "train.npz")
     share = screened.settings["share"]
-    ranges = screening.fit_ranges(training, train.qualities, share, study.seed)
+    ranges = screening.study_ranges(study, training, train, share)
     cache, kept = feature_cache(study), stage.folder / "validation.npz"
     measured = screening.measure_skulls(validation, "validation", kept)
     features = table1.features_of(network, volumes_of(validation), cache)
