@@ -64,26 +64,28 @@ class FrozenLimits:
         """SkfmError unless training skulls are of the population of the limits.
 
         The fingerprint of a population is the grid, the number of skulls of each score,
-        and the mean of each measure of each score, within ERRORS standard errors:
-        another seed draws other skulls of the same population, and other processors
-        round otherwise.
+        and the mean difference of each measure from those of its score, within ERRORS
+        standard errors: another seed draws other skulls of the same population, and
+        other processors round otherwise.
         """
         given = {"shape": list(shape), "skulls": _counts(qualities)}
         for key, value in given.items():
             if value != self.population[key]:
                 raise self._another(f"{key} {value}", str(self.population[key]))
-        scores, numbers = np.unique(qualities, return_counts=True)
         means = pd.DataFrame(values).groupby(np.asarray(qualities)).mean().to_numpy()
-        reach = ERRORS * self.limits.spread * np.sqrt(2 / numbers)[:, None]
-        for row, m in np.argwhere(np.abs(means - self.means) > reach):
-            found = f"{NAMES[m]} of {means[row, m]:.3g} in QS {scores[row]}"
-            expected = f"{self.means[row, m]:.3g} ± {reach[row, m]:.2g}"
-            raise self._another(found, expected)
+        shifts = (means - self.means) / self.limits.spread
+        numbers = np.unique(qualities, return_counts=True)[1][:, None]
+        numbers = np.where(np.isnan(shifts), 0, numbers)
+        shift = np.nansum(numbers * shifts, axis=0) / numbers.sum(axis=0)
+        reach = ERRORS * np.sqrt(2 / numbers.sum(axis=0))
+        for m in np.flatnonzero(np.abs(shift) > reach):
+            found = f"{NAMES[m]} shifted by {shift[m]:.2g} standard deviations"
+            raise self._another(found, f"at most {reach[m]:.2g}")
 
     def _another(self, found: str, expected: str) -> SkfmError:
-        known = f"{expected}, as the phantoms of the limits of {self.made}"
+        known = f"{expected}, by the phantoms of the limits of {self.made}"
         return SkfmError(
-            f"training skulls of another population: {found} on average",
+            f"training skulls of another population: {found}",
             known,
             f"make the data set again, or for new phantoms {COMMAND} PRESET",
         )
