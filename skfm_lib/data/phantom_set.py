@@ -1,6 +1,8 @@
 """The phantom population as a data set on disk, in the paper's numbers."""
 
+import contextlib
 import multiprocessing
+import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -86,7 +88,25 @@ def _results(jobs: list[Job], workers: int) -> Iterator[None]:
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context)
     try:
-        for future in as_completed([pool.submit(make_skull, job) for job in jobs]):
+        with _one_thread():
+            futures = [pool.submit(make_skull, job) for job in jobs]
+        for future in as_completed(futures):
             yield future.result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Processes that start meanwhile use one thread of OpenMP and BLAS each.
+
+    Threads of several processes that wait for each other would double the time.
+    """
+    name, own = "OMP_NUM_THREADS", dict(os.environ)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if name in own:
+            os.environ[name] = own[name]
