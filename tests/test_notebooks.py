@@ -363,7 +363,7 @@ def test_a_second_diffusion_model_lives_beside_the_first(velocity, project, tmp_
 
 
 def test_diffusion_is_compared_by_its_steps(velocity):
-    given = {"seeds": "[0, 1]", "training_steps": "[2, 4]", "sampling_steps": "[2]"}
+    given = {"seeds": "[1]", "training_steps": "[2, 4]", "sampling_steps": "[2]"}
     given |= {"starts": "[300, 270]", "count": "12", "feature_steps": "20"}
     words = [word for name, value in given.items() for word in ("-p", name, value)]
     assert main(["run", "16", "--preset", "tiny", *words]) == 0
@@ -373,24 +373,23 @@ def test_diffusion_is_compared_by_its_steps(velocity):
     assert len(found) == 3 and all(len(picture) > 3000 for picture in found)
     results = velocity.finished("16_diffusion_baseline").results
     points = results["points"]
-    assert len(points) == 2 * 3 * 3  # seeds, models, points
+    assert len(points) == 3 * 3  # models, points
     assert {p["model"] for p in points} == {"OTFM", "DDPM", "DDPM-v"}
     for point in points:
         assert point["FID ↓"] > results["reference"]["FID ↓"] > 0
         assert point["anatomical distance ↓"] > 0 and 0 <= point["failed ↓"] <= 1
     errors = results["errors"]
-    assert set(errors) == {f"{m}, seed {s}" for m in ("DDPM", "DDPM-v") for s in (0, 1)}
-    for seed in (0, 1):  # hardly trained: the division shows in full
-        last = [errors[f"{m}, seed {seed}"]["free"][-1] for m in ("DDPM", "DDPM-v")]
-        assert last[0] > 100 > 10 > last[1]
-    assert len(results["starts"]) == 2 * 2 * 2
+    assert set(errors) == {"DDPM, seed 1", "DDPM-v, seed 1"}
+    last = [errors[f"{model}, seed 1"]["free"][-1] for model in ("DDPM", "DDPM-v")]
+    assert last[0] > 100 > 10 > last[1]  # hardly trained: the division shows in full
+    assert len(results["starts"]) == 2 * 2  # starts; clamped and free
     spreads = {name: row["spread"] for name, row in results["starts"].items()}
     clamped, free = (
-        spreads[f"DDPM, seed 0, from τ = 300, {word}"] for word in ("clamped", "free")
+        spreads[f"DDPM, seed 1, from τ = 300, {word}"] for word in ("clamped", "free")
     )
     assert 0 < clamped < free
     done = list(velocity.folder.glob("16_experiments/*/done.json"))
-    assert len(done) == 6
+    assert len(done) == 3
     assert not list(velocity.folder.glob("16_experiments/*/checkpoint.pt"))
     before = [times(path.parent)["denoiser-000004.safetensors"] for path in done]
     assert main(["run", "16", "--preset", "tiny", *words]) == 0  # nothing is repeated
