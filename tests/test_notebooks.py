@@ -382,7 +382,7 @@ def test_diffusion_is_compared_by_its_steps(velocity):
     assert set(errors) == {"DDPM, seed 1", "DDPM-v, seed 1"}
     last = [errors[f"{model}, seed 1"]["free"][-1] for model in ("DDPM", "DDPM-v")]
     assert last[0] > 100 > 10 > last[1]  # hardly trained: the division shows in full
-    assert len(results["starts"]) == 2 * 2  # starts; clamped and free
+    assert len(results["starts"]) == 2 * 2 * 2  # models; starts; clamped and free
     spreads = {name: row["spread"] for name, row in results["starts"].items()}
     clamped, free = (
         spreads[f"DDPM, seed 1, from τ = 300, {word}"] for word in ("clamped", "free")
