@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from skfm_lib.evaluation.diffusion_baseline.comparison import FAILED, MEASURED
+from skfm_lib.evaluation.diffusion_baseline.comparison import MEASURED
+from skfm_lib.evaluation.held_out import FAILED
 from skfm_lib.evaluation.seed_comparison import OverSeeds
 from skfm_lib.view.curves import COLOURS, MARKERS, plain_numbers
 

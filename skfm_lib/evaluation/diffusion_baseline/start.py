@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import torch
 
-from skfm_lib.evaluation.diffusion_baseline.comparison import HeldOut
 from skfm_lib.evaluation.diffusion_baseline.trainings import Plan, Training
+from skfm_lib.evaluation.held_out import HeldOut
 from skfm_lib.generation import SkullGenerator
 from skfm_lib.losses import ddpm
 from skfm_lib.samplers import Sampler

@@ -5,13 +5,13 @@ import pytest
 
 from skfm_lib.evaluation.diffusion_baseline import results
 from skfm_lib.evaluation.diffusion_baseline.comparison import (
-    FAILED,
     MEASURED,
     SAMPLING,
     TRAINING,
     along,
 )
 from skfm_lib.evaluation.diffusion_baseline.trainings import MODELS, Plan, Training
+from skfm_lib.evaluation.held_out import FAILED
 from skfm_lib.generation import LABELS, Sampler
 from skfm_lib.study import open_study
 from skfm_lib.utils.errors import SkfmError
