@@ -106,10 +106,19 @@ class Protocol(NamedTuple):
         return (
             f"Quality of generation (Table 1), protocol {self.name}, "
             f"{study.settings.name} preset, {made_from}, seed {study.seed}; {numbers}; "
-            f"{features_caption(fewest, network)}; MS-SSIM of {self.pairs} pairs, "
-            f"{scales} scales, window {window}; 95 % intervals by {DEALS} deals of all "
+            f"{_sampling(sets)}{features_caption(fewest, network)}; "
+            f"MS-SSIM of {self.pairs} pairs, {scales} scales, window {window}; "
+            f"95 % intervals by {DEALS} deals of all "
             "sets into halves, those of MS-SSIM by the skulls that pairs share"
         )
+
+
+def _sampling(sets: Pairs) -> str:
+    """How the generated sets were sampled, such as ``ddpm, 32 ancestral steps; ``."""
+    sources = [
+        s.skulls.skulls[0].source for n, (_, s) in sets.items() if n != REFERENCE
+    ]
+    return "".join(source.rpartition(", seed")[0] + "; " for source in sources)
 
 
 def features_caption(count: int, network: FeatureNetwork) -> str:

@@ -1,6 +1,7 @@
 """Comparison of sets: equal sizes, the mix of scores, the features, the columns."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -148,7 +149,9 @@ def test_the_papers_protocol_compares_complete_sets(many, project, measured):
     study.stage("01_preprocess", {}).finish(folder="skulls", made_from="phantoms")
     how = Protocol.choose(study, "paper", None, "resnet_50.pth")
     assert how == ("paper", 1000) and Protocol.choose(study, "paper", 7, "x").pairs == 7
-    sets = how.pairs_of_sets(train, test, {"OTFM": train}, seed=0)
+    made = [replace(s, source="otfm, 4 euler steps, seed 9") for s in train.skulls]
+    generated = {"OTFM": SkullSet(train.folder, "train", made)}
+    sets = how.pairs_of_sets(train, test, generated, seed=0)
     shown = {
         row: [(one.name, list(one.items)) for one in pair] for row, pair in sets.items()
     }
@@ -162,6 +165,7 @@ def test_the_papers_protocol_compares_complete_sets(many, project, measured):
         "protocol paper", "phantoms, seed 0", "OTFM: 24 skulls against 24 training",
         "ref: 24 skulls against 24 test", "study features, 224 dimensions: fewer",
         "MS-SSIM of 1000 pairs", "95 % intervals by 50 deals",
+        "training skulls; otfm, 4 euler steps; study",
     ):  # fmt: skip
         assert words in caption
     few = SkullSet(train.folder, "train", train.skulls[:23])
