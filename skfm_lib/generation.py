@@ -120,7 +120,8 @@ class SkullGenerator:
         """
         if self.fields is not None:
             pairs = zip(qualities, seeds)
-            return torch.tensor([self.fields.draw(*pair, asked) for pair in pairs])
+            drawn = [self.fields.draw(*pair, asked) for pair in pairs]
+            return torch.tensor(drawn, dtype=torch.float32)
         if asked is not None:
             raise SkfmError(
                 f"a field of view asked of {self.objective}",

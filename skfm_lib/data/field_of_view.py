@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ ROUNDING = 5.0  # mm, of the heights that are kept with a network's weights
 # Rounded ends of this height or more are whole vaults.  Of the 999 phantoms of preset
 # quick, cut vaults end at 95.8 mm or below, whole ones at 99.8 mm or above.
 VERTEX = 100.0
-Vault = Literal["whole", "cut"]
+VAULTS = ("whole", "cut")
 
 
 class FieldOfView(NamedTuple):
@@ -40,7 +40,7 @@ class FieldOfView(NamedTuple):
         return f"{self.begin:.0f} to {self.end:.0f} mm"
 
 
-Asked = FieldOfView | tuple[float, float] | Vault
+Asked = FieldOfView | tuple[float, float] | str  # a str is one of VAULTS
 
 
 def field_of_view(
@@ -147,10 +147,10 @@ class FieldsOfView:
         moved = ROUNDING * (torch.rand(2, generator=rng) - 0.5)
         return FieldOfView(*(torch.tensor(chosen) + moved).tolist())
 
-    def _of(self, quality: int, vault: Vault | None) -> dict[FieldOfView, int]:
+    def _of(self, quality: int, vault: str | None) -> dict[FieldOfView, int]:
         """How often each field of view of a score occurs, of one kind of vault."""
-        if vault not in (None, *get_args(Vault)):
-            raise SkfmError(f"vault {vault!r}", " or ".join(get_args(Vault)))
+        if vault not in (None, *VAULTS):
+            raise SkfmError(f"vault {vault!r}", " or ".join(VAULTS))
         known = sorted(self.counts.get(quality, {}).items())
         whole = vault == "whole"
         found = {f: n for f, n in known if not vault or (f.end >= VERTEX) == whole}

@@ -169,7 +169,7 @@ class UNet3D(nn.Module):
         t, quality = _per_sample(t, z_t, torch.float32), _per_sample(quality, z_t)
         d = d if d is None else _per_sample(d, z_t, torch.float32)
         if (field_of_view is None) != (self.condition.heights is None):
-            found = f"field of view {field_of_view}"
+            found = f"{'no' if field_of_view is None else 'a'} field of view"
             raise SkfmError(found, "one for a network with this condition, else none")
         if field_of_view is not None:
             field_of_view = field_of_view.to(z_t.device)
