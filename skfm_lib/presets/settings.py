@@ -114,6 +114,8 @@ class DenoiserConfig(TrainingConfig):
     label_dropout: Share  # share of labels dropped in training, for guidance
     ema_decay: Share  # of the weights' moving average
     code_dim: Count
+    mirrored: bool = False  # half of the skulls in a batch, left to right
+    field_of_view: bool = False  # where the scan begins and ends is a condition
 
 
 @dataclass(frozen=True)

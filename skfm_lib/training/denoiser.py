@@ -2,19 +2,26 @@
 
 from collections.abc import Callable, Collection
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from skfm_lib import presets
+from skfm_lib.data.field_of_view import FieldsOfView
 from skfm_lib.losses import ddpm, otfm
 from skfm_lib.models import UNet3D
 from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.training import memory_plan, multi_device
 from skfm_lib.training.checkpoints import save_weights
-from skfm_lib.training.latents import LatentScale, LatentSet, latent_batch
+from skfm_lib.training.latents import (
+    LatentScale,
+    LatentSet,
+    field_batch,
+    latent_batch,
+)
+from skfm_lib.training.mirrored_latents import mirrored_latents
 from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils import distributed
 from skfm_lib.utils.device import Device
@@ -87,6 +94,10 @@ def train_denoiser(
     noise.  The averaged weights are saved in the stage's folder, and those after each
     of the steps `kept` beside them (`weights_after`).  A stage of several devices is
     trained by `multi_device.train_in_processes`.
+
+    With the setting `mirrored`, each skull of a batch is mirrored with probability ½;
+    with `field_of_view`, the network is conditioned on that of the skull, and the
+    rounded ones of the training set are kept with the weights (`FieldsOfView`).
     """
     count = multi_device.global_batch(settings, latents, distributed.devices())
     multi_device.train_in_processes(stage, "denoiser", settings)
@@ -94,20 +105,27 @@ def train_denoiser(
     memory_plan.require_memory(
         lambda: memory_plan.denoiser_step(settings, shape), device
     )
+    mirrored = (
+        mirrored_latents(stage.study, latents, device) if settings.mirrored else None
+    )
     seed = seed_of(stage.study.seed, "denoiser")
     torch.manual_seed(seed)
     network, owner = UNet3D(settings), (stage.folder, stage.fingerprint)
     trainer = Trainer(network, settings, device, *owner, settings.ema_decay)
 
     def pairs(step: int) -> tuple[Tensor, ...]:
-        x_0, eps, quality = latent_batch(latents, scale, seed, step, count)
+        chosen = seed, step, count
+        x_0, eps, quality = latent_batch(latents, scale, *chosen, mirrored)
         t, quality = _times_and_labels(quality, settings, seed, step)
-        return *objective.path(x_0, eps, t, settings.timesteps), t, quality
+        fields = [field_batch(latents, *chosen)] if settings.field_of_view else []
+        return *objective.path(x_0, eps, t, settings.timesteps), t, quality, *fields
 
-    about = {"denoiser": settings.as_dict(), "scale": scale.as_dict()}
-    for step, (z_t, target, *given) in trainer.batches(objective.label, pairs):
+    about = about_weights(settings, scale, latents)
+    for step, batch in trainer.batches(objective.label, pairs):
+        z_t, target, t, quality, *fields = batch
+        seen = {"field_of_view": fields[0]} if fields else {}
         with device.autocast():
-            predicted = trainer.model(z_t, *given)
+            predicted = trainer.model(z_t, t, quality, **seen)
         trainer.descend(F.mse_loss(predicted, target))
         if step + 1 in kept and distributed.is_first():
             with trainer.averaged() as model:
@@ -116,6 +134,18 @@ def train_denoiser(
     if distributed.is_first():
         save_weights(model, stage.folder / WEIGHTS, about)
     return model, trainer.history
+
+
+def about_weights(
+    settings: presets.DenoiserConfig, scale: LatentScale, latents: LatentSet
+) -> dict[str, Any]:
+    """What a generator needs to know of a network, to be saved with its weights."""
+    about = {"denoiser": settings.as_dict(), "scale": scale.as_dict()}
+    if settings.field_of_view:
+        with distributed.in_turn():  # the first process measures them
+            fields = latents.fields_of_view.tolist()
+        about["fields_of_view"] = FieldsOfView.of(fields, latents.qualities).as_dict()
+    return about
 
 
 def weights_after(step: int) -> str:

@@ -104,13 +104,20 @@ def vqvae_step(settings: presets.VQVAEConfig) -> Part:
 
 def denoiser_step(settings: presets.DenoiserConfig, latent: tuple[int, ...]) -> Part:
     """A training step of the U-Net on latents (d, h, w)."""
+
+    def loss(unet: Any, z: Tensor) -> Tensor:
+        fields = {"field_of_view": torch.zeros(len(z), 2)}
+        return F.mse_loss(
+            unet(z, 0.5, 3, **fields if settings.field_of_view else {}), z
+        )
+
     return Part(
         "03, 04 U-Net, a training step",
         UNet3D(settings),
         (settings.batch, settings.code_dim, *latent),
         settings.steps,
         True,
-        lambda unet, z: F.mse_loss(unet(z, 0.5, 3), z),
+        loss,
     )
 
 
