@@ -13,6 +13,7 @@ Weight = Annotated[float, AtLeast(0)]
 Share = Annotated[float, Between(0, 1)]
 Scale = Annotated[float, Between(0.1, 1)]
 Degrees = Annotated[float, Between(0, 180)]
+Length = Annotated[float, Between(0.001, 0.28)]  # 0.29 is the mean of all steps
 Padding = Literal["replicate", "zeros"]
 
 
@@ -114,6 +115,9 @@ class DenoiserConfig(TrainingConfig):
     label_dropout: Share  # share of labels dropped in training, for guidance
     ema_decay: Share  # of the weights' moving average
     code_dim: Count
+    time_mean: float | None = None  # m of logit t ~ N(m, 1); None: t is uniform
+    average_lengths: tuple[Length, ...] = ()  # of power-function averages; (): EMA
+    optimizer: Literal["adam", "muon"] = "adam"  # of the hidden convolutions
 
 
 @dataclass(frozen=True)
