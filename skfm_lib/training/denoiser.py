@@ -100,6 +100,7 @@ def train_denoiser(
     seed = seed_of(stage.study.seed, "denoiser")
     torch.manual_seed(seed)
     network, owner = UNet3D(settings), (stage.folder, stage.fingerprint)
+    muon = partial(MuonWithAdam, dtype=device.dtype)
     trainer = Trainer(
         network,
         settings,
@@ -107,7 +108,7 @@ def train_denoiser(
         *owner,
         settings.ema_decay,
         average_lengths=settings.average_lengths,
-        make_optimiser=MuonWithAdam if settings.optimizer == "muon" else adam,
+        make_optimiser=muon if settings.optimizer == "muon" else adam,
     )
 
     def pairs(step: int) -> tuple[Tensor, ...]:
