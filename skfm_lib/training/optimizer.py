@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from skfm_lib.utils.device import Device
 CLIP = 1.0  # norm of the gradient
 
 
+@runtime_checkable
 class Optimiser(Protocol):
     """What training needs of an optimizer; those of PyTorch have it."""
 

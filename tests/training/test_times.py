@@ -1,7 +1,8 @@
-"""The distribution of training times against SciPy's, and the matching sampler shift."""
+"""The distribution of training times against SciPy's; the matching sampler shift."""
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from scipy import stats
@@ -17,7 +18,8 @@ FINE = 10**6  # T so large that rounding to the grid does not show
 def test_every_stratum_has_one_time(mean):
     t = logit_normal(64, mean, FINE, generator(mean)).double()
     quantiles = stats.norm.cdf(torch.logit(t).numpy(), loc=mean)
-    assert sorted((64 * quantiles).round(2).astype(int)) == list(range(64))
+    middles = np.arange(64) + 0.5
+    assert abs(64 * np.sort(quantiles) - middles).max() < 0.501  # 0.001: float32
     assert not torch.equal(t, t.sort().values)  # shuffled
 
 
