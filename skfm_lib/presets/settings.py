@@ -13,6 +13,7 @@ Weight = Annotated[float, AtLeast(0)]
 Share = Annotated[float, Between(0, 1)]
 Scale = Annotated[float, Between(0.1, 1)]
 Degrees = Annotated[float, Between(0, 180)]
+Length = Annotated[float, Between(0.001, 0.28)]  # 0.29 is the mean of all steps
 Padding = Literal["replicate", "zeros"]
 
 
@@ -116,6 +117,9 @@ class DenoiserConfig(TrainingConfig):
     code_dim: Count
     mirrored: bool = False  # half of the skulls in a batch, left to right
     field_of_view: bool = False  # where the scan begins and ends is a condition
+    time_mean: float | None = None  # m of logit t ~ N(m, 1); None: t is uniform
+    average_lengths: tuple[Length, ...] = ()  # of power-function averages; (): EMA
+    optimizer: Literal["adam", "muon"] = "adam"  # of the hidden convolutions
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Stage two: train the U-Net on cached latents, by flow matching or diffusion."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from skfm_lib.data.field_of_view import FieldsOfView
 from skfm_lib.losses import ddpm, otfm
 from skfm_lib.models import UNet3D
 from skfm_lib.study import Stage, Study, stage_names
-from skfm_lib.training import memory_plan, multi_device
+from skfm_lib.training import memory_plan, multi_device, times
 from skfm_lib.training.checkpoints import save_weights
 from skfm_lib.training.latents import (
     LatentScale,
@@ -22,6 +22,8 @@ from skfm_lib.training.latents import (
     latent_batch,
 )
 from skfm_lib.training.mirrored_latents import mirrored_latents
+from skfm_lib.training.muon import MuonWithAdam
+from skfm_lib.training.optimizer import adam
 from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils import distributed
 from skfm_lib.utils.device import Device
@@ -89,11 +91,12 @@ def train_denoiser(
 ) -> tuple[UNet3D, dict[str, list[float]]]:
     """Train the U-Net by `objective`, or resume: the network and its loss per step.
 
-    Per step: a batch x_0, noise ε, t uniform on {1/T … 1}, and the squared error of
-    the objective's target (eq. 2).  All objectives get the same batches, times and
-    noise.  The averaged weights are saved in the stage's folder, and those after each
-    of the steps `kept` beside them (`weights_after`).  A stage of several devices is
-    trained by `multi_device.train_in_processes`.
+    Per step: a batch x_0, noise ε, t on {1/T … 1}, uniform or by `times.logit_normal`,
+    and the squared error of the objective's target (eq. 2).  All objectives get the
+    same batches, times and noise.  The averaged weights are saved in the stage's
+    folder, and beside them further averages (`average_files`) and those after each of
+    the steps `kept` (`weights_after`).  A stage of several devices is trained by
+    `multi_device.train_in_processes`.
 
     With the setting `mirrored`, each skull of a batch is mirrored with probability ½;
     with `field_of_view`, the network is conditioned on that of the skull, and the
@@ -111,7 +114,16 @@ def train_denoiser(
     seed = seed_of(stage.study.seed, "denoiser")
     torch.manual_seed(seed)
     network, owner = UNet3D(settings), (stage.folder, stage.fingerprint)
-    trainer = Trainer(network, settings, device, *owner, settings.ema_decay)
+    muon = partial(MuonWithAdam, dtype=device.dtype)
+    trainer = Trainer(
+        network,
+        settings,
+        device,
+        *owner,
+        settings.ema_decay,
+        average_lengths=settings.average_lengths,
+        make_optimiser=muon if settings.optimizer == "muon" else adam,
+    )
 
     def pairs(step: int) -> tuple[Tensor, ...]:
         chosen = seed, step, count
@@ -130,9 +142,11 @@ def train_denoiser(
         if step + 1 in kept and distributed.is_first():
             with trainer.averaged() as model:
                 save_weights(model, stage.folder / weights_after(step + 1), about)
-    model = trainer.use_average()
     if distributed.is_first():
-        save_weights(model, stage.folder / WEIGHTS, about)
+        for index, file in enumerate(average_files(settings.average_lengths)):
+            with trainer.averaged(index) as model:
+                save_weights(model, stage.folder / file, about)
+    model = trainer.use_average()
     return model, trainer.history
 
 
@@ -148,21 +162,31 @@ def about_weights(
     return about
 
 
+def average_files(lengths: Sequence[float]) -> list[str]:
+    """The files of the power-function averages; that of the first is the model's."""
+    others = [f"denoiser-average-{length:g}.safetensors" for length in lengths[1:]]
+    return [WEIGHTS, *others]
+
+
 def weights_after(step: int) -> str:
-    """The file of the averaged weights that were kept after a training step."""
+    """The file of the (first) averaged weights that were kept after a training step."""
     return f"denoiser-{step:06d}.safetensors"
 
 
 def _times_and_labels(
     quality: Tensor, settings: presets.DenoiserConfig, seed: int, step: int
 ) -> tuple[Tensor, Tensor]:
-    """t uniform on {1/T … 1}, and the labels (b,), some dropped for guidance.
+    """t on {1/T … 1}, and the labels (b,), some dropped for guidance.
 
-    Both are drawn for the global batch, of which a process takes its share.
+    Both are drawn for the global batch, of which a process takes its share.  The labels
+    that are dropped do not depend on the distribution of t.
     """
     count = len(quality) * distributed.devices()
     rng = generator(seed, "t", step)
     tau = torch.randint(1, settings.timesteps + 1, (count,), generator=rng)
     dropped = torch.rand(count, generator=rng) < settings.label_dropout
-    tau, dropped = distributed.share(tau), distributed.share(dropped)
-    return tau / settings.timesteps, quality.masked_fill(dropped, presets.NO_LABEL)
+    t, mean = tau / settings.timesteps, settings.time_mean
+    if mean is not None:
+        t = times.logit_normal(count, mean, settings.timesteps, rng)
+    t, dropped = distributed.share(t), distributed.share(dropped)
+    return t, quality.masked_fill(dropped, presets.NO_LABEL)

@@ -45,6 +45,7 @@ class Part:
     compute: Callable[[Any, Tensor], Tensor]
     data: bool = False
     others: tuple[nn.Module, ...] = ()  # networks that `compute` uses besides
+    averages: int = 1  # of trained weights
 
     def to_device(self, device: Device) -> None:
         """Move the networks; not under `FakeTensorMode`, where tensors have no data."""
@@ -67,7 +68,7 @@ class Part:
         """Bytes of the weights, with gradients and the optimizer's state."""
         networks = (self.network, *self.others)
         size = sum(4 * p.numel() for network in networks for p in network.parameters())
-        return (COPIES if self.trained else 1) * size
+        return (COPIES + self.averages - 1 if self.trained else 1) * size
 
 
 @dataclass
@@ -118,6 +119,7 @@ def denoiser_step(settings: presets.DenoiserConfig, latent: tuple[int, ...]) -> 
         settings.steps,
         True,
         loss,
+        averages=max(1, len(settings.average_lengths)),
     )
 
 
