@@ -24,11 +24,11 @@ from skfm_lib.data.manifest import (
 )
 from skfm_lib.data.voxels import Grid, skull_grid
 from skfm_lib.losses import ddpm, shortcut
-from skfm_lib.models import VQVAE, UNet3D
+from skfm_lib.models import VQVAE, LinearShapeModel, UNet3D
 from skfm_lib.samplers import Sampler
 from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.training.checkpoints import load_weights
-from skfm_lib.training.denoiser import OBJECTIVES, WEIGHTS
+from skfm_lib.training.denoiser import OBJECTIVES, OTFM, WEIGHTS, load_linear
 from skfm_lib.training.latents import LatentScale
 from skfm_lib.training.vqvae import load_vqvae
 from skfm_lib.utils.device import Device, pick_device
@@ -58,6 +58,8 @@ class SkullGenerator:
     trained: str = ""  # fingerprint of the stage that trained the network
     timesteps: int = ddpm.TIMESTEPS  # T of a diffusion model
     fields: FieldsOfView | None = None  # of the training set; None: no condition
+    linear: LinearShapeModel | None = None  # whose skulls the flow begins with
+    start: float = 1.0  # the time at which it begins
 
     @property
     def grid(self) -> Grid:
@@ -87,7 +89,12 @@ class SkullGenerator:
         settings = self.vqvae.settings
         shape, samples = (settings.code_dim, *settings.latent_shape), list(seeds)
         z = self.device.to_device(noise(shape, "start", samples=samples))
-        field = self.field(torch.tensor(qualities), sampler.guidance, fields)
+        quality = torch.tensor(qualities)
+        if self.linear:
+            eps = self.device.to_device(noise(shape, "linear", samples=samples))
+            drawn = self.linear.draw(eps, quality, fields)
+            z = (1 - self.start) * drawn + self.start * z
+        field = self.field(quality, sampler.guidance, fields)
         solve = partial(getattr(samplers, sampler.method), field, z, sampler.steps)
 
         def fresh(step: int) -> Tensor:
@@ -101,7 +108,7 @@ class SkullGenerator:
         if sampler.method == "ancestral":
             options["fresh"] = fresh
         if self.objective == "otfm":
-            options["shift"] = sampler.shift
+            options |= {"shift": sampler.shift, "start": self.start}
         return self.scale.restore(solve(**options))
 
     def fields_of_view(
@@ -205,6 +212,9 @@ def generator_of(stage: Stage, objective: str, file: str = WEIGHTS) -> SkullGene
     known = ("fields_of_view",) if settings.field_of_view else ()
     about = load_weights(network, stage.folder / file, "scale", *known)
     fields = FieldsOfView.from_dict(about["fields_of_view"]) if known else None
+    linear = None
+    if settings.components and objective == OTFM.name:
+        linear = load_linear(stage, settings, study.settings.vqvae)
     return SkullGenerator(
         objective,
         device.to_device(network).eval(),
@@ -215,6 +225,8 @@ def generator_of(stage: Stage, objective: str, file: str = WEIGHTS) -> SkullGene
         stage.fingerprint,
         settings.timesteps,
         fields,
+        device.to_device(linear) if linear else None,
+        settings.start,
     )
 
 

@@ -120,6 +120,8 @@ class DenoiserConfig(TrainingConfig):
     time_mean: float | None = None  # m of logit t ~ N(m, 1); None: t is uniform
     average_lengths: tuple[Length, ...] = ()  # of power-function averages; (): EMA
     optimizer: Literal["adam", "muon"] = "adam"  # of the hidden convolutions
+    components: Annotated[int, AtLeast(0)] = 0  # of the linear start; 0: from noise
+    start: Share = 1.0  # the time at which a flow with a linear start begins
 
 
 @dataclass(frozen=True)

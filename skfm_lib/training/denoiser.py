@@ -1,5 +1,6 @@
 """Stage two: train the U-Net on cached latents, by flow matching or diffusion."""
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -11,25 +12,28 @@ from torch.nn import functional as F
 from skfm_lib import presets
 from skfm_lib.data.field_of_view import FieldsOfView
 from skfm_lib.losses import ddpm, otfm
-from skfm_lib.models import UNet3D
+from skfm_lib.models import LinearShapeModel, UNet3D
 from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.training import memory_plan, multi_device, times
-from skfm_lib.training.checkpoints import save_weights
+from skfm_lib.training.checkpoints import load_weights, save_weights
 from skfm_lib.training.latents import (
     LatentScale,
     LatentSet,
     field_batch,
     latent_batch,
 )
+from skfm_lib.training.linear_fit import fit_linear
 from skfm_lib.training.mirrored_latents import mirrored_latents
 from skfm_lib.training.muon import MuonWithAdam
 from skfm_lib.training.optimizer import adam
 from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils import distributed
 from skfm_lib.utils.device import Device
+from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.seeding import generator, seed_of
 
 WEIGHTS = "denoiser.safetensors"
+LINEAR = "linear_start.safetensors"
 
 
 class Objective(NamedTuple):
@@ -101,7 +105,11 @@ def train_denoiser(
     With the setting `mirrored`, each skull of a batch is mirrored with probability ½;
     with `field_of_view`, the network is conditioned on that of the skull, and the
     rounded ones of the training set are kept with the weights (`FieldsOfView`).
+
+    With `components`, the flow begins at t = `start` from a linear shape model, which
+    is fitted first and saved in the stage's folder; times beyond are not trained.
     """
+    check_start(objective, settings)
     count = multi_device.global_batch(settings, latents, distributed.devices())
     multi_device.train_in_processes(stage, "denoiser", settings)
     shape = latents[0][0].shape[1:]
@@ -133,6 +141,8 @@ def train_denoiser(
         return *objective.path(x_0, eps, t, settings.timesteps), t, quality, *fields
 
     about = about_weights(settings, scale, latents)
+    if settings.components and distributed.is_first():
+        _save_linear(stage, settings, latents, scale)
     for step, batch in trainer.batches(objective.label, pairs):
         z_t, target, t, quality, *fields = batch
         seen = {"field_of_view": fields[0]} if fields else {}
@@ -150,6 +160,20 @@ def train_denoiser(
     return model, trainer.history
 
 
+def check_start(objective: Objective, settings: presets.DenoiserConfig) -> None:
+    """Raise SkfmError for a linear start that does not fit the other settings."""
+    given = f"components {settings.components}, start {settings.start:g}"
+    if settings.components and objective is not OTFM:
+        raise SkfmError(
+            f"{given} with {objective.label}",
+            "components 0; only a flow can begin with the linear model",
+            "leave out components and start",
+        )
+    if (settings.components > 0) != (settings.start < 1):
+        expected = "components and a start below 1, or neither"
+        raise SkfmError(given, expected, "such as -p components 64 -p start 0.6")
+
+
 def about_weights(
     settings: presets.DenoiserConfig, scale: LatentScale, latents: LatentSet
 ) -> dict[str, Any]:
@@ -160,6 +184,32 @@ def about_weights(
             fields = latents.fields_of_view.tolist()
         about["fields_of_view"] = FieldsOfView.of(fields, latents.qualities).as_dict()
     return about
+
+
+def _save_linear(
+    stage: Stage,
+    settings: presets.DenoiserConfig,
+    latents: LatentSet,
+    scale: LatentScale,
+) -> None:
+    """Fit the linear shape model that the flow begins with, once."""
+    path, shape = stage.folder / LINEAR, stage.study.settings.vqvae.output_shape
+    if not path.is_file():
+        grid = shape if settings.field_of_view else None
+        model = fit_linear(latents, scale, settings.components, grid)
+        save_weights(model, path, {"components": settings.components})
+
+
+def load_linear(
+    stage: Stage, settings: presets.DenoiserConfig, vqvae: presets.VQVAEConfig
+) -> LinearShapeModel:
+    """The linear shape model that a stage's flow begins with."""
+    slices = vqvae.latent_shape[-1]
+    size = settings.code_dim * math.prod(vqvae.latent_shape)
+    knots = slices if settings.field_of_view else 0
+    model = LinearShapeModel(size, settings.components, knots)
+    load_weights(model, stage.folder / LINEAR)
+    return model
 
 
 def average_files(lengths: Sequence[float]) -> list[str]:
@@ -176,17 +226,18 @@ def weights_after(step: int) -> str:
 def _times_and_labels(
     quality: Tensor, settings: presets.DenoiserConfig, seed: int, step: int
 ) -> tuple[Tensor, Tensor]:
-    """t on {1/T … 1}, and the labels (b,), some dropped for guidance.
+    """t on {1/T … start}, and the labels (b,), some dropped for guidance.
 
     Both are drawn for the global batch, of which a process takes its share.  The labels
     that are dropped do not depend on the distribution of t.
     """
     count = len(quality) * distributed.devices()
     rng = generator(seed, "t", step)
-    tau = torch.randint(1, settings.timesteps + 1, (count,), generator=rng)
+    last = round(settings.timesteps * settings.start)
+    tau = torch.randint(1, last + 1, (count,), generator=rng)
     dropped = torch.rand(count, generator=rng) < settings.label_dropout
     t, mean = tau / settings.timesteps, settings.time_mean
     if mean is not None:
-        t = times.logit_normal(count, mean, settings.timesteps, rng)
+        t = settings.start * times.logit_normal(count, mean, last, rng)
     t, dropped = distributed.share(t), distributed.share(dropped)
     return t, quality.masked_fill(dropped, presets.NO_LABEL)

@@ -20,6 +20,7 @@ from skfm_lib.training.mirrored_latents import mirrored_latents
 from skfm_lib.training.multi_device import global_batch
 from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils.device import Device
+from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.seeding import generator, seed_of
 
 
@@ -33,6 +34,12 @@ def shortcut_stage(
     """
     settings = study.settings.shortcut.but(**changes)
     flow = study.finished(stage_names.OTFM).settings["denoiser"]
+    if flow.get("components"):
+        raise SkfmError(
+            "a shortcut of a flow with a linear start",
+            "one that begins with noise, at t = 1",
+            "skfm run 03 -p components 0 -p start 1",
+        )
     denoiser = {**flow, "label_dropout": 0.0}
     record = {"denoiser": denoiser, "shortcut": settings.as_dict()}
     return study.stage(stage_names.FEW_STEPS, record, (stage_names.OTFM,)), settings

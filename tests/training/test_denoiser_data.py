@@ -1,6 +1,7 @@
 """Training with mirrored skulls and on fields of view: exact, and nothing when off."""
 
 import itertools
+from functools import partial
 
 import pytest
 import torch
@@ -117,7 +118,7 @@ def test_mirrored_latents_are_encoded_once(study, latents, phantoms, monkeypatch
 def test_training_resumes_bit_for_bit_and_the_weights_know_their_fields(
     study, latents, phantoms, monkeypatch
 ):
-    often = lambda *given: Trainer(*given, save_seconds=-1.0)  # noqa: E731
+    often = partial(Trainer, save_seconds=-1.0)
     monkeypatch.setattr(denoiser, "Trainer", often)
     stage, descend = stage_of(study, ON), Trainer.descend
     left = itertools.count()
