@@ -276,7 +276,9 @@ def generate_skulls(
     settings = generator.vqvae.settings
     what = {"seed": seed, "shape": list(settings.output_shape), **sampler.as_dict()}
     model = {"made from": generator.objective, "trained": generator.trained}
-    what |= {"field of view": field_of_view} if field_of_view else {}
+    if field_of_view:
+        plain = isinstance(field_of_view, str)
+        what["field of view"] = field_of_view if plain else list(field_of_view)
     seeds = [seed_of(seed, "sample", index) for index in range(len(qualities))]
     fields = generator.fields_of_view(qualities, seeds, field_of_view)
     claim(folder, {**model, **what})

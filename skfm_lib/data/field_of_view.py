@@ -24,8 +24,8 @@ from skfm_lib.utils.seeding import generator
 
 LEAST_BONE = 1.0  # cm² of bone in a slice; less may be a speck
 ROUNDING = 5.0  # mm, of the heights that are kept with a network's weights
-# Rounded ends of this height or more are whole vaults.  Of the 999 phantoms of preset
-# quick, cut vaults end at 95.8 mm or below, whole ones at 99.8 mm or above.
+# Rounded ends of this height or more are whole vaults, of adults.  Of the 999 phantoms
+# of preset quick, cut vaults end at 95.8 mm or below, whole ones at 99.8 mm or above.
 VERTEX = 100.0
 VAULTS = ("whole", "cut")
 
