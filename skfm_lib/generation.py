@@ -133,7 +133,7 @@ class SkullGenerator:
             raise SkfmError(
                 f"a field of view asked of {self.objective}",
                 "a model that was trained with this condition",
-                "train OTFM or DDPM with -p field_of_view true",
+                "skfm train 03 -p field_of_view true",
             )
         return None
 

@@ -434,7 +434,7 @@ def test_guidance_keeps_the_field_of_view():
     ("fields", "asked", "message"),
     [
         (None, "whole", "asked of otfm; expected a model that was trained with"),
-        (None, (-40.0, 60.0), "next: train OTFM or DDPM with -p field_of_view true"),
+        (None, (-40.0, 60.0), "next: skfm train 03 -p field_of_view true"),
         (FIELDS, (-40.0, 180.0), "-40 to 180 mm for QS 4"),
         (FIELDS, (60.0, -40.0), "expected one that begins below its end"),
     ],

@@ -38,7 +38,7 @@ def shortcut_stage(
         raise SkfmError(
             "a shortcut of a flow with a linear start",
             "one that begins with noise, at t = 1",
-            "skfm run 03 -p components 0 -p start 1",
+            "skfm train 03 -p components 0 -p start 1",
         )
     denoiser = {**flow, "label_dropout": 0.0}
     record = {"denoiser": denoiser, "shortcut": settings.as_dict()}
