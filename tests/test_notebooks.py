@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from forked_kernels import forked_kernels
 from heads import CRANIOTOMY, CRANIUM, needs_cranium
 
 from skfm_lib.cli.main import main
@@ -43,7 +44,8 @@ def project(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("SKFM_HEADS", str(folder / "none"))  # whatever this machine has
-        yield folder
+        with forked_kernels():
+            yield folder
 
 
 @pytest.fixture(scope="module")
