@@ -9,9 +9,11 @@ import multiprocessing
 import os
 import runpy
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import forkserver
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 
 import pytest
@@ -57,15 +59,26 @@ def forked_kernels() -> Iterator[None]:
 
 
 def _launch(cmd: list[str], *, env: dict[str, str], **_: object) -> Kernel:
-    kernel = Kernel(target=_kernel, args=(cmd, env))  # works in this one's folder
+    grouped, there = multiprocessing.Pipe(duplex=False)
+    kernel = Kernel(target=_kernel, args=(cmd, env, there))  # in this one's folder
     kernel.start()
+    there.close()
+    grouped.recv()  # Jupyter signals the group that it finds now
     return kernel
 
 
-def _kernel(cmd: list[str], env: dict[str, str]) -> None:
-    """``python -m MODULE …`` in this process; Jupyter signals the whole group."""
+def _kernel(cmd: list[str], env: dict[str, str], grouped: Connection) -> None:
+    """``python -m MODULE …`` in this process, which leads a group of its own."""
     os.setsid()
+    grouped.send(None)
+    threading.Thread(target=_end_with_its_starter, daemon=True).start()
     os.environ.clear()
     os.environ.update(env)
     _, _, module, *sys.argv[1:] = cmd
     runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _end_with_its_starter() -> None:
+    """As `JPY_PARENT_PID` has it, which here would be the server's."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
