@@ -72,6 +72,7 @@ def _kernel(cmd: list[str], env: dict[str, str], grouped: Connection) -> None:
     os.setsid()
     grouped.send(None)
     threading.Thread(target=_end_with_its_starter, daemon=True).start()
+    _fork_what_is_spawned()
     os.environ.clear()
     os.environ.update(env)
     _, _, module, *sys.argv[1:] = cmd
@@ -82,3 +83,10 @@ def _end_with_its_starter() -> None:
     """As `JPY_PARENT_PID` has it, which here would be the server's."""
     multiprocessing.parent_process().join()
     os._exit(1)
+
+
+def _fork_what_is_spawned() -> None:
+    """Processes that this one spawns are forked by the server that forked this one."""
+    context = multiprocessing.get_context("forkserver")
+    multiprocessing.get_context = lambda method: context
+    forkserver._forkserver.ensure_running = lambda: None
