@@ -45,9 +45,21 @@ def assert_same_weights(a, b):
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(phantoms, tmp_path_factory):
+    """The model and its history."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder := tmp_path_factory.mktemp("whole"))
+        (folder / "pyproject.toml").touch()
+        (folder / "notebooks").mkdir()
+        return train_vqvae(stage_of("whole"), phantoms, SETTINGS, pick_device())
+
+
 @pytest.mark.parametrize("moment", ["descent", "codebook", "release"])
-def test_killed_training_resumes_bit_for_bit(project, phantoms, monkeypatch, moment):
-    whole, history = train_vqvae(stage_of("whole"), phantoms, SETTINGS, pick_device())
+def test_killed_training_resumes_bit_for_bit(
+    project, phantoms, monkeypatch, uninterrupted, moment
+):
+    whole, history = uninterrupted
     with monkeypatch.context() as patch:
         owner, name, step = {
             "descent": (Trainer, "descend", 5),
