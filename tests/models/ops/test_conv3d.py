@@ -66,16 +66,17 @@ def test_tiles_give_the_gradient_of_the_map(monkeypatch, count):
     torch.manual_seed(0)
     cut, tiles = [], module.tiles
     monkeypatch.setattr(module, "tiles", lambda *a: cut.append(tiles(*a)) or cut[-1])
+    monkeypatch.setattr(module, "FEW", 0)  # no halves
     monkeypatch.setattr(module, "TILE", 1 << 14)  # 5³ voxels of 32 channels
-    block = torch.randn(count, 24, 15, 17, 9).to(memory_format=torch.channels_last_3d)
+    block = torch.randn(count, 24, 15, 17, 11).to(memory_format=torch.channels_last_3d)
     exact = torch.zeros(32, 24, 3, 3, 3, dtype=torch.float64, requires_grad=True)
     y = F.conv3d(block.double(), exact)
     grad = torch.randn(y.shape).to(memory_format=torch.channels_last_3d)
     (want,) = torch.autograd.grad(y, exact, grad.double())
     got = kernel_gradient(block, grad, exact.float())
     assert [part.shape for part in cut] == [
-        (18 * count, 24, 7, 7, 6),  # 3 × 3 × 2 tiles; 15 of 13 planes are 3 × 5
-        (18 * count, 32, 5, 5, 4),
+        (18 * count, 24, 7, 7, 7),  # 3 × 3 × 2 tiles
+        (18 * count, 32, 5, 5, 5),
     ]
     assert (got - want).abs().max() < 1e-5 * want.abs().max()
     cut.clear()
