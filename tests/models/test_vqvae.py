@@ -91,7 +91,8 @@ def test_a_volume_at_input_size_is_taken_as_it_is(model):
     assert torch.equal(model.encode(small), model.encode(v))
 
 
-def test_paper_sizes_all_the_way():
+def test_paper_sizes_all_the_way(resize):
+    resize(slab=1 << 27)  # a few slabs of a map, not dozens
     with FakeTensorMode():  # shapes without memory
         v = torch.empty(1, 1, *PAPER.output_shape)
         into = resample(v, PAPER.input_shape)
