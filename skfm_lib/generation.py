@@ -12,6 +12,7 @@ from torch import Tensor
 
 from skfm_lib import presets, samplers
 from skfm_lib.data.bone_fractions import skull_surface, stored
+from skfm_lib.data.field_of_view import Asked, FieldOfView, FieldsOfView
 from skfm_lib.data.io.meshes import write_mesh
 from skfm_lib.data.io.volumes import write_volume
 from skfm_lib.data.manifest import (
@@ -23,11 +24,11 @@ from skfm_lib.data.manifest import (
 )
 from skfm_lib.data.voxels import Grid, skull_grid
 from skfm_lib.losses import ddpm, shortcut
-from skfm_lib.models import VQVAE, UNet3D
+from skfm_lib.models import VQVAE, LinearShapeModel, UNet3D
 from skfm_lib.samplers import Sampler
 from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.training.checkpoints import load_weights
-from skfm_lib.training.denoiser import OBJECTIVES, WEIGHTS
+from skfm_lib.training.denoiser import OBJECTIVES, OTFM, WEIGHTS, load_linear
 from skfm_lib.training.latents import LatentScale
 from skfm_lib.training.vqvae import load_vqvae
 from skfm_lib.utils.device import Device, pick_device
@@ -56,6 +57,9 @@ class SkullGenerator:
     label_dropout: float = 0.0
     trained: str = ""  # fingerprint of the stage that trained the network
     timesteps: int = ddpm.TIMESTEPS  # T of a diffusion model
+    fields: FieldsOfView | None = None  # of the training set; None: no condition
+    linear: LinearShapeModel | None = None  # whose skulls the flow begins with
+    start: float = 1.0  # the time at which it begins
 
     @property
     def grid(self) -> Grid:
@@ -70,14 +74,27 @@ class SkullGenerator:
 
     @torch.no_grad()
     def latents(
-        self, qualities: Sequence[int], seeds: Sequence[int], sampler: Sampler
+        self,
+        qualities: Sequence[int],
+        seeds: Sequence[int],
+        sampler: Sampler,
+        field_of_view: Asked | None = None,
     ) -> Tensor:
-        """z (b, k, d, h, w): one sample per (quality, seed), noise from the seed."""
+        """z (b, k, d, h, w): one sample per (quality, seed), noise from the seed.
+
+        `field_of_view` is that of all samples; see `fields_of_view`.
+        """
         self.check(sampler)
+        fields = self.fields_of_view(qualities, seeds, field_of_view)
         settings = self.vqvae.settings
         shape, samples = (settings.code_dim, *settings.latent_shape), list(seeds)
         z = self.device.to_device(noise(shape, "start", samples=samples))
-        field = self.field(torch.tensor(qualities), sampler.guidance)
+        quality = torch.tensor(qualities)
+        if self.linear:
+            eps = self.device.to_device(noise(shape, "linear", samples=samples))
+            drawn = self.linear.draw(eps, quality, fields)
+            z = (1 - self.start) * drawn + self.start * z
+        field = self.field(quality, sampler.guidance, fields)
         solve = partial(getattr(samplers, sampler.method), field, z, sampler.steps)
 
         def fresh(step: int) -> Tensor:
@@ -91,8 +108,34 @@ class SkullGenerator:
         if sampler.method == "ancestral":
             options["fresh"] = fresh
         if self.objective == "otfm":
-            options["shift"] = sampler.shift
+            options |= {"shift": sampler.shift, "start": self.start}
         return self.scale.restore(solve(**options))
+
+    def fields_of_view(
+        self,
+        qualities: Sequence[int],
+        seeds: Sequence[int],
+        asked: Asked | None = None,
+    ) -> Tensor | None:
+        """(n, 2), mm: the fields of view of samples; None without this condition.
+
+        By default drawn from those of the training skulls of the same score, by the
+        seed of the sample; `asked`, and the errors, as for `FieldsOfView.draw`.
+
+        Raises:
+            SkfmError: where one is asked of a model that is not conditioned on it.
+        """
+        if self.fields is not None:
+            pairs = zip(qualities, seeds)
+            drawn = [self.fields.draw(*pair, asked) for pair in pairs]
+            return torch.tensor(drawn, dtype=torch.float32)
+        if asked is not None:
+            raise SkfmError(
+                f"a field of view asked of {self.objective}",
+                "a model that was trained with this condition",
+                "skfm train 03 -p field_of_view true",
+            )
+        return None
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
@@ -132,16 +175,23 @@ class SkullGenerator:
                 "train OTFM or DDPM with -p label_dropout 0.1 for guided sampling",
             )
 
-    def field(self, quality: Tensor, guidance: float) -> Callable[..., Tensor]:
-        """The network as a function of (z, t), or (z, t, d) for the shortcut model."""
+    def field(
+        self, quality: Tensor, guidance: float, fields: Tensor | None = None
+    ) -> Callable[..., Tensor]:
+        """The network as a function of (z, t), or (z, t, d) for the shortcut model.
+
+        `fields` are the fields of view of a model that is conditioned on them, with and
+        without guidance.
+        """
+        seen = {} if fields is None else {"field_of_view": fields}
 
         def conditional(z: Tensor, t: float, *step: float) -> Tensor:
             with self.device.autocast():
-                return self.network(z, t, quality, *step)
+                return self.network(z, t, quality, *step, **seen)
 
         def guided(z: Tensor, t: float) -> Tensor:
             with self.device.autocast():
-                free = self.network(z, t, presets.NO_LABEL)
+                free = self.network(z, t, presets.NO_LABEL, **seen)
             return free + guidance * (conditional(z, t) - free)
 
         return conditional if guidance == 1 else guided
@@ -159,7 +209,12 @@ def generator_of(stage: Stage, objective: str, file: str = WEIGHTS) -> SkullGene
     device, study = pick_device(), stage.study
     settings = study.settings.denoiser.but(**stage.settings["denoiser"])
     network = UNet3D(settings, leaps=objective == "shortcut")
-    about = load_weights(network, stage.folder / file, "scale")
+    known = ("fields_of_view",) if settings.field_of_view else ()
+    about = load_weights(network, stage.folder / file, "scale", *known)
+    fields = FieldsOfView.from_dict(about["fields_of_view"]) if known else None
+    linear = None
+    if settings.components and objective == OTFM.name:
+        linear = load_linear(stage, settings, study.settings.vqvae)
     return SkullGenerator(
         objective,
         device.to_device(network).eval(),
@@ -169,6 +224,9 @@ def generator_of(stage: Stage, objective: str, file: str = WEIGHTS) -> SkullGene
         settings.label_dropout,
         stage.fingerprint,
         settings.timesteps,
+        fields,
+        device.to_device(linear) if linear else None,
+        settings.start,
     )
 
 
@@ -195,6 +253,7 @@ def generate_skulls(
     sampler: Sampler,
     batch: int,
     mesh: str | None = None,
+    field_of_view: Asked | None = None,
 ) -> list[Skull]:
     """Write a synthetic data set: one skull for each quality score, at least one.
 
@@ -209,6 +268,7 @@ def generate_skulls(
         sampler: checked before anything is written.
         batch: latents sampled at a time.
         mesh: "ply" or "stl" to write also ``meshes/NAME.ply``, in RAS mm.
+        field_of_view: of all skulls; see `SkullGenerator.fields_of_view`.
     """
     generator.check(sampler)
     if not len(qualities):
@@ -216,9 +276,13 @@ def generate_skulls(
     settings = generator.vqvae.settings
     what = {"seed": seed, "shape": list(settings.output_shape), **sampler.as_dict()}
     model = {"made from": generator.objective, "trained": generator.trained}
-    claim(folder, {**model, **what})
+    if field_of_view:
+        plain = isinstance(field_of_view, str)
+        what["field of view"] = field_of_view if plain else list(field_of_view)
     seeds = [seed_of(seed, "sample", index) for index in range(len(qualities))]
-    skulls = _rows(generator, qualities, seeds, sampler)
+    fields = generator.fields_of_view(qualities, seeds, field_of_view)
+    claim(folder, {**model, **what})
+    skulls = _rows(generator, qualities, seeds, sampler, fields)
     _check_kept(folder, skulls)
     kinds = [VOLUME, f"meshes/{{}}.{mesh}"] if mesh else [VOLUME]
     with Progress(f"Generating by {generator.objective}", len(skulls)) as bar:
@@ -226,7 +290,8 @@ def generate_skulls(
             part = slice(start, start + batch)
             files = [[folder / k.format(s.name) for k in kinds] for s in skulls[part]]
             if not all(path.is_file() for paths in files for path in paths):
-                z = generator.latents(qualities[part], seeds[part], sampler)
+                given = qualities[part], seeds[part], sampler, field_of_view
+                z = generator.latents(*given)
                 for latent, paths in zip(z, files):
                     _write(generator, latent, *paths)
             bar.advance(len(files))
@@ -239,15 +304,18 @@ def _rows(
     qualities: Sequence[int],
     seeds: Sequence[int],
     sampler: Sampler,
+    fields: Tensor | None,
 ) -> list[Skull]:
     """The manifest of a synthetic set; skulls are numbered within their score."""
     model, spacing = generator.objective, round(generator.grid.spacing, 6)
     counted: Counter[int] = Counter()
     skulls = []
-    for quality, seed in zip(qualities, seeds):
+    for index, (quality, seed) in enumerate(zip(qualities, seeds)):
         counted[quality] += 1
         name = f"{model}-qs{quality}-{counted[quality]:04d}"
         source = f"{model}, {sampler.steps} {sampler.method} steps, seed {seed}"
+        if fields is not None:
+            source += f", field of view {FieldOfView(*fields[index].tolist())}"
         file = VOLUME.format(name)
         skulls.append(Skull(name, "train", quality, file, source, spacing))
     return skulls

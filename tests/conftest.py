@@ -3,6 +3,7 @@
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -70,13 +71,24 @@ def sandbox():
         yield sandbox
 
 
+@pytest.fixture(scope="session")
+def other_sandbox():
+    """One more, for the second of two workers."""
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
 @pytest.fixture(scope="module")
-def warm(sandbox):
-    """Scans are read in the sandbox of all tests; `prepare` adds one for 2 workers."""
+def warm(sandbox, other_sandbox):
+    """Scans are read in the sandboxes of all tests, by at most two workers."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("prepare.pipeline", "tasks.apply_to_scan"):
+        for module, used in (
+            ("prepare.pipeline", sandbox),
+            ("prepare.job_pool", other_sandbox),
+            ("tasks.apply_to_scan", sandbox),
+        ):
             path = f"skfm_lib.{module}.Sandbox"
-            patch.setattr(path, lambda: nullcontext(sandbox))
+            patch.setattr(path, partial(nullcontext, used))
         yield
 
 

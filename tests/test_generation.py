@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from skfm_lib.data.dataset import SkullSet
+from skfm_lib.data.field_of_view import FieldOfView, FieldsOfView
 from skfm_lib.generation import (
     LABELS,
     STAGES,
@@ -32,11 +33,14 @@ FLOAT32 = Device(torch.device("cpu"), torch.float32)
 EULER, ANCESTRAL = Sampler("euler", 3), Sampler("ancestral", 3)
 
 
-def untrained(objective="otfm", device=None, label_dropout=0.0):
+def untrained(objective="otfm", device=None, label_dropout=0.0, fields=None):
     """A generator of random weights whose volumes hold about half bone."""
     torch.manual_seed(0)
     device = device or pick_device()
-    network = UNet3D(TINY.denoiser, leaps=objective == "shortcut")
+    settings = TINY.denoiser.but(field_of_view=fields is not None)
+    network = UNet3D(settings, leaps=objective == "shortcut")
+    if fields:
+        torch.nn.init.normal_(network.condition.heights[-1].weight)
     vqvae = VQVAE(TINY.vqvae)
     torch.nn.init.zeros_(vqvae.decoder[-1].bias)
     scale = LatentScale(torch.zeros(8, 1, 1, 1), torch.ones(8, 1, 1, 1), (-1.0, 1.0))
@@ -47,6 +51,7 @@ def untrained(objective="otfm", device=None, label_dropout=0.0):
         scale,
         device,
         label_dropout,
+        fields=fields,
     )
 
 
@@ -377,3 +382,81 @@ def test_a_folder_is_of_one_model_and_loses_no_skull(tmp_path):
     with pytest.raises(SkfmError, match="trained is '' there, 'of other weights'"):
         generate_skulls(other, tmp_path, [5, 5, 3], 7, EULER, 2)
     assert contents(tmp_path) == before
+
+
+FIELDS = FieldsOfView.of([(-45, 60), (-40, 120), (-110, 30)], [4, 4, 6])
+
+
+@pytest.mark.parametrize(
+    ("objective", "sampler"),
+    [
+        ("otfm", EULER),
+        ("ddpm", Sampler("ddim", 2)),
+        ("shortcut", Sampler("shortcut", 2)),
+    ],
+)
+def test_a_seed_has_its_field_of_view_whatever_the_batch(objective, sampler):
+    made, seeds = untrained(objective, FLOAT32, fields=FIELDS), [11, 12, 13]
+    together = made.latents([4, 6, 4], seeds, sampler)
+    turned = made.latents([4, 6, 4], seeds[::-1], sampler)
+    assert torch.allclose(turned[2], together[0], atol=1e-4)
+    alone = made.latents([4], [13], sampler)
+    assert torch.allclose(alone[0], together[2], atol=1e-4)
+    field = tuple(made.fields_of_view([4], [13])[0].tolist())
+    asked = made.latents([4], [13], sampler, field)
+    assert torch.allclose(asked, alone, atol=1e-5)
+    other = made.latents([4], [13], sampler, (field[0] + 1, field[1] - 1))
+    assert (other - alone).abs().max() > 1e-3
+
+
+def test_the_vault_that_is_asked_for_is_that_of_every_skull():
+    made, seeds = untrained(fields=FIELDS), range(9)
+    for vault, end in (("cut", 60), ("whole", 120)):
+        found = made.fields_of_view([4] * 9, seeds, vault)
+        assert (found[:, 1] - end).abs().max() <= 2.5
+
+
+def test_guidance_keeps_the_field_of_view():
+    made, seen = untrained(label_dropout=0.1, fields=FIELDS), []
+
+    def forward(z, t, quality, field_of_view):
+        seen.append(field_of_view)
+        return z
+
+    made.network.forward = forward
+    made.latents([4], [3], Sampler("euler", 1, guidance=2.0))
+    with_label, without = seen
+    assert torch.equal(with_label, without)
+    assert torch.equal(with_label, made.fields_of_view([4], [3]))
+
+
+@pytest.mark.parametrize(
+    ("fields", "asked", "message"),
+    [
+        (None, "whole", "asked of otfm; expected a model that was trained with"),
+        (None, (-40.0, 60.0), "next: skfm train 03 -p field_of_view true"),
+        (FIELDS, (-40.0, 180.0), "-40 to 180 mm for QS 4"),
+        (FIELDS, (60.0, -40.0), "expected one that begins below its end"),
+    ],
+)
+def test_a_field_of_view_that_is_refused_leaves_no_folder(
+    tmp_path, fields, asked, message
+):
+    given = [4], 7, EULER, 1, None, asked
+    with pytest.raises(SkfmError, match=message):
+        generate_skulls(untrained(fields=fields), tmp_path / "new", *given)
+    assert not (tmp_path / "new").exists()
+
+
+def test_sets_of_other_fields_of_view_are_not_mixed(tmp_path):
+    made, given = untrained(fields=FIELDS), ([4, 6], 7, EULER, 2)
+    skulls = generate_skulls(made, tmp_path / "drawn", *given)
+    assert "seed" in skulls[1].source and "field of view -1" in skulls[1].source
+    given = ([4, 4], 7, EULER, 2, None, FieldOfView(-42, 61))
+    skulls = generate_skulls(made, tmp_path / "asked", *given)
+    assert skulls[0].source.endswith(", field of view -42 to 61 mm")
+    again = generate_skulls(made, tmp_path / "asked", [4, 4, 4], *given[1:])
+    assert len(again) == 3  # a larger set
+    for other in ("cut", None):
+        with pytest.raises(SkfmError, match="holds another data set: field of view is"):
+            generate_skulls(made, tmp_path / "asked", *given[:-1], other)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from forked_kernels import forked_kernels
 from heads import CRANIOTOMY, CRANIUM, needs_cranium
 
 from skfm_lib.cli.main import main
@@ -30,7 +31,11 @@ STAGES = {
     "07": "07_failures",
 }
 SETS = ["100% real", "100% real + 25% OTFM"]  # training sets of chapters 08 and 09
-SHORT = {"06": ("pairs", "50"), "07": ("classifier_steps", "50")}  # parameters
+SHORT = {  # parameters
+    "04": {"steps": "20"},
+    "06": {"pairs": "50"},
+    "07": {"classifier_steps": "50", "doses": "[100]", "worst": "2"},
+}
 FIGURES = {"01": 6, "02": 3, "03": 3, "04": 3, "05": 3, "06": 1, "07": 4}
 
 
@@ -43,16 +48,22 @@ def project(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("SKFM_HEADS", str(folder / "none"))  # whatever this machine has
-        yield folder
+        with forked_kernels():
+            yield folder
 
 
 @pytest.fixture(scope="module")
 def study(project):
     """The notebooks 01–07 run once, in order."""
     for number in STAGES:
-        words = ["-p", *SHORT[number]] if number in SHORT else []
-        assert main(["run", number, "--preset", "tiny", *words]) == 0
+        given = SHORT.get(number, {})
+        assert main(["run", number, "--preset", "tiny", *options(given)]) == 0
     return open_study("tiny", "tiny")
+
+
+def options(parameters):
+    """A chapter's parameters as words of the command line."""
+    return [word for name, text in parameters.items() for word in ("-p", name, text)]
 
 
 def record(study, number):
@@ -243,8 +254,8 @@ def test_real_heads_are_prepared_reconstructed_and_put_back(study, tmp_path):
 
 def test_benchmarks_at_a_small_size(project):
     small = {"size": "0.0625", "rounds": "1", "seconds": "0", "peers": "false"}
-    given = [word for name, value in small.items() for word in ("-p", name, value)]
-    assert main(["run", "12", "--preset", "tiny", "--run", "speed", *given]) == 0
+    words = ["run", "12", "--preset", "tiny", "--run", "speed", *options(small)]
+    assert main(words) == 0
     study = open_study("speed", "tiny")
     notebook = record(study, "12")
     assert "error" not in {output.output_type for output in outputs(notebook)}
@@ -284,8 +295,7 @@ def compared(study):
         given = {"sets": json.dumps(SETS), "seeds": "[0, 1]", "steps": "2"}
         given |= {"evaluations": "3", "grid_steps": "1"}
         given |= {"more_seeds": "[2]", "curve": "[8]"} if number == "08" else {}
-        words = [word for name, value in given.items() for word in ("-p", name, value)]
-        assert main(["run", number, "--preset", "tiny", *words]) == 0
+        assert main(["run", number, "--preset", "tiny", *options(given)]) == 0
 
     return run
 
@@ -344,7 +354,7 @@ def velocity(study):
 def test_a_second_diffusion_model_lives_beside_the_first(velocity, project, tmp_path):
     stages = [velocity.finished(f"04_train_ddpm{end}") for end in ("", "_v")]
     assert [one.settings["objective"] for one in stages] == ["ddpm", "ddpm-v"]
-    assert [one.settings["denoiser"]["steps"] for one in stages] == [60, 3]
+    assert [one.settings["denoiser"]["steps"] for one in stages] == [20, 3]
     weights = [(one.folder / "denoiser.safetensors").read_bytes() for one in stages]
     assert weights[0] != weights[1]
     words = ["--qs", "4", "--preset", "tiny", "--run", velocity.name]
@@ -365,7 +375,7 @@ def test_a_second_diffusion_model_lives_beside_the_first(velocity, project, tmp_
 def test_diffusion_is_compared_by_its_steps(velocity):
     given = {"seeds": "[1]", "training_steps": "[2, 4]", "sampling_steps": "[2]"}
     given |= {"starts": "[300, 270]", "count": "12", "feature_steps": "20"}
-    words = [word for name, value in given.items() for word in ("-p", name, value)]
+    words = options(given)
     assert main(["run", "16", "--preset", "tiny", *words]) == 0
     notebook = record(velocity, "16")
     assert "error" not in {output.output_type for output in outputs(notebook)}
@@ -400,7 +410,7 @@ def test_diffusion_is_compared_by_its_steps(velocity):
 def test_few_steps_are_trained_and_swept(velocity):
     study = velocity
     given = {"evaluations": "[1, 2, 8]", "count": "12", "shift": "2.0"}
-    words = [word for name, value in given.items() for word in ("-p", name, value)]
+    words = options(given)
     assert main(["run", "13", "--preset", "tiny", *words]) == 0
     notebook = record(study, "13")
     assert "error" not in {output.output_type for output in outputs(notebook)}

@@ -97,6 +97,7 @@ def generate(options: argparse.Namespace) -> None:
         generation.Sampler(method, steps, options.guidance, options.shift),
         sampling.batch,
         options.mesh,
+        tuple(options.field_of_view) if options.field_of_view else options.vault,
     )
 
 
@@ -194,6 +195,15 @@ def _generate_command(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--steps", type=int, help="S (default: the preset's)")
     command.add_argument("--guidance", type=float, default=1.0)
     command.add_argument("--shift", type=float, default=1.0, help="of OTFM's times")
+    seen = command.add_mutually_exclusive_group()
+    seen.add_argument("--vault", choices=("whole", "cut"), help="what the scan shows")
+    seen.add_argument(
+        "--field-of-view",
+        nargs=2,
+        type=float,
+        metavar=("BEGIN", "END"),
+        help="of the scan, in mm above the ear openings",
+    )
     command.add_argument("--mesh", default="ply", choices=("ply", "stl"))
     command.add_argument("--seed", type=int, default=0, help="of the skulls")
     add_run_options(command, "--run-seed")

@@ -89,6 +89,12 @@ def skull_grid(shape: Shape = PAPER_SHAPE) -> Grid:
     return Grid((depth, height, width), spacing, (x, y, z))
 
 
+def mirrored(volume: np.ndarray, grid: Grid) -> np.ndarray:
+    """The volume (D, H, W) mirrored along x, about the middle of its grid."""
+    axis = int(np.abs(grid.affine[0, :3]).argmax())
+    return np.ascontiguousarray(np.flip(volume, axis))
+
+
 def voxelise(mesh: pv.PolyData, grid: Grid) -> np.ndarray:
     """Bone (D, H, W) bool: the voxels whose centre lies inside a mesh (RAS mm).
 

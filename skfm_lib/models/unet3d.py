@@ -15,15 +15,23 @@ from skfm_lib.models.ops.padding import pad_to_multiple
 from skfm_lib.utils.errors import SkfmError
 
 NORM_GROUPS = 8
+HEIGHT = 10.0  # mm, the unit of embedded heights: their shortest wave is of 63 mm
 
 
 class Conditioning(nn.Module):
     """(t, quality) → condition (b, 8·width): embeddings of both, concatenated.
 
-    With `leaps`, a zero-initialised embedding of the step size d is added.
+    With `leaps`, a zero-initialised embedding of the step size d is added, with
+    `field_of_view` one of the heights (begin, end) between which a skull was scanned.
     """
 
-    def __init__(self, width: int, timesteps: int, leaps: bool = False) -> None:
+    def __init__(
+        self,
+        width: int,
+        timesteps: int,
+        leaps: bool = False,
+        field_of_view: bool = False,
+    ) -> None:
         super().__init__()
         self.width, self.timesteps = width, timesteps
         self.time = nn.Sequential(
@@ -32,19 +40,25 @@ class Conditioning(nn.Module):
         labels = 1 + len(presets.QUALITY_SCORES)  # the first stands for "no label"
         self.label = nn.Embedding(labels, 4 * width)
         self.leap = _zero_embedding(width) if leaps else None
+        self.heights = _zero_embedding(width) if field_of_view else None
 
     def forward(
         self,
         t: Float[Tensor, " b"],
         quality: Int[Tensor, " b"],
         d: Float[Tensor, " b"] | None = None,
+        field_of_view: Float[Tensor, "b 2"] | None = None,
     ) -> Float[Tensor, "b c"]:
         index = (quality - presets.QUALITY_SCORES[0] + 1).clamp(min=0)
         time = self.time(_waves(self.timesteps * t, self.width))
         condition = torch.cat([time, self.label(index)], dim=1)
-        if self.leap is None or d is None:
-            return condition
-        return condition + self.leap(_waves(-torch.log2(d), self.width))
+        if self.leap is not None and d is not None:
+            condition = condition + self.leap(_waves(-torch.log2(d), self.width))
+        if self.heights is not None and field_of_view is not None:
+            begin, end = (field_of_view / HEIGHT).unbind(1)
+            waves = [_waves(z, self.width // 2) for z in (begin, end)]
+            condition = condition + self.heights(torch.cat(waves, dim=1))
+        return condition
 
 
 def _waves(x: Float[Tensor, " b"], width: int) -> Float[Tensor, "b {width}"]:
@@ -100,7 +114,8 @@ class UNet3D(nn.Module):
     """(z_t, t, quality) → velocity or noise, of the shape of z_t.
 
     Latents are padded with zeros to a multiple of 2^(levels − 1) and cropped again.
-    With `leaps`, the network is conditioned on a step size d as well (shortcut models).
+    With `leaps`, the network is conditioned on a step size d as well (shortcut models),
+    with the setting `field_of_view` on where the scan of the skull begins and ends.
     """
 
     def __init__(self, settings: presets.DenoiserConfig, leaps: bool = False) -> None:
@@ -108,7 +123,8 @@ class UNet3D(nn.Module):
         width, heads = settings.width, settings.heads
         widths = [width * m for m in settings.multipliers]
         condition = 8 * width
-        self.condition = Conditioning(width, settings.timesteps, leaps)
+        switches = leaps, settings.field_of_view
+        self.condition = Conditioning(width, settings.timesteps, *switches)
         self.first = Conv3d(settings.code_dim, width, 7, padding=3)
         pairs = list(zip([width, *widths], widths))
         self.down = nn.ModuleList(Level(a, b, condition, heads) for a, b in pairs)
@@ -128,6 +144,7 @@ class UNet3D(nn.Module):
         t: Float[Tensor, " b"] | float,
         quality: Int[Tensor, " b"] | int,
         d: Float[Tensor, " b"] | float | None = None,
+        field_of_view: Float[Tensor, "b 2"] | None = None,
     ) -> Float[Tensor, "b k D H W"]:
         """The prediction, in float32.
 
@@ -136,9 +153,12 @@ class UNet3D(nn.Module):
             t: time, 0 (data) to 1 (noise).
             quality: quality scores (QS) 2–6, or 0 for "no label".
             d: step size that the velocity is for; only with `leaps`.
+            field_of_view: z in the skull frame at which the scan begins and ends, mm;
+                only with the setting.
 
         Raises:
-            SkfmError: for other quality scores, for a missing or an unexpected d.
+            SkfmError: for other quality scores, for a missing or an unexpected d or
+                field of view.
         """
         depth, height, width = z_t.shape[-3:]
         asked = quality.unique().tolist() if torch.is_tensor(quality) else [quality]
@@ -148,7 +168,12 @@ class UNet3D(nn.Module):
             raise SkfmError(f"step size {d}", "one for a network with leaps, else none")
         t, quality = _per_sample(t, z_t, torch.float32), _per_sample(quality, z_t)
         d = d if d is None else _per_sample(d, z_t, torch.float32)
-        condition = self.condition(t, quality, d)
+        if (field_of_view is None) != (self.condition.heights is None):
+            found = f"{'no' if field_of_view is None else 'a'} field of view"
+            raise SkfmError(found, "one for a network with this condition, else none")
+        if field_of_view is not None:
+            field_of_view = field_of_view.to(z_t.device)
+        condition = self.condition(t, quality, d, field_of_view)
         x = first = self.first(pad_to_multiple(z_t, 2 ** len(self.downsample)))
         skips = []
         for level, downsample in zip(self.down, [*self.downsample, nn.Identity()]):

@@ -13,6 +13,7 @@ Weight = Annotated[float, AtLeast(0)]
 Share = Annotated[float, Between(0, 1)]
 Scale = Annotated[float, Between(0.1, 1)]
 Degrees = Annotated[float, Between(0, 180)]
+Length = Annotated[float, Between(0.001, 0.28)]  # 0.29 is the mean of all steps
 Padding = Literal["replicate", "zeros"]
 
 
@@ -78,7 +79,7 @@ class VQVAEConfig(TrainingConfig):
 
     scale: Scale  # s, input resolution as a share of the output's
     upsample: bool  # loss at full resolution through the trilinear head
-    forgive_overshoot: bool  # values beyond ±1 on the right side are no error
+    forgive_overshoot: bool  # L1: values beyond ±1 on the right side are no error
     padding: Padding  # of convolutions: copies of the border, or zeros
     channels: tuple[int, int, int]  # at full, half and quarter input resolution
     groups: Count  # of GroupNorm
@@ -90,6 +91,8 @@ class VQVAEConfig(TrainingConfig):
     adversarial: Weight = 0.0  # weight of the discriminators' loss; 0: there are none
     perceptual: Weight = 0.0  # weight of the perceptual distance; 0: there is none
     lpips_weights: str | None = None  # folder of LPIPS's files; None: study features
+    loss: Literal["l1", "bce-dice"] = "l1"  # L_recon; with the latter, of logits
+    surface: Weight = 0.0  # λ: L_recon weighs voxels at the surface by 1 + λ
 
     @property
     def input_shape(self) -> Shape:
@@ -114,6 +117,13 @@ class DenoiserConfig(TrainingConfig):
     label_dropout: Share  # share of labels dropped in training, for guidance
     ema_decay: Share  # of the weights' moving average
     code_dim: Count
+    mirrored: bool = False  # half of the skulls in a batch, left to right
+    field_of_view: bool = False  # where the scan begins and ends is a condition
+    time_mean: float | None = None  # m of logit t ~ N(m, 1); None: t is uniform
+    average_lengths: tuple[Length, ...] = ()  # of power-function averages; (): EMA
+    optimizer: Literal["adam", "muon"] = "adam"  # of the hidden convolutions
+    components: Annotated[int, AtLeast(0)] = 0  # of the linear start; 0: from noise
+    start: Share = 1.0  # the time at which a flow with a linear start begins
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 ``velocity(z, t)`` is the field at state z and time t (a float).  Euler evaluates it
 once a step, midpoint and Heun twice.  Steps are uniform in t, or concentrated near the
 noise by ``shift`` s > 1 and near the data by s < 1: t' = s t / (1 + (s − 1) t) (Esser
-et al. 2024).
+et al. 2024).  A flow whose z is the state at an earlier time begins at that `start`.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,7 +17,14 @@ Field = Callable[[Tensor, float], Tensor]
 Leap = Callable[[Tensor, float, float], Tensor]
 
 
-def euler(velocity: Field, z: Tensor, steps: int, *, shift: float = 1.0) -> Tensor:
+def euler(
+    velocity: Field,
+    z: Tensor,
+    steps: int,
+    *,
+    shift: float = 1.0,
+    start: float = 1.0,
+) -> Tensor:
     """z ← z − h v(z, t), S times: the paper's sampler with h = 1/S; first order.
 
     >>> import torch
@@ -25,22 +32,36 @@ def euler(velocity: Field, z: Tensor, steps: int, *, shift: float = 1.0) -> Tens
     >>> euler(lambda z, t: noise - data, noise, steps=4)
     tensor([0., 0., 0.])
     """
-    for t, after in _steps(steps, shift):
+    for t, after in _steps(steps, shift, start):
         z = z - (t - after) * velocity(z, t)
     return z
 
 
-def midpoint(velocity: Field, z: Tensor, steps: int, *, shift: float = 1.0) -> Tensor:
+def midpoint(
+    velocity: Field,
+    z: Tensor,
+    steps: int,
+    *,
+    shift: float = 1.0,
+    start: float = 1.0,
+) -> Tensor:
     """z ← z − h v(z − h/2 v(z, t), t − h/2); second order."""
-    for t, after in _steps(steps, shift):
+    for t, after in _steps(steps, shift, start):
         half = (t - after) / 2
         z = z - 2 * half * velocity(z - half * velocity(z, t), t - half)
     return z
 
 
-def heun(velocity: Field, z: Tensor, steps: int, *, shift: float = 1.0) -> Tensor:
+def heun(
+    velocity: Field,
+    z: Tensor,
+    steps: int,
+    *,
+    shift: float = 1.0,
+    start: float = 1.0,
+) -> Tensor:
     """The mean of the velocities at both ends of the step; second order."""
-    for t, after in _steps(steps, shift):
+    for t, after in _steps(steps, shift, start):
         v = velocity(z, t)
         end = velocity(z - (t - after) * v, after)
         z = z - (t - after) * (v + end) / 2
@@ -52,11 +73,11 @@ def shortcut(velocity: Leap, z: Tensor, steps: int) -> Tensor:
     return euler(lambda z, t: velocity(z, t, 1 / steps), z, steps)
 
 
-def _steps(steps: int, shift: float) -> Iterator[tuple[float, float]]:
-    """(t, t − h) of every step from t = 1 down to 0."""
+def _steps(steps: int, shift: float, start: float) -> Iterator[tuple[float, float]]:
+    """(t, t − h) of every step from t = `start` down to 0."""
     if steps < 1:
         raise SkfmError(f"{steps} sampling steps", "at least 1")
     if not 0 < shift < float("inf"):
         raise SkfmError(f"time shift {shift}", "a positive number; 1 is uniform")
     uniform = (1 - i / steps for i in range(steps + 1))
-    return pairwise(shift * t / (1 + (shift - 1) * t) for t in uniform)
+    return pairwise(start * shift * t / (1 + (shift - 1) * t) for t in uniform)

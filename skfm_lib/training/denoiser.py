@@ -1,26 +1,39 @@
 """Stage two: train the U-Net on cached latents, by flow matching or diffusion."""
 
-from collections.abc import Callable, Collection
+import math
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from skfm_lib import presets
+from skfm_lib.data.field_of_view import FieldsOfView
 from skfm_lib.losses import ddpm, otfm
-from skfm_lib.models import UNet3D
+from skfm_lib.models import LinearShapeModel, UNet3D
 from skfm_lib.study import Stage, Study, stage_names
-from skfm_lib.training import memory_plan, multi_device
-from skfm_lib.training.checkpoints import save_weights
-from skfm_lib.training.latents import LatentScale, LatentSet, latent_batch
+from skfm_lib.training import memory_plan, multi_device, times
+from skfm_lib.training.checkpoints import load_weights, save_weights
+from skfm_lib.training.latents import (
+    LatentScale,
+    LatentSet,
+    field_batch,
+    latent_batch,
+)
+from skfm_lib.training.linear_fit import fit_linear
+from skfm_lib.training.mirrored_latents import mirrored_latents
+from skfm_lib.training.muon import MuonWithAdam
+from skfm_lib.training.optimizer import adam
 from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils import distributed
 from skfm_lib.utils.device import Device
+from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.seeding import generator, seed_of
 
 WEIGHTS = "denoiser.safetensors"
+LINEAR = "linear_start.safetensors"
 
 
 class Objective(NamedTuple):
@@ -82,57 +95,149 @@ def train_denoiser(
 ) -> tuple[UNet3D, dict[str, list[float]]]:
     """Train the U-Net by `objective`, or resume: the network and its loss per step.
 
-    Per step: a batch x_0, noise ε, t uniform on {1/T … 1}, and the squared error of
-    the objective's target (eq. 2).  All objectives get the same batches, times and
-    noise.  The averaged weights are saved in the stage's folder, and those after each
-    of the steps `kept` beside them (`weights_after`).  A stage of several devices is
-    trained by `multi_device.train_in_processes`.
+    Per step: a batch x_0, noise ε, t on {1/T … 1}, uniform or by `times.logit_normal`,
+    and the squared error of the objective's target (eq. 2).  All objectives get the
+    same batches, times and noise.  The averaged weights are saved in the stage's
+    folder, and beside them further averages (`average_files`) and those after each of
+    the steps `kept` (`weights_after`).  A stage of several devices is trained by
+    `multi_device.train_in_processes`.
+
+    With the setting `mirrored`, each skull of a batch is mirrored with probability ½;
+    with `field_of_view`, the network is conditioned on that of the skull, and the
+    rounded ones of the training set are kept with the weights (`FieldsOfView`).
+
+    With `components`, the flow begins at t = `start` from a linear shape model, which
+    is fitted first and saved in the stage's folder; times beyond are not trained.
     """
+    check_start(objective, settings)
     count = multi_device.global_batch(settings, latents, distributed.devices())
     multi_device.train_in_processes(stage, "denoiser", settings)
     shape = latents[0][0].shape[1:]
     memory_plan.require_memory(
         lambda: memory_plan.denoiser_step(settings, shape), device
     )
+    mirrored = (
+        mirrored_latents(stage.study, latents, device) if settings.mirrored else None
+    )
     seed = seed_of(stage.study.seed, "denoiser")
     torch.manual_seed(seed)
     network, owner = UNet3D(settings), (stage.folder, stage.fingerprint)
-    trainer = Trainer(network, settings, device, *owner, settings.ema_decay)
+    muon = partial(MuonWithAdam, dtype=device.dtype)
+    trainer = Trainer(
+        network,
+        settings,
+        device,
+        *owner,
+        settings.ema_decay,
+        average_lengths=settings.average_lengths,
+        make_optimiser=muon if settings.optimizer == "muon" else adam,
+    )
 
     def pairs(step: int) -> tuple[Tensor, ...]:
-        x_0, eps, quality = latent_batch(latents, scale, seed, step, count)
+        chosen = seed, step, count
+        x_0, eps, quality = latent_batch(latents, scale, *chosen, mirrored)
         t, quality = _times_and_labels(quality, settings, seed, step)
-        return *objective.path(x_0, eps, t, settings.timesteps), t, quality
+        fields = [field_batch(latents, *chosen)] if settings.field_of_view else []
+        return *objective.path(x_0, eps, t, settings.timesteps), t, quality, *fields
 
-    about = {"denoiser": settings.as_dict(), "scale": scale.as_dict()}
-    for step, (z_t, target, *given) in trainer.batches(objective.label, pairs):
+    about = about_weights(settings, scale, latents)
+    if settings.components and distributed.is_first():
+        _save_linear(stage, settings, latents, scale)
+    for step, batch in trainer.batches(objective.label, pairs):
+        z_t, target, t, quality, *fields = batch
+        seen = {"field_of_view": fields[0]} if fields else {}
         with device.autocast():
-            predicted = trainer.model(z_t, *given)
+            predicted = trainer.model(z_t, t, quality, **seen)
         trainer.descend(F.mse_loss(predicted, target))
         if step + 1 in kept and distributed.is_first():
             with trainer.averaged() as model:
                 save_weights(model, stage.folder / weights_after(step + 1), about)
-    model = trainer.use_average()
     if distributed.is_first():
-        save_weights(model, stage.folder / WEIGHTS, about)
+        for index, file in enumerate(average_files(settings.average_lengths)):
+            with trainer.averaged(index) as model:
+                save_weights(model, stage.folder / file, about)
+    model = trainer.use_average()
     return model, trainer.history
 
 
+def check_start(objective: Objective, settings: presets.DenoiserConfig) -> None:
+    """Raise SkfmError for a linear start that does not fit the other settings."""
+    given = f"components {settings.components}, start {settings.start:g}"
+    if settings.components and objective is not OTFM:
+        raise SkfmError(
+            f"{given} with {objective.label}",
+            "components 0; only a flow can begin with the linear model",
+            "leave out components and start",
+        )
+    if (settings.components > 0) != (settings.start < 1):
+        expected = "components and a start below 1, or neither"
+        raise SkfmError(given, expected, "such as -p components 64 -p start 0.6")
+
+
+def about_weights(
+    settings: presets.DenoiserConfig, scale: LatentScale, latents: LatentSet
+) -> dict[str, Any]:
+    """What a generator needs to know of a network, to be saved with its weights."""
+    about = {"denoiser": settings.as_dict(), "scale": scale.as_dict()}
+    if settings.field_of_view:
+        with distributed.in_turn():  # the first process measures them
+            fields = latents.fields_of_view.tolist()
+        about["fields_of_view"] = FieldsOfView.of(fields, latents.qualities).as_dict()
+    return about
+
+
+def _save_linear(
+    stage: Stage,
+    settings: presets.DenoiserConfig,
+    latents: LatentSet,
+    scale: LatentScale,
+) -> None:
+    """Fit the linear shape model that the flow begins with, once."""
+    path, shape = stage.folder / LINEAR, stage.study.settings.vqvae.output_shape
+    if not path.is_file():
+        grid = shape if settings.field_of_view else None
+        model = fit_linear(latents, scale, settings.components, grid)
+        save_weights(model, path, {"components": settings.components})
+
+
+def load_linear(
+    stage: Stage, settings: presets.DenoiserConfig, vqvae: presets.VQVAEConfig
+) -> LinearShapeModel:
+    """The linear shape model that a stage's flow begins with."""
+    slices = vqvae.latent_shape[-1]
+    size = settings.code_dim * math.prod(vqvae.latent_shape)
+    knots = slices if settings.field_of_view else 0
+    model = LinearShapeModel(size, settings.components, knots)
+    load_weights(model, stage.folder / LINEAR)
+    return model
+
+
+def average_files(lengths: Sequence[float]) -> list[str]:
+    """The files of the power-function averages; that of the first is the model's."""
+    others = [f"denoiser-average-{length:g}.safetensors" for length in lengths[1:]]
+    return [WEIGHTS, *others]
+
+
 def weights_after(step: int) -> str:
-    """The file of the averaged weights that were kept after a training step."""
+    """The file of the (first) averaged weights that were kept after a training step."""
     return f"denoiser-{step:06d}.safetensors"
 
 
 def _times_and_labels(
     quality: Tensor, settings: presets.DenoiserConfig, seed: int, step: int
 ) -> tuple[Tensor, Tensor]:
-    """t uniform on {1/T … 1}, and the labels (b,), some dropped for guidance.
+    """t on {1/T … start}, and the labels (b,), some dropped for guidance.
 
-    Both are drawn for the global batch, of which a process takes its share.
+    Both are drawn for the global batch, of which a process takes its share.  The labels
+    that are dropped do not depend on the distribution of t.
     """
     count = len(quality) * distributed.devices()
     rng = generator(seed, "t", step)
-    tau = torch.randint(1, settings.timesteps + 1, (count,), generator=rng)
+    last = round(settings.timesteps * settings.start)
+    tau = torch.randint(1, last + 1, (count,), generator=rng)
     dropped = torch.rand(count, generator=rng) < settings.label_dropout
-    tau, dropped = distributed.share(tau), distributed.share(dropped)
-    return tau / settings.timesteps, quality.masked_fill(dropped, presets.NO_LABEL)
+    t, mean = tau / settings.timesteps, settings.time_mean
+    if mean is not None:
+        t = settings.start * times.logit_normal(count, mean, last, rng)
+    t, dropped = distributed.share(t), distributed.share(dropped)
+    return t, quality.masked_fill(dropped, presets.NO_LABEL)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from skfm_lib.data.dataset import SkullSet
+from skfm_lib.data.field_of_view import measured_fields
+from skfm_lib.data.voxels import mirrored
 from skfm_lib.models import VQVAE
 from skfm_lib.study import Study, stage_names
 from skfm_lib.study.data_stage import skulls
@@ -20,22 +23,32 @@ from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import replacing
 from skfm_lib.utils.progress import track
-from skfm_lib.utils.seeding import batch_indices, noise
+from skfm_lib.utils.seeding import batch_indices, generator, noise
 
+FOLDER = "latents"  # of stage 02, for those of the training set
+FIELDS = "fields_of_view.json"  # beside latents, of the same skulls
 SHARE = 4  # of the free memory, one part in so many is for the latents of a set
 
 
 @torch.no_grad()
-def cache_latents(model: VQVAE, source: SkullSet, folder: Path, device: Device) -> None:
+def cache_latents(
+    model: VQVAE, source: SkullSet, folder: Path, device: Device, mirror: bool = False
+) -> None:
     """Encode every skull once: ``folder/NAME.safetensors`` holds z, not quantised.
 
-    float16, 11.5 MB per skull at the paper's size.  Existing files are kept.
+    float16, 11.5 MB per skull at the paper's size.  Existing files are kept.  With
+    `mirror`, the volumes are mirrored left to right first: grids are padded on one
+    side, so that the latent of a mirrored volume is not the mirrored latent.
     """
     names = [skull.name for skull in source.skulls]
     missing = [i for i, n in enumerate(names) if not _file(folder, n).is_file()]
-    for i in track(missing, "Caching latents") if missing else ():
+    label = "Caching mirrored latents" if mirror else "Caching latents"
+    for i in track(missing, label) if missing else ():
+        v, _ = source[i]
+        if mirror:
+            v = torch.from_numpy(mirrored(v[0].numpy(), source.grid))[None]
         with device.autocast():
-            z = model.encode(device.to_device(source[i][0][None]))[0]
+            z = model.encode(device.to_device(v[None]))[0]
         with replacing(_file(folder, names[i])) as temporary:
             save_file({"z": z.half().cpu().contiguous()}, temporary)
 
@@ -44,6 +57,7 @@ class LatentSet(Dataset):
     """Cached latents of a set of skulls: item → (z float32 (k, d, h, w), quality)."""
 
     def __init__(self, folder: Path, source: SkullSet) -> None:
+        self.folder, self.data, self.skulls = folder, source.folder, source.skulls
         self.files = [_file(folder, skull.name) for skull in source.skulls]
         self.qualities = source.qualities
         self._kept: dict[int, Tensor] = {}
@@ -58,6 +72,15 @@ class LatentSet(Dataset):
             self._kept[index] = z
         return z.float(), self.qualities[index]
 
+    @cached_property
+    def fields_of_view(self) -> Tensor:
+        """(n, 2): where the scan of each skull begins and ends, mm (`FieldOfView`).
+
+        Measured from the volumes when first needed, and kept with the latents.
+        """
+        kept = self.folder / FIELDS
+        return torch.tensor(measured_fields(self.data, self.skulls, kept))
+
     def _read(self, index: int) -> Tensor:
         try:
             return load_file(self.files[index])["z"]
@@ -71,7 +94,7 @@ class LatentSet(Dataset):
 
 def load_latents(study: Study) -> LatentSet:
     """The latents of the training set, as cached by stage 02."""
-    folder = study.finished(stage_names.VQVAE).folder / "latents"
+    folder = study.finished(stage_names.VQVAE).folder / FOLDER
     return LatentSet(folder, skulls(study, "train"))
 
 
@@ -147,15 +170,33 @@ def spread(scale: LatentScale, latents: LatentSet) -> Tensor:
 
 
 def latent_batch(
-    latents: LatentSet, scale: LatentScale, seed: int, step: int, count: int
+    latents: LatentSet,
+    scale: LatentScale,
+    seed: int,
+    step: int,
+    count: int,
+    mirrored: LatentSet | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(x_0, ε, quality scores) of a training step: a share of a batch of `count`."""
+    """(x_0, ε, quality scores) of a training step: a share of a batch of `count`.
+
+    Each skull is taken from `mirrored` with probability ½, if that is given.
+    """
     chosen = distributed.share(batch_indices(seed, step, len(latents), count))
-    batch = [latents[i] for i in chosen]
+    sets = [latents] * len(chosen)
+    if mirrored is not None:
+        drawn = torch.rand(count, generator=generator(seed, "mirrored", step)) < 0.5
+        sets = [(latents, mirrored)[i] for i in distributed.share(drawn.int())]
+    batch = [one[i] for one, i in zip(sets, chosen)]
     x_0 = scale.normalise(torch.stack([z for z, _ in batch]))
     samples = distributed.share(list(range(step * count, (step + 1) * count)))
     eps = noise(x_0.shape[1:], seed, "eps", samples=samples)
     return x_0, eps, torch.tensor([quality for _, quality in batch])
+
+
+def field_batch(latents: LatentSet, seed: int, step: int, count: int) -> Tensor:
+    """Fields of view (b, 2), mm, of the skulls of `latent_batch`, mirrored or not."""
+    chosen = distributed.share(batch_indices(seed, step, len(latents), count))
+    return latents.fields_of_view[chosen]
 
 
 def _moments(latents: LatentSet) -> tuple[Tensor, Tensor]:

@@ -45,6 +45,7 @@ class Part:
     compute: Callable[[Any, Tensor], Tensor]
     data: bool = False
     others: tuple[nn.Module, ...] = ()  # networks that `compute` uses besides
+    averages: int = 1  # of trained weights
 
     def to_device(self, device: Device) -> None:
         """Move the networks; not under `FakeTensorMode`, where tensors have no data."""
@@ -67,7 +68,7 @@ class Part:
         """Bytes of the weights, with gradients and the optimizer's state."""
         networks = (self.network, *self.others)
         size = sum(4 * p.numel() for network in networks for p in network.parameters())
-        return (COPIES if self.trained else 1) * size
+        return (COPIES + self.averages - 1 if self.trained else 1) * size
 
 
 @dataclass
@@ -104,13 +105,21 @@ def vqvae_step(settings: presets.VQVAEConfig) -> Part:
 
 def denoiser_step(settings: presets.DenoiserConfig, latent: tuple[int, ...]) -> Part:
     """A training step of the U-Net on latents (d, h, w)."""
+
+    def loss(unet: Any, z: Tensor) -> Tensor:
+        fields = {"field_of_view": torch.zeros(len(z), 2)}
+        return F.mse_loss(
+            unet(z, 0.5, 3, **fields if settings.field_of_view else {}), z
+        )
+
     return Part(
         "03, 04 U-Net, a training step",
         UNet3D(settings),
         (settings.batch, settings.code_dim, *latent),
         settings.steps,
         True,
-        lambda unet, z: F.mse_loss(unet(z, 0.5, 3), z),
+        loss,
+        averages=max(1, len(settings.average_lengths)),
     )
 
 

@@ -1,8 +1,8 @@
-"""Adam steps, shared by every network that is trained."""
+"""Steps of an optimizer, shared by every network that is trained."""
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,24 @@ from skfm_lib.utils.device import Device
 CLIP = 1.0  # norm of the gradient
 
 
+@runtime_checkable
+class Optimiser(Protocol):
+    """What training needs of an optimizer; those of PyTorch have it."""
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Groups of weights, whose ``"lr"`` is set before every step."""
+
+    def step(self) -> Any:
+        """Update the weights by their gradients."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state, for a checkpoint."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Resume from `state_dict`."""
+
+
 def adam(network: nn.Module, settings: TrainingConfig) -> torch.optim.Adam:
     """The optimizer of a network, with the learning rate and betas of its settings."""
     weights = list(network.parameters())
@@ -22,13 +40,13 @@ def adam(network: nn.Module, settings: TrainingConfig) -> torch.optim.Adam:
 
 
 def descend(
-    network: nn.Module, optimiser: torch.optim.Adam, loss: Tensor, rate: float
+    network: nn.Module, optimiser: Optimiser, loss: Tensor, rate: float
 ) -> None:
-    """Take one step of Adam on `loss` at learning rate `rate`.
+    """Take one step of the `optimiser` of a network on `loss` at a learning rate.
 
     The gradient is averaged over the devices, then clipped to a norm of 1.
     """
-    optimiser.zero_grad(set_to_none=True)
+    network.zero_grad()
     loss.backward()
     gradients = [w.grad for w in network.parameters() if w.grad is not None]
     distributed.average(gradients)

@@ -9,11 +9,18 @@ from skfm_lib.losses import otfm, shortcut
 from skfm_lib.models import UNet3D
 from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.training.checkpoints import save_weights
-from skfm_lib.training.denoiser import WEIGHTS
-from skfm_lib.training.latents import LatentScale, LatentSet, latent_batch
+from skfm_lib.training.denoiser import WEIGHTS, about_weights
+from skfm_lib.training.latents import (
+    LatentScale,
+    LatentSet,
+    field_batch,
+    latent_batch,
+)
+from skfm_lib.training.mirrored_latents import mirrored_latents
 from skfm_lib.training.multi_device import global_batch
 from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils.device import Device
+from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.seeding import generator, seed_of
 
 
@@ -22,10 +29,17 @@ def shortcut_stage(
 ) -> tuple[Stage, presets.ShortcutConfig]:
     """Begin or resume stage 13: the stage, and the preset's settings with `changes`.
 
-    The U-Net is that of stage 03, trained without label dropout.
+    The U-Net is that of stage 03, trained without label dropout, but with its mirrored
+    skulls and its condition on the field of view.
     """
     settings = study.settings.shortcut.but(**changes)
     flow = study.finished(stage_names.OTFM).settings["denoiser"]
+    if flow.get("components"):
+        raise SkfmError(
+            "a shortcut of a flow with a linear start",
+            "one that begins with noise, at t = 1",
+            "skfm train 03 -p components 0 -p start 1",
+        )
     denoiser = {**flow, "label_dropout": 0.0}
     record = {"denoiser": denoiser, "shortcut": settings.as_dict()}
     return study.stage(stage_names.FEW_STEPS, record, (stage_names.OTFM,)), settings
@@ -49,22 +63,29 @@ def train_shortcut(
     seed = seed_of(stage.study.seed, "shortcut")
     torch.manual_seed(seed)
     denoiser = stage.study.settings.denoiser.but(**stage.settings["denoiser"])
+    mirrored = (
+        mirrored_latents(stage.study, latents, device) if denoiser.mirrored else None
+    )
     network, owner = shortcut_network(flow, denoiser), (stage.folder, stage.fingerprint)
     trainer = Trainer(network, settings, device, *owner, settings.ema_decay)
 
     def pairs(step: int) -> tuple[Tensor, ...]:
-        x_0, eps, quality = latent_batch(latents, scale, seed, step, count)
+        chosen = seed, step, count
+        x_0, eps, quality = latent_batch(latents, scale, *chosen, mirrored)
         t, d = shortcut.times_and_steps(len(x_0), generator(seed, "t", step))
-        return *otfm.path(x_0, eps, t), t, d, quality
+        fields = [field_batch(latents, *chosen)] if denoiser.field_of_view else []
+        return *otfm.path(x_0, eps, t), t, d, quality, *fields
 
-    for _, (z_t, target, t, d, quality) in trainer.batches("Shortcut", pairs):
+    about = about_weights(denoiser, scale, latents)
+    for _, batch in trainer.batches("Shortcut", pairs):
+        z_t, target, t, d, quality, *fields = batch
+        seen = {"field_of_view": fields[0]} if fields else {}
         with device.autocast():
-            target = mixed_target(trainer.model, z_t, target, t, d, quality)
+            target = mixed_target(trainer.model, z_t, target, t, d, quality, **seen)
         with device.autocast():
-            predicted = trainer.model(z_t, t, quality, d)
+            predicted = trainer.model(z_t, t, quality, d, **seen)
         trainer.descend(F.mse_loss(predicted, target))
     model = trainer.use_average()
-    about = {"denoiser": denoiser.as_dict(), "scale": scale.as_dict()}
     save_weights(model, stage.folder / WEIGHTS, about)
     return model, trainer.history
 
@@ -83,13 +104,20 @@ def mixed_target(
     t: Tensor,
     d: Tensor,
     quality: Tensor,
+    **seen: Tensor,
 ) -> Tensor:
-    """The target: `velocity`, but the self-consistent one for larger steps d."""
+    """The target: `velocity`, but the self-consistent one for larger steps d.
+
+    `seen` holds the ``field_of_view``, for a network with that condition.
+    """
     large = d > shortcut.SMALLEST
     if not large.any():
         return velocity
-    target = velocity.clone()
+    target, own = velocity.clone(), {k: v[large] for k, v in seen.items()}
     target[large] = shortcut.target(
-        lambda z, t, d: network(z, t, quality[large], d), z_t[large], t[large], d[large]
+        lambda z, t, d: network(z, t, quality[large], d, **own),
+        z_t[large],
+        t[large],
+        d[large],
     )
     return target

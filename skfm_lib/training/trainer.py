@@ -17,7 +17,7 @@ codebook is updated without gradients.
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Generic, TypeVar
@@ -26,8 +26,15 @@ import torch
 from torch import Tensor, nn
 
 from skfm_lib.presets import TrainingConfig
+from skfm_lib.training.averages import Decay, exponential, power_function
 from skfm_lib.training.checkpoints import read_checkpoint
-from skfm_lib.training.optimizer import Companion, adam, descend, learning_rate
+from skfm_lib.training.optimizer import (
+    Companion,
+    Optimiser,
+    adam,
+    descend,
+    learning_rate,
+)
 from skfm_lib.utils import distributed
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import Interrupted, SkfmError
@@ -41,7 +48,10 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class Trainer(Generic[Network]):
-    """A network with its optimizer, averaged weights (EMA), and history of losses.
+    """A network with its optimizer, averaged weights, and history of losses.
+
+    The average is exponential (`ema_decay`); with `average_lengths`, there is a
+    power-function average of each relative length instead (`averages`).
 
     Resumes from ``folder/checkpoint.pt`` if that exists, and refuses one of another
     `fingerprint`.  A `companion` network is saved and resumed at the same step.
@@ -57,14 +67,19 @@ class Trainer(Generic[Network]):
         ema_decay: float | None = None,
         save_seconds: float = SAVE_SECONDS,
         companion: Companion | None = None,
+        average_lengths: Sequence[float] = (),
+        make_optimiser: Callable[[nn.Module, TrainingConfig], Optimiser] = adam,
     ) -> None:
         self.model, self.device = device.to_device(model), device
         self.settings, self.fingerprint = settings, fingerprint
         self.checkpoint, self.save_seconds = folder / "checkpoint.pt", save_seconds
-        self.ema_decay, self.companion = ema_decay, companion
-        self.optimiser = adam(model, settings)
-        weights = model.parameters() if ema_decay else ()
-        self.average = [w.detach().clone() for w in weights]
+        self.companion = companion
+        self.optimiser = make_optimiser(model, settings)
+        self.decays: list[Decay] = [exponential(ema_decay)] if ema_decay else []
+        if average_lengths:
+            self.decays = [power_function(length) for length in average_lengths]
+        weights = list(model.parameters())
+        self.average = [w.detach().clone() for _ in self.decays for w in weights]
         self.step, self._warned = 0, False
         self.history: dict[str, list[float]] = {}
         self._warnings: list[str] = []
@@ -122,14 +137,13 @@ class Trainer(Generic[Network]):
             )
 
     def descend(self, loss: Tensor, **record: Tensor | float) -> None:
-        """Take one step of Adam on `loss`; `record` is added to the history with it."""
+        """Take one step on `loss`; `record` is added to the history with it."""
         self.record(loss=loss, **record)
         rate = learning_rate(self.settings, self.step)
         descend(self.model, self.optimiser, loss, rate)
-        if self.ema_decay:
-            decay = min(self.ema_decay, (1 + self.step) / (10 + self.step))
-            weights = [w.detach() for w in self.model.parameters()]
-            torch._foreach_lerp_(self.average, weights, 1 - decay)
+        weights = [w.detach() for w in self.model.parameters()]
+        for index, decay in enumerate(self.decays):
+            torch._foreach_lerp_(self._average(index), weights, 1 - decay(self.step))
 
     def record(self, **values: Tensor | float) -> None:
         """Add a step's values, averaged over the devices, to the history.
@@ -147,18 +161,21 @@ class Trainer(Generic[Network]):
         for name, value in means.items():
             self.history.setdefault(name, []).append(value)
 
-    def use_average(self) -> Network:
-        """The network with its averaged weights, in evaluation mode."""
+    def use_average(self, index: int = 0) -> Network:
+        """The network with its averaged weights, in evaluation mode.
+
+        Of several averages, `index` is the number.
+        """
         with torch.no_grad():
-            for weight, mean in zip(self.model.parameters(), self.average):
+            for weight, mean in zip(self.model.parameters(), self._average(index)):
                 weight.copy_(mean)
         return self.model.eval()
 
     @contextlib.contextmanager
-    def averaged(self) -> Iterator[Network]:
+    def averaged(self, index: int = 0) -> Iterator[Network]:
         """The network with its averaged weights; afterwards training goes on."""
         own = [weight.detach().clone() for weight in self.model.parameters()]
-        yield self.use_average()
+        yield self.use_average(index)
         with torch.no_grad():
             for weight, former in zip(self.model.parameters(), own):
                 weight.copy_(former)
@@ -199,6 +216,11 @@ class Trainer(Generic[Network]):
             mean.copy_(saved)
         if self.companion:
             self.companion.load_state_dict(state["companion"])
+
+    def _average(self, index: int) -> list[Tensor]:
+        """The weights of an average; `average` holds one after the other."""
+        count = len(self.average) // max(1, len(self.decays))
+        return self.average[index * count : (index + 1) * count]
 
     def _check_same_step(self) -> None:
         if distributed.mean([self.step]) != [self.step]:

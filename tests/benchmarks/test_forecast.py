@@ -9,7 +9,7 @@ from skfm_lib.benchmarks import forecast
 from skfm_lib.benchmarks.forecast import GIB, Forecast, as_text, count, parts
 from skfm_lib.cli import main
 from skfm_lib.presets import preset
-from skfm_lib.training.memory_plan import gpu_cost
+from skfm_lib.training.memory_plan import denoiser_step, gpu_cost
 from skfm_lib.utils.counters import FlopCount, MemoryCount
 from skfm_lib.utils.device import Device, pick_device, planned
 
@@ -50,6 +50,16 @@ def test_the_weights_of_discriminators_count():
     plain, *_, gan = parts(preset("tiny"))
     assert gan.stage.startswith("10 VQ-GAN") and len(gan.others) == 2
     assert gan.weights > 2 * plain.weights
+
+
+def test_a_step_with_fields_of_view_is_counted_with_their_embedding():
+    settings = preset("tiny").denoiser
+    plain, seeing = (
+        denoiser_step(settings.but(field_of_view=on), (6, 5, 7)) for on in (False, True)
+    )
+    assert seeing.weights > plain.weights
+    more, less = (count(part, torch.float32).flops for part in (seeing, plain))
+    assert more > less
 
 
 def test_what_does_not_fit_is_said():

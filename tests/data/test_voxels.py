@@ -8,6 +8,7 @@ from scipy.spatial import cKDTree
 from skfm_lib.data.voxels import (
     Grid,
     isosurface,
+    mirrored,
     oriented_vertices,
     skull_grid,
     surface,
@@ -131,3 +132,15 @@ def test_vertices_without_a_normal_are_left_out():
     np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-3)
     assert ((points - points.mean(axis=0)) * normals).sum(axis=1).min() > 0
     assert len(oriented_vertices(mesh, 10)[0]) == 10
+
+
+def test_mirroring_changes_the_sign_of_x_and_nothing_else():
+    shape = scaled_shape(1 / 16)
+    grid = skull_grid(shape)
+    volume = np.random.default_rng(0).random(shape) < 0.1
+    points = grid.to_mm(np.argwhere(volume))
+    other = grid.to_mm(np.argwhere(mirrored(volume, grid)))
+    flipped = points * [-1, 1, 1]  # the grid's middle is x = 0
+    as_set = lambda xyz: {tuple(p) for p in np.round(xyz, 3) + 0.0}  # noqa: E731
+    assert as_set(other) == as_set(flipped) != as_set(points)
+    assert (mirrored(mirrored(volume, grid), grid) == volume).all()

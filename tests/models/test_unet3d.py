@@ -135,3 +135,49 @@ def test_the_step_size_learns_from_the_first_step():
     leaping = UNet3D(SETTINGS.but(width=8, multipliers=(1, 2)), leaps=True)
     leaping(latents(4, 4, 4), 0.5, 3, 0.25).square().sum().backward()
     assert leaping.condition.leap[-1].weight.grad.abs().max() > 0
+
+
+FIELDS = torch.tensor([[-40.0, 60.0], [-110.0, 120.0]])
+WIDE = SETTINGS.but(width=8, multipliers=(1, 2, 4), field_of_view=True)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("leaps", [False, True])
+def test_a_field_of_view_changes_nothing_before_training(network, leaps):
+    # Bit for bit: a network without the condition is the same network.
+    seeing = UNet3D(WIDE, leaps).eval()
+    seeing.load_state_dict({**seeing.state_dict(), **network.state_dict()})
+    z, quality = latents(6, 5, 7, batch=2), torch.tensor([2, 5])
+    step = 0.5 if leaps else None
+    found = seeing(z, 0.5, quality, step, field_of_view=FIELDS)
+    assert torch.equal(found, network(z, 0.5, quality))
+
+
+@torch.no_grad()
+def test_trained_fields_of_view_differ():
+    condition = Conditioning(32, 300, field_of_view=True)
+    torch.nn.init.normal_(condition.heights[-1].weight)
+    z = torch.arange(-120.0, 130, 5)
+    fields = torch.cartesian_prod(z[:10], z[-10:])
+    t, quality = torch.full((100,), 0.5), torch.full((100,), 3)
+    rows = condition(t, quality, field_of_view=fields)
+    plain = Conditioning(32, 300)
+    plain.load_state_dict(condition.state_dict(), strict=False)
+    assert rows.shape == plain(t, quality).shape == (100, 256)
+    assert torch.cdist(rows, rows).fill_diagonal_(9).min() > 0.05
+    # Heights of 1 mm apart are nearly the same.
+    near = condition(t, quality, field_of_view=fields + 0.1)
+    assert (near - rows).norm(dim=1).max() < 0.1 * torch.cdist(rows, rows).mean()
+
+
+def test_a_field_of_view_goes_with_its_setting_only(network):
+    for made, field in ((network, FIELDS), (UNet3D(WIDE), None)):
+        with pytest.raises(SkfmError, match="field of view.*with this condition"):
+            made(latents(4, 4, 4, batch=2), 0.5, 3, field_of_view=field)
+
+
+def test_the_field_of_view_learns_from_the_first_step():
+    made = UNet3D(WIDE)
+    out = made(latents(4, 4, 4, batch=2), 0.5, 3, field_of_view=FIELDS)
+    out.square().sum().backward()
+    assert made.condition.heights[-1].weight.grad.abs().max() > 0

@@ -25,6 +25,7 @@ from skfm_lib.cli import main
 from skfm_lib.data.bone_fractions import as_fraction, is_bone, skull_surface
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.io.meshes import read_mesh, write_mesh
+from skfm_lib.data.io.sandbox import Sandbox
 from skfm_lib.data.io.volumes import read_volume, write_volume
 from skfm_lib.data.manifest import read_manifest
 from skfm_lib.data.phantom import phantom_skull
@@ -66,6 +67,12 @@ def ct(seed: int, quality: int) -> sitk.Image:
     image.SetSpacing([skull_grid(shape).spacing] * 3)
     image.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
     return image
+
+
+def own_sandboxes(monkeypatch) -> None:
+    """`prepare` starts sandboxes, unlike in other tests."""
+    for module in ("pipeline", "job_pool"):
+        monkeypatch.setattr(f"skfm_lib.prepare.{module}.Sandbox", Sandbox)
 
 
 @pytest.fixture(scope="module")
@@ -276,7 +283,8 @@ def test_a_threshold_of_its_own(scans, tmp_path):
     assert "no voxel above 1200 HU" in report.problems["ct"]
 
 
-def test_strict_raises_at_the_first_bad_scan(scans, tmp_path):
+def test_strict_raises_at_the_first_bad_scan(scans, tmp_path, monkeypatch):
+    own_sandboxes(monkeypatch)  # which are ended while they work
     with pytest.raises(SkfmError, match="cannot be read .the file is cut short"):
         prepare(scans, tmp_path / "out", shape=SHAPE, strict=True)
     assert not (tmp_path / "out" / "manifest.csv").exists()

@@ -7,16 +7,23 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from skfm_lib.data.dataset import SkullSet
+from skfm_lib.data.field_of_view import field_of_view
+from skfm_lib.data.io.volumes import write_volume
+from skfm_lib.data.manifest import Skull, write_manifest
 from skfm_lib.models import VQVAE
 from skfm_lib.presets import preset
 from skfm_lib.training.latents import (
+    FIELDS,
     LatentScale,
     LatentSet,
     cache_latents,
+    field_batch,
+    latent_batch,
     latent_scale,
     spread,
 )
-from skfm_lib.utils import memory
+from skfm_lib.utils import distributed, memory
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
 
@@ -128,3 +135,86 @@ def test_restore_undoes_normalise_and_the_record_keeps_both(
 def test_unknown_normalisation_is_refused(model, phantoms, cached):
     with pytest.raises(SkfmError, match="'global'.*codebook or channel"):
         latent_scale("global", model, LatentSet(cached, phantoms))
+
+
+def test_a_mirrored_latent_is_that_of_the_mirrored_volume(model, phantoms, tmp_path):
+    cache_latents(model, phantoms, tmp_path, CPU, mirror=True)
+    held = LatentSet(tmp_path, phantoms)
+    for i in (0, 4):
+        with torch.no_grad():
+            want = model.encode(phantoms[i][0][None].flip(-2))[0]
+        assert (held[i][0] - want).abs().max() <= 2**-10 * want.abs().max()
+        plain = model.encode(phantoms[i][0][None])[0].detach()
+        assert (held[i][0] - plain).abs().max() > 0.01 * want.abs().max()
+        # The encoder does not commute with mirroring: padding is on one side.
+        assert (held[i][0] - plain.flip(-2)).abs().max() > 0.01 * want.abs().max()
+
+
+def test_a_symmetric_skull_has_the_same_latent_mirrored(model, phantoms, tmp_path):
+    volume = np.maximum(phantoms.volume(0), phantoms.volume(0)[:, ::-1])
+    write_volume(tmp_path / "one.nii.gz", volume, phantoms.grid)
+    row = Skull("one", "train", 2, "one.nii.gz", "a test", phantoms.grid.spacing)
+    write_manifest(tmp_path, [row])
+    skulls, found = SkullSet(tmp_path, "train"), []
+    for name, mirror in (("plain", False), ("mirrored", True)):
+        cache_latents(model, skulls, tmp_path / name, CPU, mirror)
+        found.append(LatentSet(tmp_path / name, skulls)[0][0])
+    assert torch.equal(*found)
+
+
+def test_fields_of_view_are_kept_with_the_latents(phantoms, cached):
+    found = LatentSet(cached, phantoms).fields_of_view
+    wanted = [field_of_view(phantoms.volume(i), phantoms.grid) for i in range(6)]
+    assert found.tolist() == [pytest.approx(list(one)) for one in wanted]
+    again = json.loads((cached / FIELDS).read_text())
+    assert again.keys() == {skull.name for skull in phantoms.skulls}
+
+
+class Numbered(LatentSet):
+    """Ten latents that hold their number, plus 100 for the mirrored ones."""
+
+    fields_of_view = torch.arange(20.0).view(10, 2)
+
+    def __init__(self, offset=0):
+        self.offset = offset
+
+    def __len__(self):
+        return 10
+
+    def __getitem__(self, index):
+        return torch.full((1, 1, 1, 1), float(self.offset + index)), 2 + index % 5
+
+
+PLAIN, MIRRORED = Numbered(), Numbered(100)
+SCALE = LatentScale(torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1), None)
+
+
+def test_half_of_the_draws_are_mirrored():
+    drawn = []
+    for step in range(200):
+        x_0, eps, quality = latent_batch(PLAIN, SCALE, 3, step, 8, MIRRORED)
+        again = latent_batch(PLAIN, SCALE, 3, step, 8, MIRRORED)
+        assert all(torch.equal(a, b) for a, b in zip((x_0, eps, quality), again))
+        other = latent_batch(PLAIN, SCALE, 3, step, 8)
+        assert torch.equal(other[1], eps) and torch.equal(other[2], quality)
+        assert torch.equal(other[0], x_0 % 100)  # the same skulls
+        drawn += x_0.flatten().tolist()
+    mirrored = np.array(drawn) >= 100
+    assert abs(mirrored.sum() - 800) < 4 * np.sqrt(1600 / 4)  # four deviations
+    for number in range(10):  # 160 draws of every skull
+        own = mirrored[np.array(drawn) % 100 == number]
+        assert len(own) == 160 and abs(own.sum() - 80) < 4 * np.sqrt(160 / 4)
+
+
+def test_devices_share_the_draws_and_the_fields_of_view(monkeypatch):
+    given = (3, 5, 8)
+    whole = *latent_batch(PLAIN, SCALE, *given, MIRRORED), field_batch(PLAIN, *given)
+    numbers = whole[0].flatten().long() % 100
+    assert torch.equal(whole[3], Numbered.fields_of_view[numbers])
+    monkeypatch.setattr(distributed, "devices", lambda: 2)
+    parts = []
+    for rank in (0, 1):
+        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
+        batch = latent_batch(PLAIN, SCALE, *given, MIRRORED)
+        parts.append((*batch, field_batch(PLAIN, *given)))
+    assert all(torch.equal(torch.cat(pair), w) for *pair, w in zip(*parts, whole))

@@ -235,7 +235,7 @@ def test_a_killed_denoiser_resumes_bit_for_bit(project, monkeypatch, objective):
     )
     one = torch.ones(8, 1, 1, 1)
     scale = LatentScale(0 * one, 3 * one, (-1.0, 1.0))
-    often = lambda *given: Trainer(*given, save_seconds=-1.0)  # noqa: E731
+    often = lambda *given, **more: Trainer(*given, save_seconds=-1.0, **more)  # noqa: E731
     monkeypatch.setattr(denoiser, "Trainer", often)
 
     def run(name, stop=None):

@@ -8,6 +8,7 @@ vault tilts to where it is roundest.  With the shape fitted too, only the pose r
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from scipy.spatial import ConvexHull, QhullError, cKDTree
@@ -19,6 +20,7 @@ from skfm_lib.data.phantom.craniometry import craniometry
 from skfm_lib.data.phantom.template import pose, to_template
 from skfm_lib.data.registration.rigid_icp import apply, rigid_matrix
 from skfm_lib.data.voxels import oriented_vertices, skull_grid
+from skfm_lib.utils.array_cache import cached_arrays
 from skfm_lib.utils.errors import SkfmError
 
 FINE = (114, 88, 128)  # 2.04 mm voxels: finer than the differences between skulls
@@ -26,6 +28,7 @@ FINE = (114, 88, 128)  # 2.04 mm voxels: finer than the differences between skul
 AVERAGE = 879
 POINTS = 8000
 PEOPLE, MODES = 300, 40  # individuals sampled, and principal components kept
+PACKAGES = ("numpy", "scipy", "scikit-image")  # that compute the reference
 INVERSIONS = 5  # fixed-point iterations; each leaves about a fourth of the error
 
 SIGMA = 2.0  # mm, standard deviation of a skull from its fitted shape
@@ -71,16 +74,23 @@ def reference() -> Reference:
     that frame.  A scan's residual pose (`template.pose`) has no trace in its bone, and
     cannot be found.
     """
-    template, normals = template_surface()
+    data = Path(__file__).parents[1]
+    code = [Path(__file__), *data.glob("*.py"), *data.glob("phantom/**/*.py")]
+    return Reference(**cached_arrays("reference", _sampled_modes, code, PACKAGES))
+
+
+def _sampled_modes() -> dict[str, np.ndarray]:
+    """Points, normals and modes of the `reference`; takes seconds."""
+    surface, normals = template_surface()
     # The same points on every individual.
-    people = np.stack([from_template(seed, template) for seed in range(PEOPLE)])
+    people = np.stack([from_template(seed, surface) for seed in range(PEOPLE)])
     mean = people.mean(axis=0)
     # Principal components by the Gram matrix, which is smaller than the covariance.
     flat = (people - mean).reshape(PEOPLE, -1)
     _, vectors = np.linalg.eigh(flat @ flat.T)
     scores = vectors[:, ::-1][:, :MODES] / np.sqrt(PEOPLE - 1)
     modes = (scores.T @ flat).reshape(MODES, *mean.shape)
-    return Reference(mean, normals, modes)
+    return {"points": mean, "normals": normals, "modes": modes}
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ that of v̂.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import repeat
 
 import pandas as pd
 import torch
@@ -64,7 +65,9 @@ def errors_of(
 ) -> pd.DataFrame:
     """`data_errors` of a trained diffusion model on latents, `batch` at a time."""
     z, quality = zip(*(latents[i] for i in range(len(latents))))
-    fields = [generator.field(part, 1.0) for part in torch.tensor(quality).split(batch)]
+    seen = latents.fields_of_view.split(batch) if generator.fields else repeat(None)
+    parts = zip(torch.tensor(quality).split(batch), seen)
+    fields = [generator.field(part, 1.0, own) for part, own in parts]
 
     def network(z_t: Tensor, t: float) -> Tensor:
         parts = zip(fields, z_t.split(batch))

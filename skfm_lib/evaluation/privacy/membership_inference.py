@@ -4,7 +4,7 @@ An attacker who has the weights and a skull computes the training loss: a networ
 has memorised its training skulls has a lower loss on them than on others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -33,7 +33,8 @@ def latent_losses(
 
     The squared error of eq. (2) with the objective's own path, averaged over voxels
     and a fixed grid of `times`.  The noise at each time is the same for all skulls,
-    so that losses differ by the skull alone.
+    so that losses differ by the skull alone.  A model with that condition is given the
+    field of view of the skull, which the attacker can measure.
 
     Raises:
         SkfmError: for an objective without a path, and for times outside (0, 1].
@@ -48,20 +49,22 @@ def latent_losses(
         part = range(len(latents))[start : start + batch]
         z, quality = zip(*(latents[i] for i in part))
         x_0 = generator.scale.normalise(torch.stack(z))
-        each = [_loss(generator, x_0, torch.tensor(quality), t) for t in times]
+        seen = latents.fields_of_view[list(part)] if generator.fields else None
+        predict = generator.field(torch.tensor(quality), 1.0, seen)
+        each = [_loss(generator, predict, x_0, t) for t in times]
         losses.append(torch.stack(each).mean(dim=0))
     return torch.cat(losses).numpy()
 
 
-def _loss(generator: SkullGenerator, x_0: Tensor, quality: Tensor, t: float) -> Tensor:
+def _loss(
+    generator: SkullGenerator, predict: Callable[..., Tensor], x_0: Tensor, t: float
+) -> Tensor:
     """Mean squared error (b,), float64, at one time with the same noise for all."""
     eps = noise(x_0.shape[1:], "membership", t, samples=[0]).expand_as(x_0)
     path = OBJECTIVES[generator.objective].path
     times = torch.full((len(x_0),), t)
     z_t, target = path(x_0, eps, times, generator.timesteps)
-    device = generator.device
-    with device.autocast():
-        predicted = generator.network(device.to_device(z_t), t, quality)
+    predicted = predict(generator.device.to_device(z_t), t)
     error = predicted.cpu().double() - target.double()
     return error.square().flatten(1).mean(dim=1)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from skfm_lib.data.dataset import SkullSet
-from skfm_lib.data.voxels import Grid
+from skfm_lib.data.voxels import Grid, mirrored
 
 Change = Callable[[np.ndarray], np.ndarray]  # of a volume (D, H, W), bits or bytes
 
@@ -31,12 +31,6 @@ class Altered(SkullSet):
         """Read every volume of the source now; only the source keeps volumes."""
         self.source.load()
         return self
-
-
-def mirrored(volume: np.ndarray, grid: Grid) -> np.ndarray:
-    """The volume (D, H, W) mirrored along x, about the middle of its grid."""
-    axis = int(np.abs(grid.affine[0, :3]).argmax())
-    return np.ascontiguousarray(np.flip(volume, axis))
 
 
 def mirror(skulls: SkullSet) -> Altered:

@@ -3,6 +3,11 @@
 For a single float32 sample with c·D·H ≤ 20,480, PyTorch 2.13 uses its own CPU kernels,
 which are 7 to 28 times as slow as oneDNN's (8 to 32 channels, AVX2); for a batch of two
 it uses oneDNN.  Such a sample is therefore convolved as two halves along D.
+
+oneDNN's AVX2 kernel for the gradient of a weight reads a float32 map once per 8×8
+channels, from memory unless the map fits the cache: with 32 and 64 channels it takes
+twice as long as for a batch of tiles of the same map.  With AVX-512, both take equally
+long.
 """
 
 from collections.abc import Iterator
@@ -14,12 +19,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skfm_lib.models.ops.padding import folded, replicate
-from skfm_lib.models.ops.tiling import cuts, with_halo
+from skfm_lib.models.ops.tiling import cuts, tiles, with_halo
 from skfm_lib.presets import Padding
 from skfm_lib.utils.device import on_cpu
 
 FEW = 20_480  # c·D·H; ConvParams::use_mkldnn in PyTorch's Convolution.cpp
 HALO = 2  # planes along D that a 3³ kernel reads beyond those that it writes
+TILE = 1 << 18  # bytes of a tile of a float32 map
+UNTILED = 16  # channels up to which tiles are no faster
 ONE, NONE = [1, 1, 1], (0, 0, 0)
 
 
@@ -63,6 +70,10 @@ def kernel_gradient(block: Tensor, grad: Tensor, weight: Tensor) -> Tensor:
     if _avoids_onednn(block):
         depth, block, grad = grad.shape[2], _halves(block, HALO), _halves(grad, 0)
         grad[1, :, : depth % 2] = 0  # count the plane that both halves hold once
+    elif _exceeds_cache(block, grad):
+        edge = round((TILE / grad[0, :, 0, 0, 0].nbytes) ** (1 / 3))
+        lengths = [-(-n // max(1, round(n / edge))) for n in grad.shape[2:]]
+        block, grad = tiles(block, lengths, HALO), tiles(grad, lengths)
     # Unlike torch.nn.grad.conv3d_weight, this considers the layout of the weight.
     rest = (False, [0, 0, 0], 1, [False, True, False])  # the gradient of the weight
     _, gradient, _ = torch.ops.aten.convolution_backward(
@@ -96,6 +107,12 @@ def transposed(weight: Tensor) -> Tensor:
 def _avoids_onednn(x: Tensor) -> bool:
     single = on_cpu(x) and x.dtype == torch.float32 and len(x) == 1
     return single and x.shape[1:4].numel() <= FEW
+
+
+def _exceeds_cache(block: Tensor, grad: Tensor) -> bool:
+    wide = min(block.shape[1], grad.shape[1]) > UNTILED
+    large = grad[0].numel() * grad.element_size() > 4 * TILE
+    return on_cpu(grad) and grad.dtype == torch.float32 and wide and large
 
 
 def _halves(x: Tensor, halo: int) -> Tensor:

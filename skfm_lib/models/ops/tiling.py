@@ -6,9 +6,10 @@ time only (`device.Sizes`); on a CPU these stay in its cache.  Halos are exact: 
 do not depend on where the cuts are.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from torch import Tensor
+from torch.nn import functional as F
 
 from skfm_lib.models.ops.padding import empty_like, fill
 from skfm_lib.presets import Padding
@@ -59,3 +60,17 @@ def with_halo(
         if not last:
             carried = block[:, :, -2:].clone()
         yield part, block
+
+
+def tiles(x: Tensor, lengths: Sequence[int], halo: int = 0) -> Tensor:
+    """A map (b, c, D + halo, …) as a batch of tiles, in ``channels_last``.
+
+    A tile is `lengths` plus the halo long, which tiles share with their neighbours.
+    At the far faces, tiles are filled with zeros.
+    """
+    pairs = list(zip(x.shape[2:], lengths))
+    far = [side for n, d in reversed(pairs) for side in (0, (halo - n) % d)]
+    x = F.pad(x, far)
+    for axis, length in enumerate(lengths, 2):
+        x = x.unfold(axis, length + halo, length)
+    return x.permute(0, 2, 3, 4, 5, 6, 7, 1).flatten(0, 3).movedim(-1, 1)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from skfm_lib.data.field_of_view import FieldsOfView
 from skfm_lib.evaluation.diffusion_baseline.prediction_error import (
     data_errors,
     errors_of,
@@ -128,3 +129,20 @@ def test_a_trained_model_is_measured_in_batches_by_its_own_scale():
     by_hand = data_errors(answer, x_0, [150, 300], "v", 300, (-0.2, 0.2))
     assert whole.to_numpy() == pytest.approx(by_hand.to_numpy(), rel=1e-4)
     assert (whole["clamped"] != whole["free"]).all()
+
+
+def test_a_model_is_given_the_field_of_view_of_each_skull():
+    torch.manual_seed(0)
+    network = UNet3D(TINY.denoiser.but(width=8, field_of_view=True)).eval()
+    torch.nn.init.normal_(network.condition.heights[-1].weight)
+    one, some = torch.ones(8, 1, 1, 1), Latents()
+    given = network, VQVAE(TINY.vqvae), LatentScale(0 * one, one, None)
+    device = Device(torch.device("cpu"), torch.float32)
+    known = {"fields": FieldsOfView({})}
+    made = SkullGenerator("ddpm-v", *given, device, **known)
+    some.fields_of_view = torch.arange(10.0).view(5, 2) * 10
+    whole, parts = (errors_of(made, some, [150], n) for n in (5, 2))
+    assert whole.to_numpy() == pytest.approx(parts.to_numpy(), rel=1e-4)
+    some.fields_of_view = some.fields_of_view.flip(0)
+    other = errors_of(made, some, [150], 5)
+    assert other["target"].item() != pytest.approx(whole["target"].item(), rel=1e-4)

@@ -1,10 +1,13 @@
 """Membership inference against pair counts, and on networks whose memory is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from skfm_lib.data.field_of_view import FieldsOfView
 from skfm_lib.evaluation.privacy.membership_inference import (
     attack,
     attack_auc,
@@ -105,6 +108,22 @@ def test_the_loss_is_that_of_training(sides):
         z_t, target = ddpm.path(x_0, eps, torch.tensor([0.4]))
         expected = (Honest()(z_t, 0.4, None) - target).square().mean()
         assert value == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_a_model_is_given_the_field_of_view_of_each_skull(sides):
+    seen = []
+
+    class Seeing(Honest):
+        def forward(self, z_t, t, quality, field_of_view):
+            seen.append(field_of_view)
+            return super().forward(z_t, t, quality)
+
+    some = Latents(sides[0].z[:5])
+    some.fields_of_view = torch.arange(10.0).view(5, 2)
+    made = replace(generator(Seeing()), fields=FieldsOfView({}))
+    found = latent_losses(made, some, [0.4], batch=2)
+    assert torch.equal(torch.cat(seen), some.fields_of_view)
+    assert np.array_equal(found, latent_losses(generator(Honest()), some, [0.4], 2))
 
 
 def test_losses_are_means_over_times(sides):

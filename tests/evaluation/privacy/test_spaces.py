@@ -6,12 +6,7 @@ import torch
 
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.phantom_set import phantom_skulls
-from skfm_lib.data.voxels import skull_grid
-from skfm_lib.evaluation.privacy.planted_copies import (
-    Altered,
-    disguises,
-    mirrored,
-)
+from skfm_lib.evaluation.privacy.planted_copies import Altered, disguises
 from skfm_lib.evaluation.privacy.spaces import (
     CopySearch,
     Vectors,
@@ -43,17 +38,6 @@ def sides(tmp_path_factory):
 def vectors(rows):
     rows = torch.as_tensor(rows)
     return Vectors(np.full(len(rows), 2), rows.__getitem__)
-
-
-def test_mirroring_changes_the_sign_of_x_and_nothing_else():
-    grid = skull_grid(SHAPE)
-    volume = np.random.default_rng(0).random(SHAPE) < 0.1
-    points = grid.to_mm(np.argwhere(volume))
-    other = grid.to_mm(np.argwhere(mirrored(volume, grid)))
-    flipped = points * [-1, 1, 1]  # the grid's middle is x = 0
-    as_set = lambda xyz: {tuple(p) for p in np.round(xyz, 3) + 0.0}  # noqa: E731
-    assert as_set(other) == as_set(flipped) != as_set(points)
-    assert (mirrored(mirrored(volume, grid), grid) == volume).all()
 
 
 def test_distances_do_not_depend_on_the_blocks():

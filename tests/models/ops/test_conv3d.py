@@ -61,6 +61,29 @@ def test_gradients_of_kernels_equal_autograd(weight, depth):
     assert (got - want).abs().max() < 1e-4
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_tiles_give_the_gradient_of_the_map(monkeypatch, count):
+    torch.manual_seed(0)
+    cut, tiles = [], module.tiles
+    monkeypatch.setattr(module, "tiles", lambda *a: cut.append(tiles(*a)) or cut[-1])
+    monkeypatch.setattr(module, "FEW", 0)  # no halves
+    monkeypatch.setattr(module, "TILE", 1 << 14)  # 5³ voxels of 32 channels
+    block = torch.randn(count, 24, 15, 17, 11).to(memory_format=torch.channels_last_3d)
+    exact = torch.zeros(32, 24, 3, 3, 3, dtype=torch.float64, requires_grad=True)
+    y = F.conv3d(block.double(), exact)
+    grad = torch.randn(y.shape).to(memory_format=torch.channels_last_3d)
+    (want,) = torch.autograd.grad(y, exact, grad.double())
+    got = kernel_gradient(block, grad, exact.float())
+    assert [part.shape for part in cut] == [
+        (18 * count, 24, 7, 7, 7),  # 3 × 3 × 2 tiles
+        (18 * count, 32, 5, 5, 5),
+    ]
+    assert (got - want).abs().max() < 1e-5 * want.abs().max()
+    cut.clear()
+    few = kernel_gradient(block[:, :16], grad, exact[:, :16].float())
+    assert not cut and (few - want[:, :16]).abs().max() < 1e-5 * want.abs().max()
+
+
 def test_gradients_go_back_through_the_transposed_kernel(weight):
     x = volume(7).double().requires_grad_()
     y = F.conv3d(x, weight.double(), padding=1)
