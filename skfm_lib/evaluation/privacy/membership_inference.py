@@ -37,12 +37,13 @@ def latent_losses(
     field of view of the skull, which the attacker can measure.
 
     Raises:
-        SkfmError: for an objective without a path, and for times outside (0, 1].
+        SkfmError: for an objective without a path, and for times that are not trained.
     """
     if generator.objective not in OBJECTIVES:
         raise SkfmError(f"model {generator.objective!r}", " or ".join(OBJECTIVES))
-    if not times or not all(0 < t <= 1 for t in times):
-        raise SkfmError(f"times {tuple(times)}", "some times in (0, 1]")
+    trained = f"some times in (0, {generator.start:g}]"
+    if not times or not all(0 < t <= generator.start for t in times):
+        raise SkfmError(f"times {tuple(times)}", trained)
     losses = []
     starts = range(0, len(latents), batch)
     for start in track(starts, f"Losses of {generator.objective}"):

@@ -166,3 +166,11 @@ def test_other_objectives_and_nan_are_refused(sides):
         attack(np.array([1.0, np.nan]), np.array([1.0, 2.0]))
     with pytest.raises(SkfmError, match="at least 2"):
         attack(np.array([1.0]), np.array([1.0, 2.0]))
+
+
+def test_times_before_the_start_of_a_flow_are_refused(sides):
+    """A flow with a linear start is not trained beyond that time."""
+    made = replace(generator(Honest()), start=0.5)
+    with pytest.raises(SkfmError, match=r"in \(0, 0.5\]"):
+        latent_losses(made, sides[0], [0.3, 0.7])
+    assert len(latent_losses(made, sides[0], [0.3])) == 60
