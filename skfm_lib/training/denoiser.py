@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -122,16 +123,7 @@ def train_denoiser(
     seed = seed_of(stage.study.seed, "denoiser")
     torch.manual_seed(seed)
     network, owner = UNet3D(settings), (stage.folder, stage.fingerprint)
-    muon = partial(MuonWithAdam, dtype=device.dtype)
-    trainer = Trainer(
-        network,
-        settings,
-        device,
-        *owner,
-        settings.ema_decay,
-        average_lengths=settings.average_lengths,
-        make_optimiser=muon if settings.optimizer == "muon" else adam,
-    )
+    trainer = _trainer(network, settings, device, *owner)
 
     def pairs(step: int) -> tuple[Tensor, ...]:
         chosen = seed, step, count
@@ -160,6 +152,27 @@ def train_denoiser(
     return model, trainer.history
 
 
+def _trainer(
+    network: UNet3D,
+    settings: presets.DenoiserConfig,
+    device: Device,
+    folder: Path,
+    fingerprint: str,
+) -> Trainer[UNet3D]:
+    """A trainer with the averages and the optimizer of the settings."""
+    muon = partial(MuonWithAdam, dtype=device.dtype)
+    return Trainer(
+        network,
+        settings,
+        device,
+        folder,
+        fingerprint,
+        settings.ema_decay,
+        average_lengths=settings.average_lengths,
+        make_optimiser=muon if settings.optimizer == "muon" else adam,
+    )
+
+
 def check_start(objective: Objective, settings: presets.DenoiserConfig) -> None:
     """Raise SkfmError for a linear start that does not fit the other settings."""
     given = f"components {settings.components}, start {settings.start:g}"
@@ -172,6 +185,9 @@ def check_start(objective: Objective, settings: presets.DenoiserConfig) -> None:
     if (settings.components > 0) != (settings.start < 1):
         expected = "components and a start below 1, or neither"
         raise SkfmError(given, expected, "such as -p components 64 -p start 0.6")
+    if round(settings.timesteps * settings.start) < 1:
+        least = 1 / settings.timesteps
+        raise SkfmError(given, f"a start of at least 1/T = {least:.4f}")
 
 
 def about_weights(

@@ -14,6 +14,7 @@ from skfm_lib.utils.progress import track
 
 GIB = 1 << 30
 COLUMNS = 1 << 14  # of the matrix of latents that are multiplied at a time, in float64
+LEAST = 1e-9  # share of the variance along the last component: accuracy of the fit
 RIDGE = 0.01  # penalty of the regression on the field of view, in skulls
 
 
@@ -29,7 +30,8 @@ def fit_linear(
     means and components.  A score without a skull has the mean of all.
 
     Raises:
-        SkfmError: for too many components, and for too little memory.
+        SkfmError: for too many components or skulls that hardly differ, and for too
+            little memory.
     """
     shape = latents[0][0].shape
     _require_memory(8 * shape.numel() * (len(latents) + components))
@@ -64,6 +66,9 @@ def _fit(model: LinearShapeModel, latents: LatentSet, scale: LatentScale) -> Non
         part = part.double()
         products.addmm_(part, part.T)
     values, vectors = torch.linalg.eigh(products)  # in ascending order
+    if not values[-k] > LEAST * values.sum():
+        found = f"{k} components hold all variance of {count} latents"
+        raise SkfmError(found, "fewer components, or skulls that differ more")
     values, vectors = values[-k:].flip(0), vectors[:, -k:].flip(1)
     model.variances.copy_(values / left)
     for part, found, rest in zip(

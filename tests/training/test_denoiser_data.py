@@ -13,9 +13,7 @@ from skfm_lib.losses import otfm
 from skfm_lib.models import VQVAE, UNet3D
 from skfm_lib.presets import preset
 from skfm_lib.samplers import Sampler
-from skfm_lib.study import open_study
 from skfm_lib.training import denoiser, mirrored_latents
-from skfm_lib.training.checkpoints import save_weights
 from skfm_lib.training.denoiser import OTFM, train_denoiser
 from skfm_lib.training.latents import LatentScale, LatentSet, cache_latents
 from skfm_lib.training.shortcut import shortcut_stage, train_shortcut
@@ -29,18 +27,6 @@ ONE = torch.ones(8, 1, 1, 1)
 SCALE = LatentScale(0 * ONE, ONE, None)
 OFF = preset("tiny").denoiser.but(steps=4, batch=3, width=8, heads=1)
 ON = OFF.but(mirrored=True, field_of_view=True)
-
-
-@pytest.fixture
-def study(project):
-    """A study whose autoencoder is untrained, and finished."""
-    made = open_study("new", "tiny")
-    made.stage("01_preprocess", {}).finish()
-    stage = made.stage("02_train_vqvae", {"vqvae": {}}, ("01_preprocess",))
-    torch.manual_seed(0)
-    save_weights(VQVAE(made.settings.vqvae), stage.folder / "vqvae.safetensors", {})
-    stage.finish()
-    return made
 
 
 @pytest.fixture

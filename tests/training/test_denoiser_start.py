@@ -4,12 +4,9 @@ import pytest
 import torch
 
 from skfm_lib.generation import generator_of
-from skfm_lib.models import VQVAE
 from skfm_lib.presets import preset
 from skfm_lib.samplers import Sampler
-from skfm_lib.study import open_study
 from skfm_lib.training import denoiser
-from skfm_lib.training.checkpoints import save_weights
 from skfm_lib.training.denoiser import DDPM, LINEAR, OTFM, train_denoiser
 from skfm_lib.training.latents import LatentScale, LatentSet
 from skfm_lib.training.shortcut import shortcut_stage
@@ -22,18 +19,6 @@ ONE = torch.ones(8, 1, 1, 1)
 SCALE = LatentScale(ONE, 2 * ONE, None)
 OFF = preset("tiny").denoiser.but(steps=2, batch=3, width=8, heads=1)
 ON = OFF.but(components=2, start=0.5)
-
-
-@pytest.fixture
-def study(project):
-    """A study whose autoencoder is untrained, and finished."""
-    made = open_study("new", "tiny")
-    made.stage("01_preprocess", {}).finish()
-    stage = made.stage("02_train_vqvae", {"vqvae": {}}, ("01_preprocess",))
-    torch.manual_seed(0)
-    save_weights(VQVAE(made.settings.vqvae), stage.folder / "vqvae.safetensors", {})
-    stage.finish()
-    return made
 
 
 class Latents(LatentSet):
@@ -111,6 +96,7 @@ def test_the_linear_model_is_fitted_once(study, latents, monkeypatch):
     [
         ({"components": 2}, OTFM, "components 2, start 1; expected components and"),
         ({"start": 0.5}, OTFM, "components 0, start 0.5"),
+        ({"components": 2, "start": 0.001}, OTFM, "start 0.001; .*at least 1/T"),
         ({"components": 2, "start": 0.5}, DDPM, "start 0.5 with DDPM"),
         ({"components": 58, "start": 0.5}, OTFM, "components 58 for 58 .*1 to 57"),
     ],

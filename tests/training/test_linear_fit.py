@@ -105,6 +105,13 @@ def test_too_many_components_are_refused(latents):
         fit_linear(few, SCALE, 1, GRID)
 
 
+def test_repeated_skulls_are_not_new_ones(latents):
+    twice = Latents(latents.z[[0, 1, 3, 4] * 3], [2, 2, 3, 3] * 3)
+    with pytest.raises(SkfmError, match="5 components hold all variance of 12"):
+        fit_linear(twice, SCALE, 5)
+    assert fit_linear(twice, SCALE, 2).components.isfinite().all()
+
+
 def test_too_little_memory_is_said_beforehand(latents, monkeypatch):
     monkeypatch.setattr(memory, "available", lambda: 100)
     with pytest.raises(SkfmError, match="linear model: about .* GiB are needed"):
