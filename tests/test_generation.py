@@ -20,7 +20,7 @@ from skfm_lib.generation import (
     trained_models,
 )
 from skfm_lib.losses import ddpm
-from skfm_lib.models import VQVAE, UNet3D
+from skfm_lib.models import VQVAE, LinearShapeModel, UNet3D
 from skfm_lib.presets import preset
 from skfm_lib.study import open_study
 from skfm_lib.training.checkpoints import save_weights
@@ -298,7 +298,9 @@ def test_a_generator_needs_its_training(project):
         SkfmError, match="skfm run 01 02 03 04 13 --run new --preset tiny"
     ):
         load_generator(study, "shortcut")
-    with pytest.raises(SkfmError, match="'gan'.*otfm or ddpm or ddpm-v or shortcut"):
+    with pytest.raises(
+        SkfmError, match="'gan'.*otfm or ddpm or ddpm-v or ours or shortcut"
+    ):
         load_generator(study, "gan")
     both = "skfm run 01 02 --run new .* && skfm run 04 --run new .* -p prediction v"
     with pytest.raises(SkfmError, match=both):
@@ -434,7 +436,7 @@ def test_guidance_keeps_the_field_of_view():
     ("fields", "asked", "message"),
     [
         (None, "whole", "asked of otfm; expected a model that was trained with"),
-        (None, (-40.0, 60.0), "next: skfm train 03 -p field_of_view true"),
+        (None, (-40.0, 60.0), "next: --model ours, or skfm train 03"),
         (FIELDS, (-40.0, 180.0), "-40 to 180 mm for QS 4"),
         (FIELDS, (60.0, -40.0), "expected one that begins below its end"),
     ],
@@ -460,3 +462,85 @@ def test_sets_of_other_fields_of_view_are_not_mixed(tmp_path):
     for other in ("cut", None):
         with pytest.raises(SkfmError, match="holds another data set: field of view is"):
             generate_skulls(made, tmp_path / "asked", *given[:-1], other)
+
+
+SYMMETRIC = Sampler("euler", 5, symmetric=0.6)
+
+
+def test_the_predicted_skull_is_made_symmetric_once_and_its_noise_is_kept(monkeypatch):
+    """Of a field whose x̂_0 is always `data`, the state at 0.6 has y in its place."""
+    made, asked = untrained("ours", FLOAT32), []
+    shape = TINY.vqvae.code_dim, *TINY.vqvae.latent_shape
+    data, y = torch.full((1, *shape), 2.0), torch.full((1, *shape), -3.0)
+
+    def field(quality, guidance, fields):
+        def velocity(z, t):
+            asked.append((t, z))
+            return (z - data) / t
+
+        return velocity
+
+    def symmetric(self, x_0):
+        assert torch.allclose(x_0, data, atol=1e-5)
+        return y
+
+    monkeypatch.setattr(SkullGenerator, "field", lambda self, *given: field(*given))
+    monkeypatch.setattr(SkullGenerator, "symmetric", symmetric)
+    z = made.latents([3], [1], SYMMETRIC)
+    assert torch.allclose(z, data, atol=1e-4)  # where this field leads from any state
+    assert [t for t, _ in asked] == pytest.approx([1, 0.8, 0.6, 0.6, 0.4, 0.2])
+    assert len(asked) == SYMMETRIC.evaluations
+    (start, before, after) = asked[0][1], asked[2][1], asked[3][1]
+    eps = start  # at t = 1
+    assert torch.allclose(before, 0.4 * data + 0.6 * eps, atol=1e-5)
+    assert torch.allclose(after, 0.4 * y + 0.6 * eps, atol=1e-5)
+
+
+def test_what_is_encoded_again_is_its_own_mirror_image(monkeypatch):
+    made, encoded = untrained("ours", FLOAT32), []
+    encode = made.vqvae.encode
+    monkeypatch.setattr(
+        made.vqvae, "encode", lambda v: encoded.append(v) or encode(v), raising=False
+    )
+    x_0 = torch.randn(3, 8, *TINY.vqvae.latent_shape)
+    found = made.symmetric(x_0)
+    (v,) = encoded
+    decoded = made.decode(made.scale.restore(x_0))
+    assert not torch.equal(decoded, decoded.flip(3))
+    assert torch.allclose(v, (decoded + decoded.flip(3)) / 2, atol=1e-6)
+    assert torch.allclose(found, made.scale.normalise(encode(v)), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("objective", "sampler", "message"),
+    [
+        ("ddpm", ("ancestral", 3), "symmetric 0.5 with ddpm; expected 0"),
+        ("shortcut", ("shortcut", 2), "symmetric 0.5 with shortcut; expected 0"),
+    ],
+)
+def test_only_a_flow_is_made_symmetric(objective, sampler, message):
+    with pytest.raises(SkfmError, match=message):
+        untrained(objective).check(Sampler(*sampler, symmetric=0.5))
+    late = replace(untrained("ours"), start=0.5)
+    with pytest.raises(SkfmError, match="symmetric 0.5 .*a time below 0.5"):
+        late.check(Sampler("euler", 4, symmetric=0.5))
+
+
+def test_symmetry_takes_a_step_before_and_one_after():
+    with pytest.raises(SkfmError, match="1 step with symmetric 0.5.*at least 2"):
+        Sampler("euler", 1, symmetric=0.5)
+    with pytest.raises(SkfmError, match="symmetric 1"):
+        Sampler("euler", 4, symmetric=1.0)
+    short = replace(untrained("ours", FLOAT32), start=0.7)
+    assert short.latents([3], [1], Sampler("euler", 2, symmetric=0.69)).isfinite().all()
+
+
+def test_at_start_0_the_linear_model_is_alone():
+    linear = LinearShapeModel(8 * 6 * 5 * 7, 2)
+    linear.means.fill_(3.0)
+    linear.rest.fill_(0.25)
+    made = replace(untrained("ours", FLOAT32), linear=linear, start=0.0)
+    made.network.forward = None  # it is not asked
+    z = made.latents([3, 4], [1, 2], Sampler("euler", 4))
+    assert z.mean().item() == pytest.approx(3, abs=0.05)
+    assert z.std().item() == pytest.approx(0.5, abs=0.05)

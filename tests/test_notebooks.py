@@ -26,6 +26,7 @@ STAGES = {
     "02": "02_train_vqvae",
     "03": "03_train_otfm",
     "04": "04_train_ddpm",
+    "17": "17_train_ours",
     "05": "05_generate",
     "06": "06_metrics",
     "07": "07_failures",
@@ -36,7 +37,7 @@ SHORT = {  # parameters
     "06": {"pairs": "50"},
     "07": {"classifier_steps": "50", "doses": "[100]", "worst": "2"},
 }
-FIGURES = {"01": 6, "02": 3, "03": 3, "04": 3, "05": 3, "06": 1, "07": 4}
+FIGURES = {"01": 6, "02": 3, "03": 3, "04": 3, "17": 3, "05": 3, "06": 1, "07": 4}
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def project(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def study(project):
-    """The notebooks 01–07 run once, in order."""
+    """The chapters of a study up to 07 run once, in order."""
     for number in STAGES:
         given = SHORT.get(number, {})
         assert main(["run", number, "--preset", "tiny", *options(given)]) == 0
@@ -200,14 +201,14 @@ def test_results_are_possible_values(study):
     first = results["02_train_vqvae"]
     assert 0 < first["error"] < 2 and 0 <= first["worst_dice"] <= first["dice"] <= 1
     assert 1 <= first["codes_used"] <= study.settings.vqvae.codes
-    for name in ("03_train_otfm", "04_train_ddpm"):
+    for name in ("03_train_otfm", "04_train_ddpm", "17_train_ours"):
         assert all(0 < value < 10 for value in results[name]["loss"])
     rows = results["06_metrics"]
-    assert set(rows) == {"ref", "DDPM", "OTFM"}
+    assert set(rows) == {"ref", "DDPM", "OTFM", "ours"}
     fid = {name: row["FID ↓"]["value"] for name, row in rows.items()}
     assert fid["ref"] < min(fid["DDPM"], fid["OTFM"])
     rows = results["07_failures"]
-    assert set(rows) == {"held out", "autoencoder", "DDPM", "OTFM"}
+    assert set(rows) == {"held out", "autoencoder", "DDPM", "OTFM", "ours"}
     shares = [row["failed generations"]["value"] for row in rows.values()]
     assert shares[0] < min(shares[2:]) <= 1  # networks that hardly learned
 

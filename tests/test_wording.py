@@ -62,7 +62,7 @@ NAMES = {
     "again remade": "checkpoint_if, recomputed",
     "persuade mend news": "a plain word",
 }
-METRIC = re.compile(r"(worst_|bce_)?dice$")  # Dice's overlap
+METRIC = re.compile(r"(worst_)?dice$")  # Dice's overlap
 NOTEBOOKS_READ = ("skfm_lib/study/book.py", "skfm_lib/study/parameters.py")  # cells
 
 

@@ -28,7 +28,7 @@ EVALUATIONS = 16
 MEASURED = (  # globs of the library's files on which the measurements depend
     *("models/*.py", "models/ops/*.py", "models/pointcloud/*.py", "samplers/*.py"),
     *("utils/device.py", "training/optimizer.py", "training/trainer.py"),
-    *("generation.py", "benchmarks/measurement.py", "benchmarks/*_cases.py"),
+    *("generation/*.py", "benchmarks/measurement.py", "benchmarks/*_cases.py"),
     "benchmarks/reference_networks.py",
 )
 

@@ -15,7 +15,7 @@ from skfm_lib.study import Study, existing_study, open_study
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.paths import project_root
 
-MODELS = ("otfm", "ddpm", "ddpm-v", "shortcut")
+MODELS = ("ours", "otfm", "ddpm", "ddpm-v", "shortcut")
 EPILOG = """examples:
   skfm study                                 the whole study at preset quick
   skfm run 03 -p steps 200000 --preset small one notebook, with its parameters
@@ -80,21 +80,20 @@ def _state(made: Study, name: str) -> str:
 
 def generate(options: argparse.Namespace) -> None:
     """Generate skulls of one quality score as volumes and meshes."""
-    from skfm_lib import generation, samplers
+    from skfm_lib import generation
 
     if options.count < 1:
         raise SkfmError(f"--count {options.count}", "at least 1")
     made = open_study(options.run, options.preset, options.run_seed)
-    sampling, few = made.settings.sampling, options.model == "shortcut"
-    method = options.method or samplers.METHODS[options.model][0]
-    steps = generation.FEW_STEPS if few else sampling.steps
-    steps = steps if options.steps is None else options.steps
+    sampling = made.settings.sampling
+    names = ("steps", "method", "guidance", "shift", "symmetric")
+    chosen = {name: getattr(options, name) for name in names}
     generation.generate_skulls(
         generation.load_generator(made, options.model),
         options.out,
         [options.qs] * options.count,
         options.seed,
-        generation.Sampler(method, steps, options.guidance, options.shift),
+        generation.usual_sampler(options.model, sampling, **chosen),
         sampling.batch,
         options.mesh,
         tuple(options.field_of_view) if options.field_of_view else options.vault,
@@ -190,11 +189,17 @@ def _generate_command(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--qs", type=int, choices=QUALITY_SCORES, required=True)
     command.add_argument("--count", type=int, default=1)
     command.add_argument("--out", type=Path, required=True)
-    command.add_argument("--model", default="otfm", choices=MODELS)
+    command.add_argument("--model", default="ours", choices=MODELS)
     command.add_argument("--method", help="euler, midpoint, heun; ancestral, ddim")
     command.add_argument("--steps", type=int, help="S (default: the preset's)")
     command.add_argument("--guidance", type=float, default=1.0)
-    command.add_argument("--shift", type=float, default=1.0, help="of OTFM's times")
+    command.add_argument("--shift", type=float, default=1.0, help="of a flow's times")
+    command.add_argument(
+        "--symmetric",
+        type=float,
+        metavar="T",
+        help="time at which ours makes its prediction symmetric; 0: never",
+    )
     seen = command.add_mutually_exclusive_group()
     seen.add_argument("--vault", choices=("whole", "cut"), help="what the scan shows")
     seen.add_argument(

@@ -15,7 +15,7 @@ Add = Callable[..., argparse.ArgumentParser]
 
 Group = tuple[str, ...]  # chapters that do not need each other
 
-MODELS: list[Group] = [("01",), ("02",), ("03", "04"), ("05",)]  # each needs the last
+MODELS: list[Group] = [("01",), ("02",), ("03", "04"), ("17",), ("05",)]  # in order
 TASKS: Group = ("08", "09")
 RESULTS: list[Group] = [("06", "07"), TASKS]
 LONGER: list[Group] = [("14",), ("10",), ("13",), ("12",), ("16",)]
@@ -125,7 +125,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def train(options: argparse.Namespace) -> None:
-    """Train stage 02, 03 or 04 without its notebook, on one device or several."""
+    """Train stage 02, 03, 04 or 17 without its notebook, on one device or several."""
     from skfm_lib.training.run_stage import train as train_stage
 
     given = {name: parse(text) for name, text in options.parameters}
@@ -169,7 +169,7 @@ def _run_command(commands: argparse._SubParsersAction, add: Add) -> None:
 
 def _train_command(commands: argparse._SubParsersAction, add: Add) -> None:
     command = add(commands, "train", train)
-    command.add_argument("stage", choices=("02", "03", "04"))
+    command.add_argument("stage", choices=("02", "03", "04", "17"))
     command.add_argument("--devices", type=int, help="GPUs, or processes on a CPU")
     add_run_options(command)
     _add_parameters(command, "a setting of the stage's network or training")

@@ -34,6 +34,7 @@ GENERATED = {  # row of Table 1: the stage that generates its skulls, their fold
     "DDPM": (stage_names.GENERATE, "ddpm"),
     "DDPM-v": (stage_names.GENERATE, "ddpm-v"),
     "OTFM": (stage_names.GENERATE, "otfm"),
+    "ours": (stage_names.GENERATE, "ours"),
     "shortcut": (stage_names.FEW_STEPS, "shortcut"),
 }
 FEWEST = 2 * SINGLE  # skulls in a set: each half needs as many as it has measures
@@ -42,8 +43,8 @@ FEWEST = 2 * SINGLE  # skulls in a set: each half needs as many as it has measur
 def generated_sets(study: Study) -> dict[str, SkullSet]:
     """The synthetic sets of a study by their row of Table 1.
 
-    Those of DDPM and OTFM, that of DDPM-v where chapter 5 generated one, and that of
-    the few-step model where its stage is finished and not stale.
+    Those of DDPM, OTFM and ours, that of DDPM-v where chapter 5 generated one, and that
+    of the few-step model where its stage is finished and not stale.
 
     Raises:
         SkfmError: where stage 05 is not finished.

@@ -15,6 +15,7 @@ from skfm_lib.models.ops.padding import pad_to_multiple
 from skfm_lib.utils.errors import SkfmError
 
 NORM_GROUPS = 8
+OTHERS = 0.3  # of a first convolution that copies its input: share of PyTorch's start
 HEIGHT = 10.0  # mm, the unit of embedded heights: their shortest wave is of 63 mm
 
 
@@ -116,6 +117,7 @@ class UNet3D(nn.Module):
     Latents are padded with zeros to a multiple of 2^(levels − 1) and cropped again.
     With `leaps`, the network is conditioned on a step size d as well (shortcut models),
     with the setting `field_of_view` on where the scan of the skull begins and ends.
+    With the setting `copied`, the first convolution begins as in `_copy_input`.
     """
 
     def __init__(self, settings: presets.DenoiserConfig, leaps: bool = False) -> None:
@@ -137,6 +139,8 @@ class UNet3D(nn.Module):
         )
         self.last = Block(2 * width, width, condition)
         self.out = Conv3d(width, settings.code_dim, 1)
+        if settings.copied:
+            _copy_input(self.first)
 
     def forward(
         self,
@@ -184,6 +188,20 @@ class UNet3D(nn.Module):
             x = upsample(level(torch.cat([x, skips.pop()], dim=1), condition))
         x = self.out(self.last(torch.cat([x, first], dim=1), condition))
         return x[..., :depth, :height, :width].float()
+
+
+@torch.no_grad()
+def _copy_input(first: nn.Conv3d) -> None:
+    """Let a convolution begin with an orthogonal map of the voxel itself.
+
+    What it has of the other voxels is weak.  PyTorch's own start is a sum over 7³
+    voxels, from which a network first has to learn to find the one that it denoises.
+    """
+    outputs, inputs = first.weight.shape[:2]
+    kernel = nn.init.orthogonal_(torch.empty(outputs, inputs))
+    x, y, z = (n // 2 for n in first.kernel_size)
+    first.weight.mul_(OTHERS)
+    first.weight[:, :, x, y, z] += math.sqrt(outputs / inputs) * kernel
 
 
 def _per_sample(

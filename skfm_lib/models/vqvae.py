@@ -16,11 +16,9 @@ from skfm_lib.models.ops.recompute import checkpoint_if, large, recomputed
 from skfm_lib.models.ops.resample import resample
 from skfm_lib.models.ops.residual import ResidualBlock
 from skfm_lib.models.quantizer import Codebook
-from skfm_lib.models.reconstruction_loss import bce_dice, l1
 from skfm_lib.utils.errors import SkfmError
 
 BACKGROUND = -1.0
-EMPTY = {"l1": BACKGROUND, "bce-dice": -3.0}  # output of an empty volume; σ(−3) = 0.05
 AT_ONCE = 1 << 21  # voxels decoded at a time; at the paper's size one skull takes 13 GB
 
 
@@ -93,7 +91,7 @@ class Decoder(nn.Sequential):
             DecoderStage(quarter, half, groups, mode),
             readout := Readout(half, mode),
         )
-        nn.init.constant_(readout.bias, EMPTY[settings.loss])  # to start from
+        nn.init.constant_(readout.bias, BACKGROUND)  # start from an empty volume
 
 
 class VQVAE(nn.Module):
@@ -130,7 +128,7 @@ class VQVAE(nn.Module):
 
     def decode(self, q: Float[Tensor, "b k d h w"]) -> Float[Tensor, "b 1 D H W"]:
         """Volumes v* at output size, in [−1, 1]; the skull's surface is the level 0."""
-        return self._volumes(self._head(q)).clamp(-1, 1)
+        return self._head(q).clamp(-1, 1)
 
     @property
     def at_once(self) -> int:
@@ -138,30 +136,16 @@ class VQVAE(nn.Module):
         return max(1, AT_ONCE // math.prod(self.settings.output_shape))
 
     def _head(self, q: Tensor) -> Tensor:
-        """The decoder's output at output size; see `_volumes`.
-
-        Logits are interpolated, not probabilities: those, at most 1, could form no
-        surface sharper than the input's voxels, nor a wall thinner than them.
-        """
+        """Volumes at output size, not yet clamped."""
         return resample(self.decode_input_size(q), self.settings.output_shape)
 
     def decode_input_size(self, q: Tensor) -> Tensor:
-        """The decoder's output before the trilinear head, cropped to the input size."""
+        """Volumes before the trilinear head, cropped to the input size."""
         d, h, w = self.settings.input_shape
         return self.decoder(q)[..., :d, :h, :w].float()
 
-    def _volumes(self, out: Tensor) -> Tensor:
-        """v̂ of the decoder's output: itself or, of logits l, 2σ(l) − 1 = tanh(l/2).
-
-        The skull's surface is at 0 in both.
-        """
-        return out if self.settings.loss == "l1" else (out / 2).tanh()
-
     def forward(self, v: Float[Tensor, "b 1 D H W"]) -> tuple[Tensor, ...]:
-        """(out, z, q, indices); the gradient passes straight through q to z.
-
-        out is the decoder's output, at input size without `upsample`.
-        """
+        """(v_hat, z, q, indices); the gradient passes straight through q to z."""
         z = self.encode(v)
         q, indices = self.quantize(z)
         straight = z + (q - z).detach()
@@ -170,18 +154,24 @@ class VQVAE(nn.Module):
 
     def loss(self, v: Float[Tensor, "b 1 D H W"]) -> VQVAELoss:
         """The losses of B.1; without `upsample`, L_recon is at the input resolution."""
-        out, z, q, indices = self(v)
+        v_hat, z, q, indices = self(v)
         target = v if self.settings.upsample else self.to_input(v)
-        reconstruction = self._reconstruction(out, target)
+        reconstruction = self._distance(v_hat, target)
         commitment = F.mse_loss(z.float(), q)
-        return VQVAELoss(reconstruction, commitment, z, indices, self._volumes(out))
+        return VQVAELoss(reconstruction, commitment, z, indices, v_hat)
 
-    def _reconstruction(self, out: Tensor, target: Tensor) -> Tensor:
-        """L_recon of the decoder's output, by the settings."""
-        settings = self.settings
-        if settings.loss == "bce-dice":
-            return bce_dice(out, target, settings.surface)
-        return l1(out, target, settings.forgive_overshoot, settings.surface)
+    def _distance(self, v_hat: Tensor, target: Tensor) -> Tensor:
+        """Mean ``|v̂ − v|``; `forgive_overshoot` forgives values beyond v = ±1.
+
+        Between coarse voxels, the trilinear head can form a sharp surface only by such
+        values; plain L1 (the paper's) therefore prefers a blurred or missing wall.  On
+        the wrong side of the surface they keep error and gradient.
+        """
+        error = (v_hat - target).abs()
+        if self.settings.forgive_overshoot:
+            right = (target.abs() == 1) & (v_hat * target > 1)
+            error = error.masked_fill(right, 0.0)
+        return error.mean()
 
     def to_input(self, v: Tensor) -> Tensor:
         """Volumes at output size resampled to the input size (factor s, §3.3)."""

@@ -79,7 +79,7 @@ class VQVAEConfig(TrainingConfig):
 
     scale: Scale  # s, input resolution as a share of the output's
     upsample: bool  # loss at full resolution through the trilinear head
-    forgive_overshoot: bool  # L1: values beyond ±1 on the right side are no error
+    forgive_overshoot: bool  # values beyond ±1 on the right side are no error
     padding: Padding  # of convolutions: copies of the border, or zeros
     channels: tuple[int, int, int]  # at full, half and quarter input resolution
     groups: Count  # of GroupNorm
@@ -91,8 +91,6 @@ class VQVAEConfig(TrainingConfig):
     adversarial: Weight = 0.0  # weight of the discriminators' loss; 0: there are none
     perceptual: Weight = 0.0  # weight of the perceptual distance; 0: there is none
     lpips_weights: str | None = None  # folder of LPIPS's files; None: study features
-    loss: Literal["l1", "bce-dice"] = "l1"  # L_recon; with the latter, of logits
-    surface: Weight = 0.0  # λ: L_recon weighs voxels at the surface by 1 + λ
 
     @property
     def input_shape(self) -> Shape:
@@ -122,6 +120,7 @@ class DenoiserConfig(TrainingConfig):
     time_mean: float | None = None  # m of logit t ~ N(m, 1); None: t is uniform
     average_lengths: tuple[Length, ...] = ()  # of power-function averages; (): EMA
     optimizer: Literal["adam", "muon"] = "adam"  # of the hidden convolutions
+    copied: bool = False  # the first convolution begins as a copy of the latent
     components: Annotated[int, AtLeast(0)] = 0  # of the linear start; 0: from noise
     start: Share = 1.0  # the time at which a flow with a linear start begins
 
@@ -185,6 +184,8 @@ class SamplingConfig(Settings):
     """How a synthetic set is generated."""
 
     steps: Count  # S
+    ours_steps: Count  # S of ours, which begins later
+    symmetric: Share  # time at which ours makes its prediction symmetric
     count: Count  # skulls, in the training set's mix of quality scores
     batch: Count
 

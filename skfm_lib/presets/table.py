@@ -62,11 +62,21 @@ TABLE: dict[str, dict[str, tuple]] = {
         "label_dropout":  (0.0,          0.0,          0.0,          0.0),
         "steps":          (60,           700,          40_000,       200_000),
         "batch":          (8,            8,            4,            1),
-        "learning_rate":  (1e-3,         1e-3,         2e-4,         5e-5),
+        "learning_rate":  (1e-3,         4e-3,         2e-4,         5e-5),
         "final_rate":     (0.1,          0.02,         0.1,          1.0),
         "betas":          ((0.9, 0.99),  (0.9, 0.99),  (0.9, 0.99),  (0.9, 0.999)),
         "warmup":         (5,            50,           500,          0),
         "ema_decay":      (0.9,          0.995,        0.999,        0.995),
+    },
+    # Of the model that goes beyond the paper: in place of the denoiser's.
+    "ours": {
+        "mirrored":       (True,         True,         True,         True),
+        "field_of_view":  (True,         True,         True,         True),
+        "copied":         (True,         True,         True,         True),
+        "components":     (16,           64,           64,           64),
+        "start":          (0.8,          0.8,          0.8,          0.8),
+        "time_mean":      (0.6,          0.6,          0.6,          0.6),
+        "average_lengths": ((0.05,),     (0.05,),      (0.05,),      (0.05,)),
     },
     "shortcut": {
         "steps":          (30,           350,          10_000,       50_000),
@@ -108,6 +118,8 @@ TABLE: dict[str, dict[str, tuple]] = {
     },
     "sampling": {
         "steps":          (4,            32,           300,          300),
+        "ours_steps":     (4,            16,           100,          100),
+        "symmetric":      (0.4,          0.4,          0.4,          0.4),
         "count":          (40,           182,          726,          726),
         "batch":          (20,           26,           8,            1),
     },
@@ -123,6 +135,7 @@ class Preset:
     data: DataConfig
     vqvae: VQVAEConfig
     denoiser: DenoiserConfig
+    ours: DenoiserConfig
     shortcut: ShortcutConfig
     aligner: AlignerConfig
     completer: CompleterConfig
@@ -140,11 +153,13 @@ def preset(name: str) -> Preset:
     }
     shape = scaled_shape(rows["data"]["size"])
     code_dim = rows["vqvae"]["code_dim"]
+    denoiser = DenoiserConfig(**rows["denoiser"], code_dim=code_dim)
     return Preset(
         name,
         DataConfig(**rows["data"]),
         VQVAEConfig(**rows["vqvae"], output_shape=shape),
-        DenoiserConfig(**rows["denoiser"], code_dim=code_dim),
+        denoiser,
+        denoiser.but(**rows["ours"]),
         ShortcutConfig(**rows["shortcut"]),
         AlignerConfig(**rows["aligner"]),
         CompleterConfig(**rows["completer"]),

@@ -5,8 +5,9 @@ from typing import Any
 
 from skfm_lib.utils.errors import SkfmError
 
-METHODS = {  # of each model; the first is the paper's
+METHODS = {  # of each model; the first is the default, of OTFM and DDPM the paper's
     "otfm": ("euler", "midpoint", "heun"),
+    "ours": ("euler", "midpoint", "heun"),
     "ddpm": ("ancestral", "ddim"),
     "ddpm-v": ("ancestral", "ddim"),
     "shortcut": ("shortcut",),
@@ -25,6 +26,8 @@ class Sampler:
             from that of the unconditional model.
         shift: of the time grid of the flow solvers; 1 is uniform.
         start: of the diffusion samplers, the first time τ/T; 1 is the paper's.
+        symmetric: of the flow solvers, the time at which the predicted skull is made
+            symmetric (`SkullGenerator.symmetric`); 0: never.
 
     >>> Sampler("heun", 50).evaluations
     100
@@ -35,6 +38,7 @@ class Sampler:
     guidance: float = 1.0
     shift: float = 1.0
     start: float = 1.0
+    symmetric: float = 0.0
 
     def __post_init__(self) -> None:
         """Raise SkfmError for an unknown method and for values out of range."""
@@ -49,14 +53,20 @@ class Sampler:
             raise SkfmError(f"time shift {self.shift}", "a positive number")
         if not 0 < self.start <= 1:
             raise SkfmError(f"start {self.start}", "a time in (0, 1]")
+        if not 0 <= self.symmetric < 1:
+            raise SkfmError(f"symmetric {self.symmetric}", "a time in (0, 1), or 0")
+        if self.symmetric and self.steps < 2:
+            found = f"{self.steps} step with symmetric {self.symmetric:g}"
+            raise SkfmError(found, "at least 2 steps, one before it and one after")
 
     @property
     def evaluations(self) -> int:
         """Evaluations of the network per skull."""
         networks = 1 if self.guidance == 1 else 2
-        return self.steps * COSTS.get(self.method, 1) * networks
+        steps = self.steps * COSTS.get(self.method, 1)
+        return (steps + (self.symmetric > 0)) * networks
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for records; the default grid of times is omitted."""
-        grid = ("shift", "start")
-        return {k: v for k, v in vars(self).items() if k not in grid or v != 1}
+        usual = {"shift": 1, "start": 1, "symmetric": 0}
+        return {k: v for k, v in vars(self).items() if usual.get(k) != v}

@@ -10,6 +10,7 @@ FAILURES = "07_failures"
 ALIGNMENT = "08_alignment"
 COMPLETION = "09_completion"
 FEW_STEPS = "13_few_steps"
+OURS = "17_train_ours"
 
 # Of several stages of one chapter, those that are not its default's: what to give it.
 PARAMETERS = {DDPM_V: {"prediction": "v"}}
@@ -21,7 +22,8 @@ NEEDS = {
     OTFM: (VQVAE,),
     DDPM: (VQVAE,),
     DDPM_V: (VQVAE,),
-    GENERATE: (OTFM, DDPM),
+    OURS: (VQVAE,),
+    GENERATE: (OTFM, DDPM, OURS),
     FAILURES: (GENERATE,),
     ALIGNMENT: (DATA,),
     COMPLETION: (DATA,),

@@ -99,7 +99,7 @@ class Study:
         name = next(name for name in names if name in lacking)
         stale = [why for why in lacking.values() if why]
         found = stale[0] if lacking[name] else f"there is no finished {name}"
-        command = repair(self.folder, sorted(lacking), self.settings.name, self.seed)
+        command = repair(self.folder, list(lacking), self.settings.name, self.seed)
         raise SkfmError(f"run {self.name!r}: {found}", remedy=command)
 
     def _read(self, name: str) -> "Stage":

@@ -46,6 +46,7 @@ class Objective(NamedTuple):
         stage: that trains it.
         path: ``path(x_0, eps, t, timesteps)`` is (z_t, target), with T = timesteps.
         prediction: what the network of a diffusion model predicts; "" for a flow.
+        group: of the preset's settings.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Objective(NamedTuple):
     stage: str
     path: Callable[[Tensor, Tensor, Tensor, int], tuple[Tensor, Tensor]]
     prediction: str = ""
+    group: str = "denoiser"
 
 
 def _flow(x_0: Tensor, eps: Tensor, t: Tensor, _: int) -> tuple[Tensor, Tensor]:
@@ -64,7 +66,9 @@ DDPM = Objective("ddpm", "DDPM", stage_names.DDPM, ddpm.path, "epsilon")
 DDPM_V = Objective(
     "ddpm-v", "DDPM-v", stage_names.DDPM_V, partial(ddpm.path, prediction="v"), "v"
 )
-OBJECTIVES = {objective.name: objective for objective in (OTFM, DDPM, DDPM_V)}
+# The same objective as OTFM, with the settings that this study found to pay.
+OURS = Objective("ours", "ours", stage_names.OURS, _flow, group="ours")
+OBJECTIVES = {one.name: one for one in (OTFM, DDPM, DDPM_V, OURS)}
 
 
 def diffusion(prediction: str) -> Objective:
@@ -80,8 +84,8 @@ def denoiser_stage(
     devices: int = 1,
     **changes: object,
 ) -> tuple[Stage, presets.DenoiserConfig]:
-    """Begin or resume stage 03 or 04; see `multi_device.training_stage`."""
-    given = (study, objective.stage, "denoiser", latents, devices, changes)
+    """Begin or resume stage 03, 04 or 17; see `multi_device.training_stage`."""
+    given = (study, objective.stage, objective.group, latents, devices, changes)
     return multi_device.training_stage(*given, objective=objective.name)
 
 
@@ -108,11 +112,12 @@ def train_denoiser(
     rounded ones of the training set are kept with the weights (`FieldsOfView`).
 
     With `components`, the flow begins at t = `start` from a linear shape model, which
-    is fitted first and saved in the stage's folder; times beyond are not trained.
+    is fitted first (to the mirrored skulls, too, with that setting) and saved in the
+    stage's folder; times beyond are not trained.
     """
     check_start(objective, settings)
     count = multi_device.global_batch(settings, latents, distributed.devices())
-    multi_device.train_in_processes(stage, "denoiser", settings)
+    multi_device.train_in_processes(stage, settings)
     shape = latents[0][0].shape[1:]
     memory_plan.require_memory(
         lambda: memory_plan.denoiser_step(settings, shape), device
@@ -134,7 +139,7 @@ def train_denoiser(
 
     about = about_weights(settings, scale, latents)
     if settings.components and distributed.is_first():
-        _save_linear(stage, settings, latents, scale)
+        _save_linear(stage, settings, latents, scale, mirrored)
     for step, batch in trainer.batches(objective.label, pairs):
         z_t, target, t, quality, *fields = batch
         seen = {"field_of_view": fields[0]} if fields else {}
@@ -176,7 +181,7 @@ def _trainer(
 def check_start(objective: Objective, settings: presets.DenoiserConfig) -> None:
     """Raise SkfmError for a linear start that does not fit the other settings."""
     given = f"components {settings.components}, start {settings.start:g}"
-    if settings.components and objective is not OTFM:
+    if settings.components and objective.prediction:
         raise SkfmError(
             f"{given} with {objective.label}",
             "components 0; only a flow can begin with the linear model",
@@ -207,12 +212,13 @@ def _save_linear(
     settings: presets.DenoiserConfig,
     latents: LatentSet,
     scale: LatentScale,
+    mirrored: LatentSet | None,
 ) -> None:
     """Fit the linear shape model that the flow begins with, once."""
     path, shape = stage.folder / LINEAR, stage.study.settings.vqvae.output_shape
     if not path.is_file():
         grid = shape if settings.field_of_view else None
-        model = fit_linear(latents, scale, settings.components, grid)
+        model = fit_linear(latents, scale, settings.components, grid, mirrored)
         save_weights(model, path, {"components": settings.components})
 
 
@@ -254,6 +260,6 @@ def _times_and_labels(
     dropped = torch.rand(count, generator=rng) < settings.label_dropout
     t, mean = tau / settings.timesteps, settings.time_mean
     if mean is not None:
-        t = settings.start * times.logit_normal(count, mean, last, rng)
+        t = times.logit_normal(count, mean, settings.timesteps, rng, settings.start)
     t, dropped = distributed.share(t), distributed.share(dropped)
     return t, quality.masked_fill(dropped, presets.NO_LABEL)

@@ -118,8 +118,8 @@ class LatentScale:
     bounds: tuple[float, float] | None
 
     def normalise(self, z: Tensor) -> Tensor:
-        """z → x, approximately in [−1, 1]."""
-        return (z - self.centre) / self.half
+        """z → x, approximately in [−1, 1], on the device of z."""
+        return (z - self.centre.to(z.device)) / self.half.to(z.device)
 
     def restore(self, x: Tensor) -> Tensor:
         """x → z, the inverse of `normalise`, on the device of x."""

@@ -1,5 +1,7 @@
 """Fit the linear shape model to the latents of a training set."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -19,7 +21,11 @@ RIDGE = 0.01  # penalty of the regression on the field of view, in skulls
 
 
 def fit_linear(
-    latents: LatentSet, scale: LatentScale, components: int, grid: Shape | None = None
+    latents: LatentSet,
+    scale: LatentScale,
+    components: int,
+    grid: Shape | None = None,
+    mirrored: LatentSet | None = None,
 ) -> LinearShapeModel:
     """The linear model of normalised latents, with K = `components`.
 
@@ -29,16 +35,19 @@ def fit_linear(
     of the N×N matrix of inner products; variances are divided by N less the number of
     means and components.  A score without a skull has the mean of all.
 
+    With the latents of the `mirrored` skulls, it is fitted to both.  The variances are
+    the means of both then, since a skull and its mirror image are nearly one sample.
+
     Raises:
         SkfmError: for too many components or skulls that hardly differ, and for too
             little memory.
     """
-    shape = latents[0][0].shape
-    _require_memory(8 * shape.numel() * (len(latents) + components))
+    sets, shape = [latents, mirrored] if mirrored else [latents], latents[0][0].shape
+    _require_memory(8 * shape.numel() * (len(sets) * len(latents) + components))
     knots = _knots(grid, shape[-1]) if grid else torch.zeros(0)
     model = LinearShapeModel(shape.numel(), components, len(knots))
     model.knots.copy_(knots)
-    _fit(model, latents, scale)
+    _fit(model, sets, scale)
     return model
 
 
@@ -52,14 +61,17 @@ def _check_components(components: int, left: int) -> None:
         )
 
 
-def _fit(model: LinearShapeModel, latents: LatentSet, scale: LatentScale) -> None:
-    count, k = len(latents), len(model.variances)
+def _fit(
+    model: LinearShapeModel, sets: Sequence[LatentSet], scale: LatentScale
+) -> None:
+    items, k = [(one, i) for one in sets for i in range(len(one))], len(model.variances)
+    count = len(items)
     rows = (
-        scale.normalise(latents[i][0]).flatten()
-        for i in track(range(count), "Linear model, reading latents")
+        scale.normalise(one[i][0]).flatten()
+        for one, i in track(items, "Linear model, reading latents")
     )
     x = torch.stack(list(rows))
-    left = count - _subtract_means(model, x, latents)
+    left = count - len(sets) * _subtract_means(model, x, sets)
     _check_components(k, left)
     products = torch.zeros(count, count, dtype=torch.float64)
     for part in x.split(COLUMNS, dim=1):
@@ -83,13 +95,15 @@ def _fit(model: LinearShapeModel, latents: LatentSet, scale: LatentScale) -> Non
         rest.copy_(beside.square().sum(0) / (left - k))
 
 
-def _subtract_means(model: LinearShapeModel, x: Tensor, latents: LatentSet) -> int:
+def _subtract_means(
+    model: LinearShapeModel, x: Tensor, sets: Sequence[LatentSet]
+) -> int:
     """Fit μ and m to x (N, n) and subtract them; the number of means of each number."""
-    quality = torch.tensor(latents.qualities)
+    quality = torch.tensor([q for one in sets for q in one.qualities])
     scores = torch.tensor(presets.QUALITY_SCORES)
     design = (quality[:, None] == scores).double()
     if len(model.knots):
-        fields = latents.fields_of_view.to(model.knots)
+        fields = sets[0].fields_of_view.to(model.knots).repeat(len(sets), 1)
         design = torch.cat([design, hats(fields, model.knots).double()], dim=1)
     penalty = RIDGE * torch.eye(design.shape[1], dtype=torch.float64)
     solve = torch.linalg.solve(design.T @ design + penalty, design.T)

@@ -94,12 +94,12 @@ def pace(settings: TrainingConfig, devices: int) -> str:
     )
 
 
-def train_in_processes(stage: Stage, group: str, settings: TrainingConfig) -> None:
+def train_in_processes(stage: Stage, settings: TrainingConfig) -> None:
     """Train a stage of several devices in as many processes, unless it is trained.
 
-    Does nothing within one of these processes, and for a stage of one device.  `group`
-    is the name of `settings` in the stage.  SkfmError for more devices than there are
-    GPUs (on a CPU any number is allowed), and as `launch` raises.
+    Does nothing within one of these processes, and for a stage of one device.
+    SkfmError for more devices than there are GPUs (on a CPU any number is allowed), and
+    as `launch` raises.
     """
     devices, joined = stage.settings.get("devices", 1), distributed.devices()
     checkpoint = stage.folder / "checkpoint.pt"
@@ -121,7 +121,9 @@ def train_in_processes(stage: Stage, group: str, settings: TrainingConfig) -> No
     words += ["--preset", study.settings.name, "--run", study.name]
     words += ["--seed", str(study.seed)]
     selecting = stage_names.PARAMETERS.get(stage.name, {})
-    for name, value in {**stage.settings[group], **selecting}.items():
+    # All of them: those at a default are not recorded, and the preset's may be others.
+    given = {k: v for k, v in vars(settings).items() if v is not None}
+    for name, value in {**given, **selecting}.items():
         words += ["-p", name, json.dumps(value)]
     launch(words, devices, stage.name)
 

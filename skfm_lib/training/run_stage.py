@@ -39,9 +39,12 @@ def train(
             print(pace(settings, devices), flush=True)
             vqvae.train_vqvae(stage, train_set, settings, pick_device())
             return
-        objective, latents, changes = denoiser.OTFM, load_latents(study), dict(changes)
+        latents, changes = load_latents(study), dict(changes)
         if number == denoiser.DDPM.stage[:2]:
             objective = denoiser.diffusion(str(changes.pop("prediction", "epsilon")))
+        else:
+            ours = number == denoiser.OURS.stage[:2]
+            objective = denoiser.OURS if ours else denoiser.OTFM
         stage, config = denoiser.denoiser_stage(
             study, objective, latents, devices, **changes
         )

@@ -6,9 +6,16 @@ from torch import Tensor
 
 
 def logit_normal(
-    count: int, mean: float, timesteps: int, rng: torch.Generator
+    count: int,
+    mean: float,
+    timesteps: int,
+    rng: torch.Generator,
+    start: float = 1.0,
 ) -> Float[Tensor, " {count}"]:
     """Times with logit t ~ N(m, 1), m = `mean`, rounded to {1/T … 1} (T = timesteps).
+
+    Times beyond `start` are not drawn; the others keep their proportions, so that those
+    just below it, where a sampler begins, are not rare.
 
     Stratified: one time of a batch lies in each of `count` equally probable intervals,
     in random order.
@@ -21,5 +28,6 @@ def logit_normal(
     """
     strata = torch.randperm(count, generator=rng)
     quantiles = (strata + torch.rand(count, generator=rng)) / count
+    quantiles = quantiles * torch.special.ndtr(torch.logit(torch.tensor(start)) - mean)
     t = torch.sigmoid(mean + torch.special.ndtri(quantiles))
-    return (t * timesteps).round().clamp(min=1) / timesteps
+    return (t * timesteps).round().clamp(1, round(start * timesteps)) / timesteps

@@ -45,7 +45,7 @@ def train_vqvae(
     `multi_device.train_in_processes`.
     """
     count = multi_device.global_batch(settings, skulls, distributed.devices())
-    multi_device.train_in_processes(stage, "vqvae", settings)
+    multi_device.train_in_processes(stage, settings)
     memory_plan.require_memory(lambda: memory_plan.vqvae_step(settings), device)
     seed = seed_of(stage.study.seed, "vqvae")
     torch.manual_seed(seed)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from skfm_lib.models import UNet3D
-from skfm_lib.models.unet3d import Conditioning
+from skfm_lib.models.unet3d import OTHERS, Conditioning
 from skfm_lib.presets import NO_LABEL, QUALITY_SCORES, preset
 from skfm_lib.utils.errors import SkfmError
 
@@ -181,3 +181,17 @@ def test_the_field_of_view_learns_from_the_first_step():
     out = made(latents(4, 4, 4, batch=2), 0.5, 3, field_of_view=FIELDS)
     out.square().sum().backward()
     assert made.condition.heights[-1].weight.grad.abs().max() > 0
+
+
+def test_a_copied_input_is_an_orthogonal_map_of_the_voxel():
+    off = preset("tiny").denoiser
+    torch.manual_seed(0)
+    plain = UNet3D(off).first.weight
+    torch.manual_seed(0)
+    copied = UNet3D(off.but(copied=True)).first.weight
+    extra = copied - OTHERS * plain
+    centre = extra[:, :, 3, 3, 3]
+    k, width = off.code_dim, off.width
+    assert torch.allclose(centre.T @ centre, torch.eye(k) * width / k, atol=1e-5)
+    extra[:, :, 3, 3, 3] = 0
+    assert extra.abs().max() < 1e-7

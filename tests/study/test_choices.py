@@ -36,6 +36,7 @@ CHOOSING = (  # settings, weights, limits, numbers of steps
     "notebooks/10_ablations.ipynb",
     "notebooks/13_few_steps.ipynb",
     "notebooks/16_diffusion_baseline.ipynb",
+    "notebooks/17_train_ours.ipynb",
     "skfm_lib/evaluation/diffusion_baseline",
 )
 BY_VALIDATION = (

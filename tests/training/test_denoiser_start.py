@@ -61,7 +61,7 @@ def test_only_times_up_to_the_start_are_trained():
     assert t.mean().item() == pytest.approx(0.25, abs=0.01)
     late = ON.but(time_mean=1.0)
     t, _ = denoiser._times_and_labels(quality, late, 0, 0)
-    assert t.max() <= 0.5 and t.median().item() == pytest.approx(0.366, abs=0.01)
+    assert t.max() <= 0.5 and t.median().item() == pytest.approx(0.399, abs=0.01)
 
 
 @pytest.mark.parametrize("seeing", [False, True])

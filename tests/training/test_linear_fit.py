@@ -116,3 +116,19 @@ def test_too_little_memory_is_said_beforehand(latents, monkeypatch):
     monkeypatch.setattr(memory, "available", lambda: 100)
     with pytest.raises(SkfmError, match="linear model: about .* GiB are needed"):
         fit_linear(latents, SCALE, 2)
+
+
+def test_with_mirrored_skulls_the_fit_is_of_both(latents):
+    rng = torch.Generator().manual_seed(5)
+    other = Latents(torch.randn(len(SCORES), *SHAPE, generator=rng), SCORES)
+    both = Latents(torch.cat([latents.z, other.z]), SCORES * 2)
+    found = fit_linear(latents, SCALE, 3, mirrored=other)
+    known = fit_linear(both, SCALE, 3)
+    assert torch.allclose(found.means, known.means, atol=1e-5)
+    alike = (found.components * known.components).sum(1).abs()
+    assert torch.allclose(alike, torch.ones(3), atol=1e-4)
+    # The means count twice: 24 rows less 2 × 4 instead of 4.
+    assert torch.allclose(found.variances * 16, known.variances * 20, rtol=1e-4)
+    again = fit_linear(latents, SCALE, 3, mirrored=latents)
+    alone = fit_linear(latents, SCALE, 3)
+    assert torch.allclose(again.variances, alone.variances, rtol=1e-4)

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from skfm_lib.cli.main import main
 from skfm_lib.presets import preset
-from skfm_lib.study import open_study
+from skfm_lib.study import Stage, open_study
 from skfm_lib.study.data_stage import make_data_stage, skulls
 from skfm_lib.training import multi_device
 from skfm_lib.training.checkpoints import read_checkpoint
@@ -146,14 +146,32 @@ def test_more_gpus_than_there_are_are_refused(project, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(multi_device, "launch", None)
     with pytest.raises(SkfmError, match="4 devices requested, 2 CUDA device.*cluster"):
-        train_in_processes(stage, "vqvae", settings)
+        train_in_processes(stage, settings)
 
 
 def test_a_stage_of_other_devices_than_those_joined_is_refused(project, monkeypatch):
     stage, settings = on_four_devices()
     monkeypatch.setattr(distributed, "devices", lambda: 2)
     with pytest.raises(SkfmError, match="2 processes for a stage of 4 device"):
-        train_in_processes(stage, "vqvae", settings)
+        train_in_processes(stage, settings)
+
+
+def test_processes_are_given_what_differs_from_the_preset_only(project, monkeypatch):
+    """Settings at a default of all models are not recorded; ours has others."""
+    given = []
+    monkeypatch.setattr(
+        multi_device, "launch", lambda words, *more: given.extend(words)
+    )
+    settings = preset("tiny").ours.but(components=0, start=1.0, mirrored=False)
+    study = open_study("whole", "tiny")
+    chosen = {"ours": settings.as_dict(), "devices": 2}
+    train_in_processes(Stage(study, "17_train_ours", chosen, {}), settings)
+    pairs = dict(
+        zip(given[given.index("-p") + 1 :: 3], given[given.index("-p") + 2 :: 3])
+    )
+    assert given[:2] == ["train", "17"]
+    again = preset("tiny").ours.but(**{k: meaning(v) for k, v in pairs.items()})
+    assert again == settings
 
 
 def test_the_pace_names_one_device_and_does_not_rescale_the_rate():

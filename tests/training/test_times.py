@@ -47,6 +47,14 @@ def test_times_lie_on_the_grid(mean):
     assert (t == (1.0 if mean > 0 else 0.05)).float().mean() > 0.9 or mean == 0
 
 
+@pytest.mark.parametrize("start", [0.3, 0.8])
+def test_times_beyond_the_start_are_left_out_and_the_others_keep_their_law(start):
+    t = logit_normal(4000, 0.6, FINE, generator("start"), start).double()
+    assert t.max() <= start + 1e-6
+    law = stats.truncnorm(-np.inf, np.log(start / (1 - start)) - 0.6, loc=0.6)
+    assert stats.kstest(torch.logit(t).numpy(), law.cdf).pvalue > 0.01
+
+
 def test_a_shift_of_a_sampler_adds_its_logarithm_to_the_logit():
     def times(shift):
         seen = []

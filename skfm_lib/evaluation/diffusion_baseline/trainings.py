@@ -26,7 +26,7 @@ from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
 
 FOLDER = "16_experiments"
-MODELS = tuple(OBJECTIVES)  # OTFM and both forms of diffusion
+MODELS = ("otfm", "ddpm", "ddpm-v")
 
 
 @dataclass(frozen=True)

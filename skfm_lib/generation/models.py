@@ -1,0 +1,77 @@
+"""The models that a study has trained, as generators."""
+
+from skfm_lib import presets, samplers
+from skfm_lib.data.field_of_view import FieldsOfView
+from skfm_lib.generation.generator import SkullGenerator
+from skfm_lib.models import UNet3D
+from skfm_lib.samplers import Sampler
+from skfm_lib.study import Stage, Study, stage_names
+from skfm_lib.training.checkpoints import load_weights
+from skfm_lib.training.denoiser import OBJECTIVES, OURS, WEIGHTS, load_linear
+from skfm_lib.training.latents import LatentScale
+from skfm_lib.training.vqvae import load_vqvae
+from skfm_lib.utils.device import pick_device
+from skfm_lib.utils.errors import SkfmError
+
+STAGES = {name: objective.stage for name, objective in OBJECTIVES.items()}
+STAGES["shortcut"] = stage_names.FEW_STEPS
+LABELS = {name: objective.label for name, objective in OBJECTIVES.items()}
+LABELS["shortcut"] = "shortcut"  # of every model, for tables and figures
+FEW_STEPS = 4  # default steps of a shortcut model
+
+
+def load_generator(study: Study, objective: str) -> SkullGenerator:
+    """The generator that a study trained by `objective`, one of `STAGES`."""
+    if objective not in STAGES:
+        raise SkfmError(f"model {objective!r}", " or ".join(STAGES))
+    return generator_of(study.finished(STAGES[objective]), objective)
+
+
+def generator_of(stage: Stage, objective: str, file: str = WEIGHTS) -> SkullGenerator:
+    """The generator whose network's weights are in a `file` of a training's folder."""
+    device, study = pick_device(), stage.study
+    group = OBJECTIVES[objective].group if objective in OBJECTIVES else "denoiser"
+    settings = study.settings.denoiser.but(**stage.settings[group])
+    network = UNet3D(settings, leaps=objective == "shortcut")
+    known = ("fields_of_view",) if settings.field_of_view else ()
+    about = load_weights(network, stage.folder / file, "scale", *known)
+    fields = FieldsOfView.from_dict(about["fields_of_view"]) if known else None
+    linear = None
+    if settings.components:
+        linear = load_linear(stage, settings, study.settings.vqvae)
+    return SkullGenerator(
+        objective,
+        device.to_device(network).eval(),
+        load_vqvae(study, device),
+        LatentScale.from_dict(about["scale"]),
+        device,
+        settings.label_dropout,
+        stage.fingerprint,
+        settings.timesteps,
+        fields,
+        device.to_device(linear) if linear else None,
+        settings.start,
+    )
+
+
+def usual_sampler(
+    model: str,
+    sampling: presets.SamplingConfig,
+    steps: int | None = None,
+    method: str | None = None,
+    guidance: float = 1.0,
+    shift: float = 1.0,
+    symmetric: float | None = None,
+) -> Sampler:
+    """The sampler of a model, as the preset has it where nothing else is given."""
+    few = {"shortcut": FEW_STEPS, OURS.name: sampling.ours_steps}
+    steps = few.get(model, sampling.steps) if steps is None else steps
+    if symmetric is None:
+        symmetric = sampling.symmetric if model == OURS.name else 0.0
+    method = method or samplers.METHODS[model][0]
+    return Sampler(method, steps, guidance, shift, symmetric=symmetric)
+
+
+def trained_models(study: Study, *models: str) -> list[str]:
+    """Those of the `models`, by default of all, that a study has finished."""
+    return [m for m in models or STAGES if study.is_finished(STAGES[m])]
