@@ -1,5 +1,6 @@
 """What the README and the book tell a reader to type is there to be typed."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -95,3 +96,25 @@ def test_links_between_pages_lead_somewhere(path):
             continue
         file = path.parent / target
         assert file.is_file() or file.with_suffix(".md").is_file(), target
+
+
+def test_the_results_in_the_readme_are_those_of_the_records():
+    found = {}
+    for chapter in ("06_metrics", "07_failures"):
+        text = (ROOT / f"book/walkthrough/{chapter}.ipynb").read_text("utf-8")
+        cells = json.loads(text)["cells"]
+        outputs = [output for cell in cells for output in cell.get("outputs", [])]
+        for output in outputs:
+            name = output.get("metadata", {}).get("scrapbook", {}).get("name")
+            for value in output.get("data", {}).values() if name else ():
+                found[name] = "".join(value)
+    lines = (ROOT / "README.md").read_text("utf-8").splitlines()
+    rows = {"held out": "held-out", "DDPM": "ddpm", "OTFM": "otfm", "ours": "ours"}
+    for start, key in rows.items():
+        (line,) = [one for one in lines if re.match(rf"\| {start}\b.*%", one)]
+        _, fid, failed, other = (cell.strip() for cell in line.strip("|").split("|"))
+        assert failed == f"{100 * float(found[f'failed-{key}']):.1f} %"
+        assert other == f"{100 * float(found[f'misconditioned-{key}']):.1f} %"
+        assert fid == (f"{float(found[f'fid-{key}']):.1f}" if key != "held-out" else "")
+    (said,) = re.findall(r"training skulls has ([0-9.]+)\)", "\n".join(lines))
+    assert said == f"{float(found['fid-ref']):.1f}"
