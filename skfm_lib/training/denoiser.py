@@ -116,6 +116,10 @@ def train_denoiser(
     stage's folder; times beyond are not trained.
     """
     check_start(objective, settings)
+    symmetric = stage.study.settings.sampling.symmetric
+    if objective is OURS and settings.start <= symmetric:
+        expected = f"a time above {symmetric:g}, at which its skulls are made symmetric"
+        raise SkfmError(f"start {settings.start:g} of ours", expected)
     count = multi_device.global_batch(settings, latents, distributed.devices())
     multi_device.train_in_processes(stage, settings)
     shape = latents[0][0].shape[1:]

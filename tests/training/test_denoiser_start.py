@@ -7,7 +7,7 @@ from skfm_lib.generation import generator_of
 from skfm_lib.presets import preset
 from skfm_lib.samplers import Sampler
 from skfm_lib.training import denoiser
-from skfm_lib.training.denoiser import DDPM, LINEAR, OTFM, train_denoiser
+from skfm_lib.training.denoiser import DDPM, LINEAR, OTFM, OURS, train_denoiser
 from skfm_lib.training.latents import LatentScale, LatentSet
 from skfm_lib.training.shortcut import shortcut_stage
 from skfm_lib.utils.device import Device
@@ -113,3 +113,11 @@ def test_a_shortcut_of_it_is_refused(study, latents):
     trained(study, latents, ON)
     with pytest.raises(SkfmError, match="a shortcut of a flow with a linear start"):
         shortcut_stage(study)
+
+
+def test_ours_begins_before_it_is_made_symmetric(study, latents):
+    settings = ON.but(start=0.3)
+    stage = study.stage("17_train_ours", {"ours": {}}, ("02_train_vqvae",))
+    with pytest.raises(SkfmError, match="start 0.3 of ours.*above 0.4"):
+        train_denoiser(stage, OURS, latents, SCALE, settings, CPU)
+    assert not (stage.folder / LINEAR).exists()
