@@ -195,7 +195,7 @@ class SkullGenerator:
             raise SkfmError(
                 f"guidance {sampler.guidance} with a model trained on every label",
                 "guidance 1",
-                "train OTFM or DDPM with -p label_dropout 0.1 for guided sampling",
+                "train the model with -p label_dropout 0.1 for guided sampling",
             )
 
     def field(

@@ -57,7 +57,8 @@ class Sampler:
             raise SkfmError(f"symmetric {self.symmetric}", "a time in (0, 1), or 0")
         if self.symmetric and self.steps < 2:
             found = f"{self.steps} step with symmetric {self.symmetric:g}"
-            raise SkfmError(found, "at least 2 steps, one before it and one after")
+            expected = "at least 2 steps, one before it and one after"
+            raise SkfmError(found, expected, "--symmetric 0 leaves it out")
 
     @property
     def evaluations(self) -> int:
