@@ -544,3 +544,41 @@ def test_at_start_0_the_linear_model_is_alone():
     z = made.latents([3, 4], [1, 2], Sampler("euler", 4))
     assert z.mean().item() == pytest.approx(3, abs=0.05)
     assert z.std().item() == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_guide_stands_in_for_the_network_without_a_label():
+    """v' + w (v − v'), where v' is that of the guide with the same conditions."""
+    made, seen = untrained(device=FLOAT32, fields=FIELDS), []
+    guide = untrained(device=FLOAT32, fields=FIELDS).network
+
+    def velocity(value):
+        def forward(z, t, quality, field_of_view):
+            seen.append((quality.tolist(), field_of_view))
+            return torch.full_like(z, value)
+
+        return forward
+
+    made.network.forward, guide.forward = velocity(1.0), velocity(3.0)
+    sampler = Sampler("euler", 1, guidance=1.5)
+    free = made.latents([4], [3], Sampler("euler", 1))
+    moved = replace(made, guide=guide).latents([4], [3], sampler)
+    assert torch.allclose(free - moved, torch.full_like(free, -1.0), atol=1e-5)
+    assert seen[1][0] == seen[2][0] == [4] and torch.equal(seen[1][1], seen[2][1])
+    assert len(seen) - 1 == sampler.evaluations
+    seen.clear()
+    replace(made, guide=guide).latents([4], [3], Sampler("euler", 1))
+    assert len(seen) == 1  # at guidance 1 it is not asked
+
+
+def test_a_guide_that_does_not_fit_is_refused():
+    plain, seeing = untrained(), untrained(fields=FIELDS)
+    with pytest.raises(SkfmError, match="guide without the condition.*expected one wi"):
+        replace(seeing, guide=plain.network).check(EULER)
+    with pytest.raises(SkfmError, match="guide with the condition.*expected one witho"):
+        replace(plain, guide=seeing.network).check(EULER)
+    short = untrained("shortcut")
+    with pytest.raises(SkfmError, match="a guide of shortcut; expected no guide"):
+        replace(short, guide=plain.network).check(Sampler("shortcut", 2))
+    with pytest.raises(SkfmError, match="guidance 2.0 with a model trained on every"):
+        plain.check(Sampler("euler", 2, guidance=2.0))
+    replace(plain, guide=plain.network).check(Sampler("euler", 2, guidance=2.0))

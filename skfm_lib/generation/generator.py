@@ -38,6 +38,7 @@ class SkullGenerator:
     fields: FieldsOfView | None = None  # of the training set; None: no condition
     linear: LinearShapeModel | None = None  # whose skulls the flow begins with
     start: float = 1.0  # the time at which it begins; 0: the linear model alone
+    guide: UNet3D | None = None  # a worse network of the same data, for autoguidance
 
     @property
     def grid(self) -> Grid:
@@ -191,11 +192,27 @@ class SkullGenerator:
             found = f"symmetric {sampler.symmetric:g} with {self.objective}"
             expected = f"a time below {self.start:g}" if self.is_flow else "0"
             raise SkfmError(found, expected)
-        if sampler.guidance != 1 and self.label_dropout == 0:
+        if self.guide:
+            self._check_guide(self.guide)
+        elif sampler.guidance != 1 and self.label_dropout == 0:
             raise SkfmError(
                 f"guidance {sampler.guidance} with a model trained on every label",
                 "guidance 1",
                 "train the model with -p label_dropout 0.1 for guided sampling",
+            )
+
+    def _check_guide(self, guide: UNet3D) -> None:
+        """Raise SkfmError for a network that is no guide of this one."""
+        if not self.prediction and not self.is_flow:
+            raise SkfmError(f"a guide of {self.objective}", "no guide")
+        sees, other = (
+            one.condition.heights is not None for one in (self.network, guide)
+        )
+        if sees != other:
+            words = {True: "with", False: "without"}
+            found = f"a guide {words[other]} the condition on the field of view"
+            raise SkfmError(
+                found, f"one {words[sees]} it, as the network that it guides"
             )
 
     def field(
@@ -203,8 +220,10 @@ class SkullGenerator:
     ) -> Callable[..., Tensor]:
         """The network as a function of (z, t), or (z, t, d) for the shortcut model.
 
-        `fields` are the fields of view of a model that is conditioned on them, with and
-        without guidance.
+        With `guidance` w other than 1 it is v' + w (v − v'), where v' is the prediction
+        of the `guide` (autoguidance, Karras et al. 2024), or without one that of the
+        network without a label (Ho & Salimans 2021).  `fields` are the fields of view
+        of a model that is conditioned on them, with and without guidance.
         """
         seen = {} if fields is None else {"field_of_view": fields}
 
@@ -214,7 +233,10 @@ class SkullGenerator:
 
         def guided(z: Tensor, t: float) -> Tensor:
             with self.device.autocast():
-                free = self.network(z, t, presets.NO_LABEL, **seen)
-            return free + guidance * (conditional(z, t) - free)
+                if self.guide:
+                    other = self.guide(z, t, quality, **seen)
+                else:
+                    other = self.network(z, t, presets.NO_LABEL, **seen)
+            return other + guidance * (conditional(z, t) - other)
 
         return conditional if guidance == 1 else guided

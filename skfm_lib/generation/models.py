@@ -1,5 +1,7 @@
 """The models that a study has trained, as generators."""
 
+from dataclasses import replace
+
 from skfm_lib import presets, samplers
 from skfm_lib.data.field_of_view import FieldsOfView
 from skfm_lib.generation.generator import SkullGenerator
@@ -52,6 +54,24 @@ def generator_of(stage: Stage, objective: str, file: str = WEIGHTS) -> SkullGene
         device.to_device(linear) if linear else None,
         settings.start,
     )
+
+
+def guided_by(made: SkullGenerator, stage: Stage, file: str) -> SkullGenerator:
+    """A generator guided by the weights in a `file` of a training's folder.
+
+    This is autoguidance (Karras et al. 2024): the weights are of a worse model of the
+    same data, such as those after a part of the training.  `Sampler.guidance` is its
+    weight; at 1 the guide is not used.
+
+    Raises:
+        SkfmError: for weights of another latent scale, and as `SkullGenerator.check`.
+    """
+    other = generator_of(stage, made.objective, file)
+    if other.scale.as_dict() != made.scale.as_dict():
+        found = f"{stage.folder / file} has another latent scale"
+        raise SkfmError(found, "a model of the same latents")
+    trained = f"{made.trained}, guided by {other.trained}, {file}"
+    return replace(made, guide=other.network, trained=trained)
 
 
 def usual_sampler(

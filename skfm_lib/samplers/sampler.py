@@ -23,7 +23,7 @@ class Sampler:
         method: one of `METHODS`.
         steps: S; for the shortcut model a power of two.
         guidance: 1 is the conditional model; larger values move the prediction away
-            from that of the unconditional model.
+            from that of the unconditional model, or of the generator's guide.
         shift: of the time grid of the flow solvers; 1 is uniform.
         start: of the diffusion samplers, the first time τ/T; 1 is the paper's.
         symmetric: of the flow solvers, the time at which the predicted skull is made
