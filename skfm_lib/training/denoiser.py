@@ -1,7 +1,7 @@
 """Stage two: train the U-Net on cached latents, by flow matching or diffusion."""
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from skfm_lib.losses import ddpm, otfm
 from skfm_lib.models import LinearShapeModel, UNet3D
 from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.training import memory_plan, multi_device, times
+from skfm_lib.training.averages import Decay
 from skfm_lib.training.checkpoints import load_weights, save_weights
 from skfm_lib.training.latents import (
     LatentScale,
@@ -97,6 +98,7 @@ def train_denoiser(
     settings: presets.DenoiserConfig,
     device: Device,
     kept: Collection[int] = (),
+    more_averages: Mapping[str, Decay] | None = None,
 ) -> tuple[UNet3D, dict[str, list[float]]]:
     """Train the U-Net by `objective`, or resume: the network and its loss per step.
 
@@ -104,7 +106,8 @@ def train_denoiser(
     and the squared error of the objective's target (eq. 2).  All objectives get the
     same batches, times and noise.  The averaged weights are saved in the stage's
     folder, and beside them further averages (`average_files`) and those after each of
-    the steps `kept` (`weights_after`).  A stage of several devices is trained by
+    the steps `kept` (`weights_after`).  `more_averages`, a file for each decay, are of
+    the same training and change nothing else.  A stage of several devices is trained by
     `multi_device.train_in_processes`.
 
     With the setting `mirrored`, each skull of a batch is mirrored with probability ½;
@@ -132,7 +135,8 @@ def train_denoiser(
     seed = seed_of(stage.study.seed, "denoiser")
     torch.manual_seed(seed)
     network, owner = UNet3D(settings), (stage.folder, stage.fingerprint)
-    trainer = _trainer(network, settings, device, *owner)
+    more = dict(more_averages or {})
+    trainer = _trainer(network, settings, device, *owner, list(more.values()))
 
     def pairs(step: int) -> tuple[Tensor, ...]:
         chosen = seed, step, count
@@ -154,7 +158,8 @@ def train_denoiser(
             with trainer.averaged() as model:
                 save_weights(model, stage.folder / weights_after(step + 1), about)
     if distributed.is_first():
-        for index, file in enumerate(average_files(settings.average_lengths)):
+        files = [*average_files(settings.average_lengths), *more]
+        for index, file in enumerate(files):
             with trainer.averaged(index) as model:
                 save_weights(model, stage.folder / file, about)
     model = trainer.use_average()
@@ -167,6 +172,7 @@ def _trainer(
     device: Device,
     folder: Path,
     fingerprint: str,
+    more_decays: Sequence[Decay] = (),
 ) -> Trainer[UNet3D]:
     """A trainer with the averages and the optimizer of the settings."""
     muon = partial(MuonWithAdam, dtype=device.dtype)
@@ -179,6 +185,7 @@ def _trainer(
         settings.ema_decay,
         average_lengths=settings.average_lengths,
         make_optimiser=muon if settings.optimizer == "muon" else adam,
+        more_decays=more_decays,
     )
 
 

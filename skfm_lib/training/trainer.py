@@ -51,7 +51,8 @@ class Trainer(Generic[Network]):
     """A network with its optimizer, averaged weights, and history of losses.
 
     The average is exponential (`ema_decay`); with `average_lengths`, there is a
-    power-function average of each relative length instead (`averages`).
+    power-function average of each relative length instead (`averages`).  The averages
+    of `more_decays` come after these.
 
     Resumes from ``folder/checkpoint.pt`` if that exists, and refuses one of another
     `fingerprint`.  A `companion` network is saved and resumed at the same step.
@@ -69,6 +70,7 @@ class Trainer(Generic[Network]):
         companion: Companion | None = None,
         average_lengths: Sequence[float] = (),
         make_optimiser: Callable[[nn.Module, TrainingConfig], Optimiser] = adam,
+        more_decays: Sequence[Decay] = (),
     ) -> None:
         self.model, self.device = device.to_device(model), device
         self.settings, self.fingerprint = settings, fingerprint
@@ -78,6 +80,7 @@ class Trainer(Generic[Network]):
         self.decays: list[Decay] = [exponential(ema_decay)] if ema_decay else []
         if average_lengths:
             self.decays = [power_function(length) for length in average_lengths]
+        self.decays += more_decays
         weights = list(model.parameters())
         self.average = [w.detach().clone() for _ in self.decays for w in weights]
         self.step, self._warned = 0, False

@@ -15,7 +15,7 @@ from skfm_lib.models import UNet3D
 from skfm_lib.presets import preset
 from skfm_lib.study import open_study
 from skfm_lib.training import denoiser
-from skfm_lib.training.averages import power_function
+from skfm_lib.training.averages import exponential, power_function
 from skfm_lib.training.latents import LatentScale, LatentSet, latent_batch
 from skfm_lib.training.memory_plan import denoiser_step
 from skfm_lib.training.trainer import Trainer, learning_rate
@@ -222,3 +222,22 @@ def test_further_averages_are_in_the_memory_plan():
     one = denoiser_step(SETTINGS, (4, 4, 4)).weights
     three = SETTINGS.but(average_lengths=(0.1, 0.05, 0.2))
     assert denoiser_step(three, (4, 4, 4)).weights == one * 7 / 5
+
+
+def test_another_average_of_a_training_is_that_of_a_training_with_it(project):
+    """Each of the two trainings has the other's average, bit for bit."""
+    power = SETTINGS.but(average_lengths=[0.1])
+    decays = exponential(SETTINGS.ema_decay), power_function(0.1)
+    weights = {}
+    for run, settings, other in (("a", SETTINGS, 1), ("b", power, 0)):
+        stage = open_study(run, "tiny").stage("03_train_otfm", {})
+        given = stage, denoiser.OTFM, Latents(), SCALE, settings, CPU
+        denoiser.train_denoiser(*given, (), {"other.safetensors": decays[other]})
+        for file in (denoiser.WEIGHTS, "other.safetensors"):
+            weights[run, file] = load_file(stage.folder / file)
+    for name in weights["a", denoiser.WEIGHTS]:
+        for one, two in (("a", "b"), ("b", "a")):
+            own = weights[one, denoiser.WEIGHTS][name]
+            assert torch.equal(own, weights[two, "other.safetensors"][name])
+    a, b = (weights[run, denoiser.WEIGHTS]["out.weight"] for run in "ab")
+    assert not torch.equal(a, b)
