@@ -7,6 +7,7 @@ not used.
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,6 +34,14 @@ COLUMNS = (FAILED, MISCONDITIONED, FID, IP, IR, PP, PR, ANATOMY)
 Values = dict[str, float]
 
 
+class Examined(NamedTuple):
+    """A set compared with the validation skulls, and what is known of each skull."""
+
+    values: Values  # the columns of `COLUMNS`
+    failed: np.ndarray  # (n,) bool
+    features: np.ndarray  # (n, d)
+
+
 @dataclass(frozen=True)
 class HeldOut:
     """Validation skulls, and all that sets are compared with them by."""
@@ -49,6 +58,10 @@ class HeldOut:
 
         Recall and FID depend on the number of skulls: sets of one size are compared.
         """
+        return self.examine(generated, measures).values
+
+    def examine(self, generated: SkullSet, measures: Path | None = None) -> Examined:
+        """`compare`, with the skulls' features and whether each failed."""
         measured = screening.measure_skulls(generated, "skulls", measures)
         fake = table1.features_of(self.network, volumes_of(generated), self.cache)
         screened = self.screen(generated, measured)
@@ -59,13 +72,14 @@ class HeldOut:
             *metrics.improved_precision_recall(self.features, fake),
             *metrics.probabilistic_precision_recall(self.features, fake),
         )
-        return {
+        values = {
             FAILED: float(screened.failed.mean()),
             MISCONDITIONED: float(screened.misconditioned.mean()),
             FID: fid,
             **dict(zip((IP, IR, PP, PR), shares)),
             ANATOMY: anatomical_distance(self.measured.values, measured.values),
         }
+        return Examined(values, screened.failed, fake)
 
     def screen(self, compared: SkullSet, measured: Measurements) -> ScreeningResult:
         """The screening of chapter 7."""

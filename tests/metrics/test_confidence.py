@@ -8,6 +8,7 @@ from skfm_lib.metrics import (
     bounded,
     difference,
     pair_mean,
+    paired_difference,
     random_pairs,
     share,
     squared_distance,
@@ -139,3 +140,34 @@ def test_a_metric_without_limits_keeps_its_interval_and_others_are_named():
     for least, most in ((0, 1), (0, np.inf), (-1, 1)):
         with pytest.raises(SkfmError, match="a value in 0 … 1 or 0 … ∞"):
             bounded(found, least, most, 20)
+
+
+@pytest.mark.parametrize(("p", "q"), [(0.8, 0.1), (0.12, 0.06), (0.02, 0.02)])
+@pytest.mark.parametrize("both", [0.0, 0.5])
+def test_paired_differences_are_covered(p, q, both):
+    """Of pairs that a share `both` of the time have one common cause."""
+    rng, n, held = np.random.default_rng(0), 91, []
+    for _ in range(1000):
+        u, v, same = rng.random((3, n))
+        other = np.where(same < both, u, v)
+        _, low, high = paired_difference(u < p, other < q)
+        held.append(low <= p - q <= high)
+    assert 0.935 < np.mean(held) <= 1
+
+
+def test_only_pairs_that_differ_count():
+    a, b = np.arange(91) < 40, np.arange(91) < 30
+    alone = paired_difference(a, b)
+    shuffled = paired_difference(a, np.random.default_rng(0).permutation(b))
+    assert alone.value == shuffled.value == pytest.approx(10 / 91)
+    assert alone.high - alone.low < 0.7 * (shuffled.high - shuffled.low)
+    turned = paired_difference(b, a)
+    assert turned.low == pytest.approx(-alone.high)
+    every = paired_difference(np.ones(5, bool), np.zeros(5, bool))
+    assert every.value == every.high == 1 and every.low < 1
+
+
+@pytest.mark.parametrize("lengths", [(0, 0), (3, 4)])
+def test_trials_without_a_pair_are_refused(lengths):
+    with pytest.raises(SkfmError, match="expected pairs of trials"):
+        paired_difference(*(np.zeros(n, bool) for n in lengths))
