@@ -35,8 +35,12 @@ def cores_for(count: int) -> bool:
     return on_cpu and torch.get_num_threads() >= count
 
 
-def side_by_side(commands: Mapping[str, Sequence[str]]) -> dict[str, SkfmError]:
+def side_by_side(
+    commands: Mapping[str, Sequence[str]], module: str | None = None
+) -> dict[str, SkfmError]:
     """Run ``skfm WORDS`` for each label, all to their ends; label → what went wrong.
+
+    With a `module`, it is ``python -m MODULE WORDS``, which ends as `skfm` does.
 
     Shows the progress of all in one line, then what they printed.  Warnings are
     passed on; nothing is left running.
@@ -49,7 +53,7 @@ def side_by_side(commands: Mapping[str, Sequence[str]]) -> dict[str, SkfmError]:
         with ending(workers), noting_warnings() as warnings:
             for label, words in commands.items():
                 own = {"OMP_NUM_THREADS": threads, "SKFM_PROGRESS": str(lines[label])}
-                workers.append(start(words, logs[label], own))
+                workers.append(start(words, logs[label], own, module))
             watch(workers, warnings, _Lines(lines), True)
         for log in logs.values():
             for line in printed(log):

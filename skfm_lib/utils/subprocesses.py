@@ -21,12 +21,19 @@ Workers = list[subprocess.Popen]
 
 
 def start(
-    words: Sequence[str], log: Path, environment: Mapping[str, str]
+    words: Sequence[str],
+    log: Path,
+    environment: Mapping[str, str],
+    module: str | None = None,
 ) -> subprocess.Popen:
-    """``skfm WORDS`` in the project's folder; all that it prints goes to `log`."""
+    """``skfm WORDS`` in the project's folder; all that it prints goes to `log`.
+
+    With a `module`, ``python -m MODULE WORDS`` in its place.
+    """
+    command = [*COMMAND[:-1], module] if module else COMMAND
     with open(log, "wb") as file:
         return subprocess.Popen(
-            [*COMMAND, *words],
+            [*command, *words],
             env={**os.environ, **environment},
             cwd=project_root(),
             stdout=file,
