@@ -31,6 +31,7 @@ STAGES = {
     "06": "06_metrics",
     "07": "07_failures",
 }
+LEVERS = ["symmetry", "average", "autoguidance 2"]  # of chapter 18
 SETS = ["100% real", "100% real + 25% OTFM"]  # training sets of chapters 08 and 09
 SHORT = {  # parameters
     "04": {"steps": "20"},
@@ -406,6 +407,42 @@ def test_diffusion_is_compared_by_its_steps(velocity):
     assert main(["run", "16", "--preset", "tiny", *words]) == 0  # nothing is repeated
     after = [times(path.parent)["denoiser-000004.safetensors"] for path in done]
     assert before == after
+
+
+def test_each_lever_is_added_and_taken_away(study):
+    given = {"steps": "8", "full_steps": "16", "seeds": "[1]", "count": "12"}
+    given |= {"levers": '["symmetry", "average", "autoguidance 2"]', "shown": "2"}
+    words = options({**given, "best": '["symmetry"]', "feature_steps": "20"})
+    assert main(["run", "18", "--preset", "tiny", *words]) == 0
+    notebook = record(study, "18")
+    assert "error" not in {output.output_type for output in outputs(notebook)}
+    found = pictures(notebook)
+    assert len(found) == 4 and all(len(picture) > 3000 for picture in found)
+    results = study.finished("18_levers").results
+    assert list(results["added"]) == ["OTFM", *(f"OTFM + {n}" for n in LEVERS)]
+    signs = zip("−−+", LEVERS)
+    assert list(results["taken"]) == ["ours", *(f"ours {s} {n}" for s, n in signs)]
+    for row in (*results["added"].values(), *results["taken"].values()):
+        assert row["training steps"] == 8 and row["skulls"] == 12
+        assert row["TFLOP"] > 0 < row["seconds"] and row["FID ↓"] > 0
+        assert 0 <= row["failed ↓"]["low"] <= row["failed ↓"]["value"]
+    assert set(results["gains"]) == {f"OTFM + {name}" for name in LEVERS}
+    cost = {name: row["evaluations"] for name, row in results["added"].items()}
+    assert cost == dict(zip(results["added"], (4, 5, 4, 8)))
+    expected = results["references"]
+    assert set(expected) == {"real skulls", "autoencoder", "linear model alone"}
+    assert expected["linear model alone"]["evaluations"] == 0
+    models = [point["model"] for point in results["seeds"]]
+    assert models == ["OTFM", "ours", "ours − symmetry"]
+    assert [p["training steps"] for p in results["stopping"]] == [2, 4, 8, 16]
+    done = list(study.folder.glob("18_experiments/*/done.json"))
+    assert len(done) == 4  # both bases, short and complete; the levers share them
+    assert not list(study.folder.glob("18_experiments/*/checkpoint.pt"))
+    before = [times(path.parent) for path in done]
+    assert main(["run", "18", "--preset", "tiny", *words]) == 0  # nothing is repeated
+    for path, former in zip(done, before):
+        now = times(path.parent)
+        assert now["denoiser.safetensors"] == former["denoiser.safetensors"]
 
 
 def test_few_steps_are_trained_and_swept(velocity):

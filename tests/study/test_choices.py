@@ -37,13 +37,16 @@ CHOOSING = (  # settings, weights, limits, numbers of steps
     "notebooks/13_few_steps.ipynb",
     "notebooks/16_diffusion_baseline.ipynb",
     "notebooks/17_train_ours.ipynb",
+    "notebooks/18_levers.ipynb",
     "skfm_lib/evaluation/diffusion_baseline",
+    "skfm_lib/evaluation/levers",
 )
 BY_VALIDATION = (
     "10_ablations",
     "13_few_steps",
     "14_privacy",
     "16_diffusion_baseline",
+    "18_levers",
 )
 
 
