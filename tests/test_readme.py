@@ -1,5 +1,6 @@
 """What the README and the book tell a reader to type is there to be typed."""
 
+import csv
 import json
 import re
 import shlex
@@ -98,16 +99,56 @@ def test_links_between_pages_lead_somewhere(path):
         assert file.is_file() or file.with_suffix(".md").is_file(), target
 
 
-def test_the_results_in_the_readme_are_those_of_the_records():
+def outputs_of(chapter: str) -> list[dict]:
+    """All outputs of a committed record."""
+    text = (ROOT / f"book/walkthrough/{chapter}.ipynb").read_text("utf-8")
+    cells = json.loads(text)["cells"]
+    return [output for cell in cells for output in cell.get("outputs", [])]
+
+
+def recorded() -> dict[str, str]:
+    """The values that the committed records of chapters 6 and 7 keep by name."""
     found = {}
-    for chapter in ("06_metrics", "07_failures"):
-        text = (ROOT / f"book/walkthrough/{chapter}.ipynb").read_text("utf-8")
-        cells = json.loads(text)["cells"]
-        outputs = [output for cell in cells for output in cell.get("outputs", [])]
-        for output in outputs:
-            name = output.get("metadata", {}).get("scrapbook", {}).get("name")
-            for value in output.get("data", {}).values() if name else ():
-                found[name] = "".join(value)
+    for output in [*outputs_of("06_metrics"), *outputs_of("07_failures")]:
+        name = output.get("metadata", {}).get("scrapbook", {}).get("name")
+        for value in output.get("data", {}).values() if name else ():
+            found[name] = "".join(value)
+    return found
+
+
+def table_1() -> dict[tuple[str, str], str]:
+    """(metric, set) → the value in the committed record of chapter 6."""
+    texts = [
+        o.get("data", {}).get("text/markdown", "") for o in outputs_of("06_metrics")
+    ]
+    (text,) = [t for t in map("".join, texts) if ":name: tab-generation" in t]
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    head, _, *rows = ([word.strip() for word in x.split("|")[1:-1]] for x in lines)
+    return {
+        (row[0], name): value.split(" ")[0]
+        for row in rows
+        for name, value in zip(head[1:], row[1:])
+    }
+
+
+def test_the_last_row_of_time_to_skull_is_that_of_the_records():
+    path = ROOT / "book" / "time_to_skull.csv"
+    with path.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    last, found, table = rows[-1], recorded(), table_1()
+    assert last["model"] == "ours"
+    assert last["FID"] == f"{float(found['fid-ours']):.1f}"
+    assert last["FID of real skulls"] == f"{float(found['fid-ref']):.1f}"
+    assert last["failed"] == f"{100 * float(found['failed-ours']):.1f} %"
+    alarms = 100 * float(found["failed-held-out"])
+    assert last["false alarms"] == f"{alarms:.1f} %"
+    assert last["IR"] == table["IR ↑", "ours"] and last["PR"] == table["PR ↑", "ours"]
+    assert [row["date"] for row in rows] == sorted(row["date"] for row in rows)
+    assert all(re.fullmatch("[0-9a-f]{7}", row["commit"]) for row in rows)
+
+
+def test_the_results_in_the_readme_are_those_of_the_records():
+    found = recorded()
     lines = (ROOT / "README.md").read_text("utf-8").splitlines()
     rows = {"held out": "held-out", "DDPM": "ddpm", "OTFM": "otfm", "ours": "ours"}
     for start, key in rows.items():
