@@ -1,6 +1,8 @@
 """The commands of `skfm` that generate skulls, and those of the packed model."""
 
 import argparse
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -8,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from skfm_lib.presets import NAMES, QUALITY_SCORES, SamplingConfig
 from skfm_lib.study import Study, existing_study, open_study
 from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.files import write_json
 
 if TYPE_CHECKING:  # slow to import; a command that fails early does not wait for them
     from skfm_lib.evaluation.screening.screener import Screener
@@ -35,6 +38,8 @@ def generate(options: argparse.Namespace) -> None:
     """
     from skfm_lib import generation
     from skfm_lib.data.phantom_set import PAPER_TRAIN
+    from skfm_lib.reference_model.cards import MADE
+    from skfm_lib.study.provenance import provenance
     from skfm_lib.view.gallery import write_pages
 
     if options.count < 1:
@@ -58,6 +63,8 @@ def generate(options: argparse.Namespace) -> None:
         tuple(options.field_of_view) if options.field_of_view else options.vault,
         screening,
     )
+    command = {"command": shlex.join(["skfm", *sys.argv[1:]])}
+    write_json(options.out / MADE, {**command, **provenance()})
     print(generation.summary(options.out, skulls))
     page = write_pages(options.out, source.summary)
     print(f"next: open {page} in a browser")
@@ -111,6 +118,18 @@ def pack(options: argparse.Namespace) -> None:
     print(pack_study(existing_study(options.run), options.out or package.FOLDER))
 
 
+def card(options: argparse.Namespace) -> None:
+    """Write card.md of a generated set: what it holds, from measurements only.
+
+    Scores, screening, copies and origin; with --run also the distance to its test
+    skulls.
+    """
+    from skfm_lib.reference_model.cards import write_card
+
+    study = existing_study(options.run) if options.run else None
+    print(write_card(options.folder, study))
+
+
 def add_generate_commands(commands: argparse._SubParsersAction, add: Add) -> None:
     """Add these commands with `add`, the command line's own way to add one."""
     _generate_command(add(commands, "generate", generate))
@@ -119,6 +138,9 @@ def add_generate_commands(commands: argparse._SubParsersAction, add: Add) -> Non
     command.add_argument(
         "--out", type=Path, help="a folder, for SKFM_WEIGHTS (default: the library's)"
     )
+    command = add(commands, "card", card)
+    command.add_argument("folder", type=Path, help="a set of skfm generate")
+    command.add_argument("--run", help="with whose skulls it is compared")
 
 
 def _generate_command(command: argparse.ArgumentParser) -> None:

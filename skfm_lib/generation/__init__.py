@@ -10,13 +10,20 @@ from skfm_lib.generation.models import (
     trained_models,
     usual_sampler,
 )
-from skfm_lib.generation.set_writer import VOLUME, Outcome, Screening, sample_seed
+from skfm_lib.generation.set_writer import (
+    RECORD,
+    VOLUME,
+    Outcome,
+    Screening,
+    sample_seed,
+)
 from skfm_lib.generation.skull_sets import generate_skulls, mix_of, summary
 from skfm_lib.samplers import Sampler
 
 __all__ = [
     "FEW_STEPS",
     "LABELS",
+    "RECORD",
     "SHORTCUT_STEPS",
     "STAGES",
     "VOLUME",

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.phantom_set import PAPER_TRAIN
 from skfm_lib.evaluation.screening.measures import measure_skulls
@@ -16,9 +18,10 @@ from skfm_lib.evaluation.screening.screener import (
     save_ranges,
     stage_screener,
 )
-from skfm_lib.generation import generate_skulls, mix_of, usual_sampler
+from skfm_lib.generation import generate_skulls, mix_of, sample_seed, usual_sampler
 from skfm_lib.reference_model.loading import MODEL, load_generator
 from skfm_lib.reference_model.package import (
+    EXAMPLE,
     INDEX,
     Package,
     checksum,
@@ -36,9 +39,12 @@ from skfm_lib.tasks.task import Task
 from skfm_lib.training.denoiser import LINEAR, WEIGHTS
 from skfm_lib.training.vqvae import WEIGHTS as VQVAE_WEIGHTS
 from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.files import replacing
 
 STAGE = "reference_model"  # of the study: the screening of what was packed
 TASKS: tuple[Task[Any], ...] = (ALIGNMENT, COMPLETION)
+SKULLS = "skulls"  # of that stage: those that were screened
+COMPLETE = 5  # the quality score of complete skulls
 CLASSIFIER_STEPS = 250  # as in chapter 7
 
 
@@ -76,7 +82,9 @@ def pack(study: Study, folder: Path, classifier_steps: int = CLASSIFIER_STEPS) -
     tools = _pack_tools(study, folder)
     packed.index["settings"].update(tools["settings"])
     packed.index["tools"].update(tools["records"])
-    packed.index["screening"].update(_screened(stage, packed, screener))
+    results = _screened(stage, packed, screener)
+    packed.index["screening"].update({k: counts_of(v) for k, v in results.items()})
+    packed.index["example"].update(_example(stage, results["generated"], folder))
     stage.finish(**packed.index["screening"])
     write_index(folder, {k: v for k, v in packed.index.items() if k != "files"})
     return _summary(folder)
@@ -112,6 +120,7 @@ def _index(study: Study, vqvae: Stage, ours: Stage, folder: Path) -> dict[str, A
         },
         "screening": {},
         "tools": {},
+        "example": {},
         "files": {name: {"sha256": checksum(path)} for name, path in files.items()},
     }
 
@@ -133,10 +142,12 @@ def _pack_tools(study: Study, folder: Path) -> dict[str, dict[str, Any]]:
     return {"settings": settings, "records": records}
 
 
-def _screened(stage: Stage, packed: Package, screener: Screener) -> dict[str, Any]:
+def _screened(
+    stage: Stage, packed: Package, screener: Screener
+) -> dict[str, ScreeningResult]:
     """The screening of skulls of the packed model, and of the held-out skulls."""
     study, sampling = stage.study, stage.study.settings.sampling
-    made = stage.folder / "skulls"
+    made = stage.folder / SKULLS
     generate_skulls(
         load_generator(packed),
         made,
@@ -149,8 +160,24 @@ def _screened(stage: Stage, packed: Package, screener: Screener) -> dict[str, An
     found = {}
     for name, one in sets.items():
         measured = measure_skulls(one, name, stage.folder / f"{name}.npz")
-        found[name] = counts_of(screener.compare(one, measured))
+        found[name] = screener.compare(one, measured)
     return found
+
+
+def _example(stage: Stage, result: ScreeningResult, folder: Path) -> dict[str, int]:
+    """Keep a generated skull that passed, by which a copy of the model is tested.
+
+    The first one of QS 5; returns its score and seed, or nothing where none passed.
+    """
+    (folder / EXAMPLE).unlink(missing_ok=True)
+    wrong = result.failed | result.misconditioned | (result.requested != COMPLETE)
+    if wrong.all():
+        return {}
+    item = int(np.flatnonzero(~wrong)[0])
+    volume = SkullSet(stage.folder / SKULLS, "train").volume(item)
+    with replacing(folder / EXAMPLE) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(stream, volume=volume)
+    return {"quality": COMPLETE, "seed": sample_seed(stage.study.seed, item)}
 
 
 def counts_of(result: ScreeningResult) -> dict[str, Any]:

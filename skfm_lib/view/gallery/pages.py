@@ -135,12 +135,12 @@ def _figure(one: Shown) -> str:
 
 
 def _data_url(picture: np.ndarray) -> str:
-    """A picture as a PNG of 64 colours, its white transparent, for both themes."""
+    """A picture as a PNG of 256 colours, its white transparent, for both themes."""
     image = Image.fromarray(picture)
     alpha = Image.fromarray(np.where((picture == 255).all(-1), 0, 255).astype(np.uint8))
     image.putalpha(alpha)
     stream = io.BytesIO()
-    image.quantize(64, method=Image.Quantize.FASTOCTREE).save(stream, "PNG")
+    image.quantize(256, method=Image.Quantize.FASTOCTREE).save(stream, "PNG")
     return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
