@@ -24,7 +24,9 @@ EPILOG = """examples:
   skfm sample                                public heads to try that on
   skfm study --run ward7 --data data/ward7   the study on them
   skfm plan --preset paper --memory 24       memory and time of every stage
-  skfm generate --qs 5 --count 8 --out skulls
+  skfm generate --qs 5 --count 8 --out skulls by the model that comes with skfm
+  skfm generate --mix paper --count 726 --screen --out set
+  skfm card set                              the data card of that set
   skfm export SKULL --out a.stl --like SCAN  back into the patient's own frame
   skfm align SCAN --out placed               into the canonical pose, by a network
   skfm complete SCAN --out filled            what is missing, as points and implant

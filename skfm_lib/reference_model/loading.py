@@ -26,10 +26,10 @@ from skfm_lib.utils.errors import SkfmError
 
 MODEL = "ours"  # the model that is packed
 Network = TypeVar("Network", bound=nn.Module)
-Group = TypeVar("Group", bound=Settings)
+S = TypeVar("S", bound=Settings)
 
 
-def settings_of(package: Package, kind: type[Group], group: str) -> Group:
+def settings_of(package: Package, kind: type[S], group: str) -> S:
     """A group of the settings that the model was trained or is sampled with."""
     try:
         return kind.from_dict(package.index["settings"][group])
