@@ -48,9 +48,9 @@ def generate(options: argparse.Namespace) -> None:
     print(source.summary)
     names = ("steps", "method", "guidance", "shift", "symmetric")
     chosen = {name: getattr(options, name) for name in names}
-    screening = source.screener and generation.Screening(
-        source.screener, options.screen
-    )
+    screening = None
+    if source.screener:
+        screening = generation.Screening(source.screener, options.screen)
     mixed = generation.mix_of(PAPER_TRAIN, options.count)
     skulls = generation.generate_skulls(
         source.generator,
