@@ -9,7 +9,12 @@ NEWS := '^Collecting [^ ]+|Downloading .*[0-9]{2}\.[0-9] MB|^Installing collecte
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup study lint test fuzz lab book clean
+.PHONY: help setup study lint test fuzz lab book weights clean
+
+# Of the model that comes with the library; `make weights STEPS_OURS=9000` has others.
+WEIGHTS_RUN ?= weights
+STEPS_VQVAE ?= 6400
+STEPS_OURS ?= 5600
 
 help:
 	@echo "make study   set up, run the whole study on the embedded data, build the book"
@@ -18,6 +23,7 @@ help:
 	@echo "make fuzz    set up, read 2,425 damaged scans (\`make test\` takes a sample)"
 	@echo "make lab     set up, open the notebooks in JupyterLab"
 	@echo "make book    set up, build the book from the latest run"
+	@echo "make weights set up, train the model that comes with the library: hours"
 	@echo "make setup   set up only: .venv with the pinned packages"
 	@echo "make clean   remove .venv and the built book; runs/ is kept"
 	@echo
@@ -49,6 +55,14 @@ lab: setup
 
 book: setup
 	$(BIN)/skfm book
+
+# Finished stages are kept: an interrupted call resumes.
+weights: setup
+	$(BIN)/skfm run 01 --run $(WEIGHTS_RUN)
+	$(BIN)/skfm run 02 --run $(WEIGHTS_RUN) -p steps $(STEPS_VQVAE)
+	$(BIN)/skfm run 17 --run $(WEIGHTS_RUN) -p steps $(STEPS_OURS)
+	$(BIN)/skfm run 08 09 --run $(WEIGHTS_RUN)
+	$(BIN)/skfm pack --run $(WEIGHTS_RUN)
 
 setup: .venv/.ready
 

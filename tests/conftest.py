@@ -1,5 +1,6 @@
 """What several tests need: a project of their own, and a few phantoms."""
 
+import shutil
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
@@ -100,3 +101,20 @@ def resize(monkeypatch):
         monkeypatch.setattr(device, "CPU", replace(device.CPU, **sizes))
 
     return change
+
+
+@pytest.fixture(scope="session")
+def packed_once(phantoms, tmp_path_factory):
+    """A packed model of untrained networks, for tests that do not change it."""
+    from packed_model import write_packed
+
+    return write_packed(tmp_path_factory.mktemp("packed") / "weights", phantoms)
+
+
+@pytest.fixture
+def packed(packed_once, tmp_path, monkeypatch):
+    """A copy of that model, which the library takes for its own."""
+    folder = tmp_path / "weights"
+    shutil.copytree(packed_once, folder)
+    monkeypatch.setenv("SKFM_WEIGHTS", str(folder))
+    return folder

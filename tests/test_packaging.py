@@ -61,6 +61,20 @@ def test_constraints_pin_every_direct_dependency():
             assert bounds.contains(version, prereleases=True), line
 
 
+def test_every_file_of_the_library_is_packaged():
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (table,) = re.findall(r"package-data]\n(.*?)\n\n", text, re.S)
+    wanted = {
+        path
+        for folder, patterns in re.findall(r'^"(.*?)" = (\[.*\])$', table, re.M)
+        for pattern in yaml.safe_load(patterns)
+        for path in (ROOT / folder.replace(".", "/")).glob(pattern)
+    }
+    files = {p for p in (ROOT / "skfm_lib").rglob("*") if p.is_file()}
+    others = {p for p in files if p.suffix not in (".py", ".pyc")}
+    assert others == wanted and len(others) >= 6
+
+
 def test_constraints_name_no_build_and_no_place():
     text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
     assert "+cpu" not in text and "+cu" not in text

@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from skfm_lib.cli.data import add_data_commands
+from skfm_lib.cli.generate import add_generate_commands
 from skfm_lib.cli.scan import add_tool_commands
-from skfm_lib.cli.study import add_run_commands, add_run_options
-from skfm_lib.presets import NAMES, QUALITY_SCORES
-from skfm_lib.study import Study, existing_study, open_study
+from skfm_lib.cli.study import add_run_commands
+from skfm_lib.presets import NAMES
+from skfm_lib.study import Study, existing_study
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.paths import project_root
 
-MODELS = ("ours", "otfm", "ddpm", "ddpm-v", "shortcut")
 EPILOG = """examples:
   skfm study                                 the whole study at preset quick
   skfm run 03 -p steps 200000 --preset small one notebook, with its parameters
@@ -24,7 +24,9 @@ EPILOG = """examples:
   skfm sample                                public heads to try that on
   skfm study --run ward7 --data data/ward7   the study on them
   skfm plan --preset paper --memory 24       memory and time of every stage
-  skfm generate --qs 5 --count 8 --out skulls
+  skfm generate --qs 5 --count 8 --out skulls by the model that comes with skfm
+  skfm generate --mix paper --count 726 --screen --out set
+  skfm card set                              the data card of that set
   skfm export SKULL --out a.stl --like SCAN  back into the patient's own frame
   skfm align SCAN --out placed               into the canonical pose, by a network
   skfm complete SCAN --out filled            what is missing, as points and implant
@@ -76,28 +78,6 @@ def _state(made: Study, name: str) -> str:
         return f"{made.finished(name).made['seconds']:.0f} s"
     except SkfmError:
         return "stale"
-
-
-def generate(options: argparse.Namespace) -> None:
-    """Generate skulls of one quality score as volumes and meshes."""
-    from skfm_lib import generation
-
-    if options.count < 1:
-        raise SkfmError(f"--count {options.count}", "at least 1")
-    made = open_study(options.run, options.preset, options.run_seed)
-    sampling = made.settings.sampling
-    names = ("steps", "method", "guidance", "shift", "symmetric")
-    chosen = {name: getattr(options, name) for name in names}
-    generation.generate_skulls(
-        generation.load_generator(made, options.model),
-        options.out,
-        [options.qs] * options.count,
-        options.seed,
-        generation.usual_sampler(options.model, sampling, **chosen),
-        sampling.batch,
-        options.mesh,
-        tuple(options.field_of_view) if options.field_of_view else options.vault,
-    )
 
 
 def book(options: argparse.Namespace) -> int:
@@ -153,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_run_commands(commands, _add)
     add_data_commands(commands, _add)
-    _generate_command(commands)
+    add_generate_commands(commands, _add)
     add_tool_commands(commands, _add)
     command = _add(commands, "plan", plan)
     command.add_argument("--preset", default="quick", help=f"{', '.join(NAMES)}")
@@ -182,33 +162,3 @@ def _add(
     command = commands.add_parser(name, help=do.__doc__, description=do.__doc__)
     command.set_defaults(do=do)
     return command
-
-
-def _generate_command(commands: argparse._SubParsersAction) -> None:
-    command = _add(commands, "generate", generate)
-    command.add_argument("--qs", type=int, choices=QUALITY_SCORES, required=True)
-    command.add_argument("--count", type=int, default=1)
-    command.add_argument("--out", type=Path, required=True)
-    command.add_argument("--model", default="ours", choices=MODELS)
-    command.add_argument("--method", help="euler, midpoint, heun; ancestral, ddim")
-    command.add_argument("--steps", type=int, help="S (default: the preset's)")
-    command.add_argument("--guidance", type=float, default=1.0)
-    command.add_argument("--shift", type=float, default=1.0, help="of a flow's times")
-    command.add_argument(
-        "--symmetric",
-        type=float,
-        metavar="T",
-        help="time at which ours makes its prediction symmetric; 0: never",
-    )
-    seen = command.add_mutually_exclusive_group()
-    seen.add_argument("--vault", choices=("whole", "cut"), help="what the scan shows")
-    seen.add_argument(
-        "--field-of-view",
-        nargs=2,
-        type=float,
-        metavar=("BEGIN", "END"),
-        help="of the scan, in mm above the ear openings",
-    )
-    command.add_argument("--mesh", default="ply", choices=("ply", "stl"))
-    command.add_argument("--seed", type=int, default=0, help="of the skulls")
-    add_run_options(command, "--run-seed")

@@ -1,40 +1,60 @@
-"""The commands of `skfm` that put trained networks to a scan of the user's."""
+"""The commands of `skfm` that apply trained networks to a scan of the user's."""
 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from skfm_lib.study import existing_study
+from skfm_lib.study import Study, existing_study
+
+if TYPE_CHECKING:
+    from skfm_lib.tasks.apply_to_scan import Tool
+    from skfm_lib.tasks.task import Task
 
 Add = Callable[..., argparse.ArgumentParser]
 
 
 def align(options: argparse.Namespace) -> None:
-    """Bring a skull into its canonical pose, by the network of a run's chapter 8.
+    """Bring a skull into its canonical pose, by the aligner that comes with skfm.
 
-    Writes aligned.ply, aligned.nii.gz, matrix.txt (4×4) and aligned.json, with how
-    sure that is.  No medical device.
+    Or with --run by that of a run's chapter 8.  Writes aligned.ply, aligned.nii.gz,
+    matrix.txt (4×4) and aligned.json, with how sure that is.  No medical device.
     """
     from skfm_lib.tasks import apply_to_scan
+    from skfm_lib.tasks.alignment import ALIGNMENT
 
-    study = existing_study(options.run)
+    by = _source(options.run, ALIGNMENT)
     scan = apply_to_scan.read_one(options.scan, options.threshold, options.label)
-    print(apply_to_scan.align_scan(scan, options.out, study))
+    print(apply_to_scan.align_scan(scan, options.out, by))
 
 
 def complete(options: argparse.Namespace) -> None:
-    """Fill in what a skull lacks on one side, by the network of a run's chapter 9.
+    """Fill in what a skull lacks on one side, by the completer that comes with skfm.
 
-    Writes completed.ply (points), implant.ply (a closed mesh) and implant.json; all in
-    the canonical pose, into which the skull is brought first, as by skfm prepare.  No
-    medical device.
+    Or with --run by that of a run's chapter 9.  Writes completed.ply (points),
+    implant.ply (a closed mesh) and implant.json; all in the canonical pose, into which
+    the skull is brought first, as by skfm prepare.  No medical device.
     """
     from skfm_lib.tasks import apply_to_scan
+    from skfm_lib.tasks.completion import COMPLETION
 
-    study = existing_study(options.run)
+    by = _source(options.run, COMPLETION)
     scan = apply_to_scan.read_one(options.scan, options.threshold, options.label)
-    given = scan, options.out, study, options.aligned, options.near
+    given = scan, options.out, by, options.aligned, options.near
     print(apply_to_scan.complete_scan(*given))
+
+
+def _source(run: str | None, task: "Task[Any]") -> "Study | Tool[Any]":
+    """The packed network of a task, or the run that is asked for.
+
+    Where neither a run is named nor the network is packed, it is the run ``quick``.
+    """
+    from skfm_lib.reference_model import find_package, load_tool
+
+    package = None if run else find_package()
+    if package and task.name in package.index["tools"]:
+        return load_tool(package, task)
+    return existing_study(run or "quick")
 
 
 def add_tool_commands(commands: argparse._SubParsersAction, add: Add) -> None:
@@ -58,7 +78,7 @@ def add_tool_commands(commands: argparse._SubParsersAction, add: Add) -> None:
 def _options(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
     command.add_argument("scan", type=Path, help="a scan or mesh, as `prepare` reads")
     command.add_argument("--out", type=Path, required=True, help="a folder")
-    command.add_argument("--run", default="quick", help="whose weights (quick)")
+    command.add_argument("--run", help="of whose network (default: that of skfm)")
     command.add_argument("--threshold", type=float, default=200.0, help="of bone, HU")
     command.add_argument(
         "--label", default="", help="the skull's in a segmentation: name or value"

@@ -8,6 +8,7 @@ import csv
 import json
 import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -50,6 +51,8 @@ COLUMNS = [field.name for field in fields(Skull)]
 def read_manifest(folder: Path) -> list[Skull]:
     """The skulls of a data set, in the order of its manifest.
 
+    Further columns (`write_manifest`) are not read.
+
     Raises:
         SkfmError: if there is no manifest, or for a row with an invalid quality, split
             or spacing, a duplicate name or a missing volume.
@@ -59,7 +62,7 @@ def read_manifest(folder: Path) -> list[Skull]:
         raise SkfmError(f"{path} does not exist", "a data set there", REMEDY)
     with path.open(newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream)
-        if reader.fieldnames != COLUMNS:
+        if list(reader.fieldnames or [])[: len(COLUMNS)] != COLUMNS:
             found = f"{path}: columns {reader.fieldnames}"
             raise SkfmError(found, ",".join(COLUMNS), REMEDY)
         skulls = [_skull(path, row, reader.line_num) for row in reader]
@@ -70,13 +73,22 @@ def read_manifest(folder: Path) -> list[Skull]:
     return skulls
 
 
-def write_manifest(folder: Path, skulls: list[Skull]) -> None:
-    """Write ``manifest.csv`` atomically; SkfmError if it cannot be written."""
+def write_manifest(
+    folder: Path,
+    skulls: list[Skull],
+    more: Mapping[str, Sequence[object]] | None = None,
+) -> None:
+    """Write ``manifest.csv`` atomically, with `more` columns behind those of `Skull`.
+
+    SkfmError if it cannot be written.
+    """
+    columns = more or {}
     with replacing(Path(folder) / "manifest.csv") as temporary:
         with temporary.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, COLUMNS)
-            writer.writeheader()
-            writer.writerows(vars(skull) for skull in skulls)
+            writer = csv.writer(stream)
+            writer.writerow([*COLUMNS, *columns])
+            for skull, *values in zip(skulls, *columns.values(), strict=True):
+                writer.writerow([*vars(skull).values(), *values])
 
 
 def claim(folder: Path, settings: dict[str, object]) -> None:
@@ -124,7 +136,8 @@ def _skull(path: Path, row: dict[str, str], line: int) -> Skull:
     """A row as a Skull; SkfmError naming the row and what is wrong with it."""
     if None in row or None in row.values():
         found = f"{path} line {line}: {len([v for v in row.values() if v])} values"
-        raise SkfmError(found, f"{len(COLUMNS)} values", "fix this row")
+        expected = f"{len(row) - (None in row)} values"
+        raise SkfmError(found, expected, "fix this row")
     where, labelled = f"{path} line {line} ({row['name']})", row["split"] in SPLITS[:3]
     scores = [str(q) for q in QUALITY_SCORES] if labelled else [""]
     valid_scores = "a quality of 2–6" if labelled else "no quality (unlabelled)"

@@ -11,22 +11,34 @@ from skfm_lib.generation.models import (
     trained_models,
     usual_sampler,
 )
-from skfm_lib.generation.skull_sets import VOLUME, generate_skulls, mix_of
+from skfm_lib.generation.set_writer import (
+    RECORD,
+    VOLUME,
+    Outcome,
+    Screening,
+    sample_seed,
+)
+from skfm_lib.generation.skull_sets import generate_skulls, mix_of, summary
 from skfm_lib.samplers import Sampler
 
 __all__ = [
     "FEW_STEPS",
     "LABELS",
+    "RECORD",
     "SHORTCUT_STEPS",
     "STAGES",
     "VOLUME",
+    "Outcome",
     "Sampler",
+    "Screening",
     "SkullGenerator",
     "generate_skulls",
     "generator_of",
     "guided_by",
     "load_generator",
     "mix_of",
+    "sample_seed",
+    "summary",
     "trained_models",
     "usual_sampler",
 ]

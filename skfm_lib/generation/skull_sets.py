@@ -4,12 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch import Tensor
-
-from skfm_lib.data.bone_fractions import skull_surface, stored
-from skfm_lib.data.field_of_view import Asked, FieldOfView
-from skfm_lib.data.io.meshes import write_mesh
-from skfm_lib.data.io.volumes import write_volume
+from skfm_lib.data.field_of_view import Asked
 from skfm_lib.data.manifest import (
     Skull,
     claim,
@@ -18,12 +13,14 @@ from skfm_lib.data.manifest import (
     write_manifest,
 )
 from skfm_lib.generation.generator import SkullGenerator
+from skfm_lib.generation.set_writer import RECORD, Screening, SetWriter, sample_seed
 from skfm_lib.samplers import Sampler
 from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.files import read_json
 from skfm_lib.utils.progress import Progress
-from skfm_lib.utils.seeding import seed_of
 
-VOLUME = "volumes/{}.nii.gz"  # by the name of a skull
+SEED, RESULT = "seed", "screening"  # further columns of the manifest
+MOST = 20  # skulls drawn for each one that is asked for, if those that fail are redrawn
 
 
 def mix_of(counts: dict[int, int], total: int) -> list[int]:
@@ -45,6 +42,7 @@ def generate_skulls(
     batch: int,
     mesh: str | None = None,
     field_of_view: Asked | None = None,
+    screening: Screening | None = None,
 ) -> list[Skull]:
     """Write a synthetic data set: one skull for each quality score, at least one.
 
@@ -58,8 +56,14 @@ def generate_skulls(
         seed: the i-th skull depends on (seed, i); all models start from the same noise.
         sampler: checked before anything is written.
         batch: latents sampled at a time.
-        mesh: "ply" or "stl" to write also ``meshes/NAME.ply``, in RAS mm.
+        mesh: "ply", "stl" or "glb" to write also ``meshes/NAME.ply``, in RAS mm.
         field_of_view: of all skulls; see `SkullGenerator.fields_of_view`.
+        screening: of every skull; the manifest holds its results.
+
+    Raises:
+        SkfmError: for settings that the model does not have, a folder that holds other
+            skulls, and where MOST skulls were drawn for each one that is asked for; the
+            manifest then holds those that passed.
     """
     generator.check(sampler)
     if not len(qualities):
@@ -70,64 +74,71 @@ def generate_skulls(
     if field_of_view:
         plain = isinstance(field_of_view, str)
         what["field of view"] = field_of_view if plain else list(field_of_view)
-    seeds = [seed_of(seed, "sample", index) for index in range(len(qualities))]
-    fields = generator.fields_of_view(qualities, seeds, field_of_view)
+    if screening and screening.redraw:
+        what["screened"] = True
+    seeds = [sample_seed(seed, index) for index in range(len(qualities))]
+    generator.fields_of_view(qualities, seeds, field_of_view)  # checks what is asked
     claim(folder, {**model, **what})
-    skulls = _rows(generator, qualities, seeds, sampler, fields)
-    _check_kept(folder, skulls)
-    kinds = [VOLUME, f"meshes/{{}}.{mesh}"] if mesh else [VOLUME]
-    with Progress(f"Generating by {generator.objective}", len(skulls)) as bar:
-        for start in range(0, len(skulls), batch):
-            part = slice(start, start + batch)
-            files = [[folder / k.format(s.name) for k in kinds] for s in skulls[part]]
-            if not all(path.is_file() for paths in files for path in paths):
-                given = qualities[part], seeds[part], sampler, field_of_view
-                z = generator.latents(*given)
-                for latent, paths in zip(z, files):
-                    _write(generator, latent, *paths)
-            bar.advance(len(files))
-    write_manifest(folder, skulls)
+    names = _names(generator.objective, qualities)
+    _check_kept(folder, names)
+    given = generator, folder, names, qualities, seed, sampler, mesh, field_of_view
+    writer = SetWriter(*given, screening)
+    waiting, attempt, most = list(range(len(names))), 0, MOST * len(names)
+    with Progress(f"Generating by {generator.objective}", len(names)) as bar:
+        while waiting and writer.drawn(attempt) + len(waiting) <= most:
+            for start in range(0, len(waiting), batch):
+                part = waiting[start : start + batch]
+                writer.draw(part, attempt)
+                bar.advance(sum(not writer.refused(i, attempt) for i in part))
+            waiting = [i for i in waiting if writer.refused(i, attempt)]
+            attempt += 1
+    kept = [index for index in range(len(names)) if index not in waiting]
+    skulls = [writer.row(index) for index in kept]
+    more: dict[str, Sequence[object]] = {
+        SEED: [writer.final_seed(i) for i in kept],
+        RESULT: [writer.result(i) for i in kept],
+    }
+    write_manifest(folder, skulls, more)
+    if waiting:
+        raise SkfmError(
+            f"{writer.drawn(attempt)} skulls drawn, of which {len(kept)} passed the "
+            f"screening: {len(waiting)} are missing in {folder}",
+            f"one of {MOST} to pass",
+            "leave out --screen, or train the model for longer",
+        )
     return skulls
 
 
-def _rows(
-    generator: SkullGenerator,
-    qualities: Sequence[int],
-    seeds: Sequence[int],
-    sampler: Sampler,
-    fields: Tensor | None,
-) -> list[Skull]:
-    """The manifest of a synthetic set; skulls are numbered within their score."""
-    model, spacing = generator.objective, round(generator.grid.spacing, 6)
+def summary(folder: Path, skulls: Sequence[Skull]) -> str:
+    """A set in words: where it is, and how many of all skulls drawn failed."""
+    text = f"{len(skulls)} skulls in {folder}"
+    if (folder / RECORD).is_file():
+        names = {skull.name for skull in skulls}
+        record = read_json(folder / RECORD)
+        drawn = [found for name in names for found in record.get(name, [])]
+        failed = sum(map(bool, drawn))
+        text += f"; of {len(drawn)} drawn, {failed} failed the screening"
+        kept = sum(skull.checks == "ok" for skull in skulls)
+        text += f", {kept} of those kept passed"
+    return text
+
+
+def _names(model: str, qualities: Sequence[int]) -> list[str]:
+    """The names of the skulls of a set; they are numbered within their score."""
     counted: Counter[int] = Counter()
-    skulls = []
-    for index, (quality, seed) in enumerate(zip(qualities, seeds)):
+    names = []
+    for quality in qualities:
         counted[quality] += 1
-        name = f"{model}-qs{quality}-{counted[quality]:04d}"
-        source = f"{model}, {sampler.steps} {sampler.method} steps, seed {seed}"
-        if fields is not None:
-            source += f", field of view {FieldOfView(*fields[index].tolist())}"
-        file = VOLUME.format(name)
-        skulls.append(Skull(name, "train", quality, file, source, spacing))
-    return skulls
+        names.append(f"{model}-qs{quality}-{counted[quality]:04d}")
+    return names
 
 
-def _check_kept(folder: Path, skulls: list[Skull]) -> None:
-    """SkfmError if `folder` has skulls that a set of `skulls` would not list."""
+def _check_kept(folder: Path, names: list[str]) -> None:
+    """SkfmError if `folder` has skulls that a set of these names would not list."""
     former = read_manifest(folder) if (folder / "manifest.csv").is_file() else []
-    if lost := {skull.name for skull in former} - {skull.name for skull in skulls}:
+    if lost := {skull.name for skull in former} - set(names):
         raise SkfmError(
             f"{folder} holds {len(lost)} other skulls, such as {min(lost)}",
             "a new folder, or a larger set of the same scores",
             "name another folder",
         )
-
-
-def _write(
-    generator: SkullGenerator, latent: Tensor, volume: Path, *meshes: Path
-) -> None:
-    """Decode one latent and write its volume and meshes."""
-    v = generator.decode(latent[None])[0, 0].numpy()
-    for path in meshes if v.max() > 0 else ():  # an empty volume has no surface
-        write_mesh(path, skull_surface(v, generator.grid))
-    write_volume(volume, stored(v, generator.grid), generator.grid)

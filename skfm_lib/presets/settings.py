@@ -1,5 +1,6 @@
 """What can be set: one frozen dataclass a group, each field with its meaning."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
@@ -49,6 +50,11 @@ class Settings:
         plain = asdict(self)
         said = [f.name for f in fields(self) if getattr(self, f.name) != f.default]
         return {name: plain[name] for name in said}
+
+    @classmethod
+    def from_dict(cls: type[S], record: Mapping[str, Any]) -> S:
+        """The inverse of `as_dict`, also after a way through JSON."""
+        return cls(**{name: _frozen(value) for name, value in record.items()})
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
 import numpy as np
 import pandas as pd
@@ -20,10 +20,12 @@ from skfm_lib.data.io.volumes import write_volume
 from skfm_lib.data.registration.rigid_icp import apply
 from skfm_lib.data.registration.up_axis import register_any_axes
 from skfm_lib.data.voxels import skull_grid
+from skfm_lib.models import Aligner, PointAttN
 from skfm_lib.prepare.bone_segmentation import bone_voxels
 from skfm_lib.prepare.discovery import find_source
 from skfm_lib.prepare.extraction import DOUBT, KIND, SCAN, TRANSFORM, read_surface
-from skfm_lib.study import Study, stage_names
+from skfm_lib.presets.grid_sizes import Shape
+from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.tasks.alignment import ALIGNMENT, align_skull, mean_distance
 from skfm_lib.tasks.completion import COMPLETION
 from skfm_lib.tasks.experiments.runs import Experiments
@@ -63,16 +65,35 @@ def tool_results(
     return {EXPERIMENT: experiment.name, ERROR: errors}
 
 
-def trained(
-    study: Study, task: Task[Network]
-) -> tuple[Network, dict[str, float], dict[str, str]]:
-    """The network that a task's chapter chose for the tools, its errors, a record.
+@dataclass(frozen=True)
+class Tool(Generic[Network]):
+    """A trained network of a task, as the commands apply it.
 
-    The record states what the network was trained on and what it is not for.  Raises
-    SkfmError where the chapter is not finished.
+    Attributes:
+        model: the network.
+        errors: on test skulls, mm: "mean" and "95 % below".
+        about: what it was trained on, and what it is not for.
+        shape: of the grid of the skulls that it was trained with.
+    """
+
+    model: Network
+    errors: dict[str, float]
+    about: dict[str, str]
+    shape: Shape
+
+
+def chosen_experiment(study: Study, task: Task[Any]) -> Stage:
+    """The experiment whose network a task's chapter chose for the tools.
+
+    Raises SkfmError where the chapter is not finished.
     """
     results = study.finished(task.stage).results
-    experiment = study.finished(str(results[EXPERIMENT]))
+    return study.finished(str(results[EXPERIMENT]))
+
+
+def describe(study: Study, task: Task[Any]) -> dict[str, str]:
+    """What the `chosen_experiment` trained its network on, and what it is not for."""
+    experiment = chosen_experiment(study, task)
     settings = getattr(study.settings, task.name).but(**experiment.settings[task.name])
     made_from = study.finished(stage_names.DATA).results["made_from"]
     kind = "phantom skulls" if made_from == "phantoms" else "skulls of scans"
@@ -81,8 +102,32 @@ def trained(
         f"{experiment.results['skulls']} {kind} (set {experiment.settings['set']!r}, "
         "of which “real” are the study's own)."
     )
-    model = task.load(experiment, settings, pick_device())
-    return model, results[ERROR], {"trained on": origin, "warning": WARNING}
+    return {"trained on": origin, "warning": WARNING}
+
+
+def study_tool(study: Study, task: Task[Network]) -> Tool[Network]:
+    """The network that a task's chapter chose for the tools.
+
+    Raises SkfmError where the chapter is not finished.
+    """
+    experiment, errors = (
+        chosen_experiment(study, task),
+        study.finished(task.stage).results[ERROR],
+    )
+    settings = getattr(study.settings, task.name).but(**experiment.settings[task.name])
+    model, shape = (
+        task.load(experiment, settings, pick_device()),
+        study.settings.vqvae.output_shape,
+    )
+    return Tool(model, errors, describe(study, task), shape)
+
+
+def trained(
+    study: Study, task: Task[Network]
+) -> tuple[Network, dict[str, float], dict[str, str]]:
+    """Network, errors and record of a `study_tool`."""
+    tool = study_tool(study, task)
+    return tool.model, tool.errors, tool.about
 
 
 def read_one(path: Path, threshold: float, label: str = "") -> Scan:
@@ -104,21 +149,24 @@ def pose_distance(mesh: pv.PolyData, first: np.ndarray, second: np.ndarray) -> f
     return float(mean_distance(*moved))
 
 
-def align_scan(scan: Scan, out: Path, study: Study) -> str:
+def align_scan(scan: Scan, out: Path, by: Study | Tool[Aligner]) -> str:
     """Write a scan's skull in the canonical pose; returns a summary in words.
 
-    `out` gets ``aligned.ply``, ``aligned.nii.gz`` on the study's grid, ``matrix.txt``
+    `out` gets ``aligned.ply``, ``aligned.nii.gz`` on the tool's grid, ``matrix.txt``
     (4×4, from the scan's RAS mm) and ``aligned.json``, with which `skfm export --like`
     moves the skull back.
 
+    `by` is an aligner, or the study of which it is to be taken.
+
     Raises:
-        SkfmError: where the run's aligner is not trained, or the aligned skull is
+        SkfmError: where the study's aligner is not trained, or the aligned skull is
             outside the field of view.
     """
-    model, errors, about = trained(study, ALIGNMENT)
+    tool = study_tool(by, ALIGNMENT) if isinstance(by, Study) else by
+    model, errors, about = tool.model, tool.errors, tool.about
     found = align_skull(model, scan.mesh, pick_device())
     mesh = scan.mesh.transform(found.matrix, inplace=False)
-    grid = skull_grid(study.settings.vqvae.output_shape)
+    grid = skull_grid(tool.shape)
     bone = bone_voxels(mesh, grid)
     if not is_bone(bone).any():
         raise SkfmError(
@@ -148,7 +196,7 @@ def align_scan(scan: Scan, out: Path, study: Study) -> str:
 def complete_scan(
     scan: Scan,
     out: Path,
-    study: Study,
+    by: Study | Tool[PointAttN],
     aligned: bool,
     near: Sequence[float] | None = None,
 ) -> str:
@@ -159,15 +207,17 @@ def complete_scan(
     --like` moves the implant back.
 
     Args:
+        by: a completer, or the study of which it is to be taken.
         aligned: whether the skull is in the canonical pose.  Otherwise it is
             registered as by `skfm prepare`, more accurately than by the aligner.
         near: a point in the defect, in the scan's RAS mm (see `complete_skull`).
 
     Raises:
-        SkfmError: where the run's completer is not trained, and for a skull that
+        SkfmError: where the study's completer is not trained, and for a skull that
             cannot be registered.
     """
-    model, errors, about = trained(study, COMPLETION)
+    tool = study_tool(by, COMPLETION) if isinstance(by, Study) else by
+    model, errors, about = tool.model, tool.errors, tool.about
     matrix, doubt = np.eye(4), {}
     if not aligned:
         registered = register_any_axes(scan.mesh)

@@ -52,6 +52,11 @@ class Task(Generic[Network]):
         """The folder of the task's experiments in a study's."""
         return f"{self.stage[:2]}_experiments"
 
+    @property
+    def weights(self) -> str:
+        """The file of the network's weights."""
+        return f"{self.name}.safetensors"
+
     def train(
         self,
         stage: Stage,
@@ -78,14 +83,13 @@ class Task(Generic[Network]):
         for _, (inputs, targets) in trainer.batches(label, pairs):
             loss, recorded = self.loss(model, inputs, targets, device)
             trainer.descend(loss, **recorded)
-        weights = stage.folder / f"{self.name}.safetensors"
-        save_weights(model, weights, settings.as_dict())
+        save_weights(model, stage.folder / self.weights, settings.as_dict())
         return model.eval(), trainer.history
 
     def load(self, stage: Stage, settings: TrainingConfig, device: Device) -> Network:
         """The network that `train` saved to a stage's folder, for inference."""
         model = self.network(settings)
-        load_weights(model, stage.folder / f"{self.name}.safetensors")
+        load_weights(model, stage.folder / self.weights)
         return device.to_device(model).eval()
 
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from skfm_lib import generation
 from skfm_lib.cli import study
 from skfm_lib.cli.main import main
 from skfm_lib.study import notebooks, open_study, parallel
@@ -13,7 +12,7 @@ from skfm_lib.utils.errors import Interrupted, SkfmError
 
 SOURCES = Path(__file__).parents[2] / "notebooks"
 COMMANDS = ("study", "run", "train", "prepare", "export", "sample", "generate")
-COMMANDS += ("status", "book", "align", "complete")
+COMMANDS += ("status", "book", "align", "complete", "pack", "card")
 
 
 @pytest.fixture
@@ -61,6 +60,12 @@ def test_the_help_lists_every_command_and_examples(capsys):
         ["generate", "--qs", "1", "--out", "x"],
         ["generate", "--qs", "7", "--out", "x"],
         ["generate", "--qs", "5"],
+        ["generate", "--out", "x"],
+        ["generate", "--qs", "five", "--out", "x"],
+        "generate --qs 5 --mix paper --out x".split(),
+        "generate --mix mine --out x".split(),
+        ["generate", "--qs", "5", "--out", "x", "--mesh", "obj"],
+        ["pack"],
         ["generate", "--qs", "5", "--out", "x", "--model", "gan"],
         ["generate", "--qs", "5", "--out", "x", "--vault", "half"],
         ["generate", "--qs", "5", "--out", "x", "--field-of-view", "-70"],
@@ -116,23 +121,6 @@ def test_generating_before_training_names_the_command(project, capsys):
     assert "next: skfm run 01 02 04 --run tiny --preset tiny" in line
     assert "--count 0; expected at least 1" in says(capsys, *words, "--count", "0")
     assert not (project / "skulls").exists()
-
-
-@pytest.mark.parametrize(
-    ("words", "asked"),
-    [
-        ("", None),
-        ("--vault whole", "whole"),
-        ("--field-of-view -70 110.5", (-70.0, 110.5)),
-    ],
-)
-def test_a_field_of_view_is_handed_on(words, asked, project, monkeypatch):
-    given = []
-    monkeypatch.setattr(generation, "load_generator", lambda *which: None)
-    monkeypatch.setattr(generation, "generate_skulls", lambda *all: given.append(all))
-    line = "generate --qs 4 --out x --preset tiny " + words
-    assert main(line.split()) == 0
-    assert given[0][-1] == asked
 
 
 def test_preparing_a_missing_folder_is_reported(project, capsys):

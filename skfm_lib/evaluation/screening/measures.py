@@ -1,6 +1,6 @@
 """The fourteen measures of screening, taken of sets of skulls."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -112,12 +112,17 @@ def measure_skulls(
     if not len(skulls):
         raise SkfmError(f"no skulls of {label}", "at least one", "generate some")
     items = track(range(len(skulls)), f"Measuring {label}")
-    each = [_measure(skulls.volume(i), skulls.grid) for i in items]
-    measured = Measurements(*(np.stack(column) for column in zip(*each)))
+    measured = measure_volumes((skulls.volume(i) for i in items), skulls.grid)
     if cache is not None:
         with replacing(cache) as temporary, temporary.open("wb") as stream:
             np.savez_compressed(stream, **vars(measured))
     return measured
+
+
+def measure_volumes(volumes: Iterable[np.ndarray], grid: Grid) -> Measurements:
+    """Measure volumes (D, H, W) of bits or bytes, at least one."""
+    each = [_measure(volume, grid) for volume in volumes]
+    return Measurements(*(np.stack(column) for column in zip(*each)))
 
 
 def _measure(volume: np.ndarray, grid: Grid) -> tuple[np.ndarray, ...]:

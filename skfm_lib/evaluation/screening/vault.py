@@ -77,6 +77,7 @@ class VaultModel:
         reached = np.isfinite(maps).any(axis=0)
         radius = np.full(reached.shape, np.nanmedian(maps), float)
         radius[reached] = np.nanmedian(maps[:, reached], axis=0)
+        self.radius = radius
         self.area = np.where(on_map, angle * radius**2 / 100, 0.0).ravel()  # cm²
         # For each tilt (rows): the pixels from the highest to the lowest; for planes
         # through them, the number of pixels more than RIM above, and down to RIM below.
