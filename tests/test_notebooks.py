@@ -428,7 +428,7 @@ def test_few_steps_are_trained_and_swept(velocity):
         assert all(swept[name]["within noise"].values())
     one, eight = (swept[f"OTFM, euler, {n}"]["sampling seconds"] for n in (1, 8))
     assert 0 < one < eight
-    shortcut = study.finished("13_few_steps")
+    shortcut = study.finished("13_train_shortcut")
     assert all(0 < value < 10 for value in shortcut.results["loss"])
     words = ["--qs", "4", "--out", "few", "--model", "shortcut", "--preset", "tiny"]
     assert main(["generate", *words, "--run", study.name]) == 0

@@ -58,7 +58,8 @@ class Sweep:
         own = [s for s in settings if s.model == generator.objective]
         if not all(self.experiment(setting).done for setting in own):
             # Warm up, so that the choice of kernels is not timed.
-            part, once = slice(0, self._batch), replace(own[0].sampler, steps=1)
+            once = replace(own[0].sampler, steps=1, symmetric=0.0)
+            part = slice(0, self._batch)
             generator.latents(self.qualities[part], self._seeds(own[0])[part], once)
         total = sum(s.sampler.evaluations for s in own) * len(self.qualities)
         with Progress(f"Sampling, {generator.objective}", total) as bar:
