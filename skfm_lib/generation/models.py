@@ -7,8 +7,9 @@ from skfm_lib.models import UNet3D
 from skfm_lib.samplers import Sampler
 from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.training.checkpoints import load_weights
-from skfm_lib.training.denoiser import OBJECTIVES, OURS, WEIGHTS, load_linear
+from skfm_lib.training.denoiser import OBJECTIVES, OURS, WEIGHTS
 from skfm_lib.training.latents import LatentScale
+from skfm_lib.training.linear_start import load_linear
 from skfm_lib.training.vqvae import load_vqvae
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.errors import SkfmError

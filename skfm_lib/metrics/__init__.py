@@ -7,6 +7,7 @@ from skfm_lib.metrics.confidence import (
     bounded,
     difference,
     pair_mean,
+    paired_difference,
     share,
     squared_distance,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "ms_ssim_fork",
     "ms_ssim_of_set",
     "pair_mean",
+    "paired_difference",
     "probabilistic_precision_recall",
     "random_pairs",
     "reconstruction_error",

@@ -168,6 +168,27 @@ def difference(a: Kind, b: Interval) -> Kind:
     return type(a)(value, float(value - down), float(value + up))
 
 
+def paired_difference(a: np.ndarray, b: np.ndarray) -> Share:
+    """Share of hits of `a` minus that of `b`, for n pairs of booleans.
+
+    Only pairs that differ count, as in McNemar's test; the 95 % interval is the
+    adjusted Wald interval of Bonett & Price (2012), with a pair of each kind added.
+
+    Raises:
+        SkfmError: without pairs, or for another number of `a` than of `b`.
+
+    >>> print(paired_difference(np.arange(40) < 8, np.arange(40) < 5))
+    7.5 % (-3.1 to 17)
+    """
+    if not len(a) == len(b) > 0:
+        raise SkfmError(f"{len(a)} and {len(b)} hits", "equally many, at least one")
+    only = np.array([np.sum(a & ~b), np.sum(b & ~a)])
+    more, less = (only + 1) / (len(a) + 2)
+    reach = Z95 * math.sqrt((more + less - (more - less) ** 2) / (len(a) + 2))
+    low, high = max(more - less - reach, -1.0), min(more - less + reach, 1.0)
+    return Share(float(only[0] - only[1]) / len(a), float(low), float(high))
+
+
 def pair_mean(
     values: np.ndarray, first: np.ndarray, second: np.ndarray, level: float = 0.95
 ) -> Interval:

@@ -27,5 +27,5 @@ NEEDS = {
     FAILURES: (GENERATE,),
     ALIGNMENT: (DATA,),
     COMPLETION: (DATA,),
-    FEW_STEPS: (OTFM, DDPM, OURS),  # the first two for the comparison of samplers
+    FEW_STEPS: (OTFM, DDPM, OURS, FAILURES),  # all but ours for comparisons
 }

@@ -8,6 +8,7 @@ from skfm_lib.metrics import (
     bounded,
     difference,
     pair_mean,
+    paired_difference,
     random_pairs,
     share,
     squared_distance,
@@ -43,6 +44,31 @@ def test_same_seed_same_interval_and_levels_nest():
 def test_differences_of_independent_estimates():
     found = difference(Interval(3.0, 2.7, 3.4), Interval(1.0, 0.7, 1.4))
     assert found == pytest.approx((2.0, 2 - 0.5, 2 + 0.5))
+
+
+@pytest.mark.parametrize("shares", [(0.03, 0.03), (0.12, 0.04)])
+def test_intervals_of_paired_shares_cover_their_difference(shares):
+    """Of 182 pairs, of which those that both hit do not count."""
+    rng, n, covered = np.random.default_rng(9), 182, []
+    for _ in range(1000):
+        u = rng.random(n)
+        a, b = u < shares[0], (u > 1 - shares[1])
+        both = rng.random(n) < 0.3
+        found = paired_difference(a | both, b | both)
+        covered.append(found.low <= 0.7 * (shares[0] - shares[1]) <= found.high)
+        assert found.low <= found.value <= found.high
+        assert found.value == pytest.approx(np.mean(a & ~both) - np.mean(b & ~both))
+    assert 0.93 <= np.mean(covered) <= 0.99
+
+
+def test_pairs_that_do_not_differ_have_an_interval_around_0_too():
+    alike = np.arange(182) < 9
+    value, low, high = paired_difference(alike, alike)
+    assert value == 0 and high == pytest.approx(-low) and 0.01 < high < 0.03
+    every = paired_difference(alike | True, alike & False)
+    assert every.value == every.high == 1 and every.low > 0.9
+    with pytest.raises(SkfmError, match="182 and 181 hits"):
+        paired_difference(alike, alike[1:])
 
 
 @pytest.mark.parametrize("pairs", [60, 300])

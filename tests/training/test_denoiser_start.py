@@ -7,9 +7,10 @@ from skfm_lib.generation import generator_of
 from skfm_lib.models import UNet3D
 from skfm_lib.presets import preset
 from skfm_lib.samplers import Sampler
-from skfm_lib.training import denoiser
-from skfm_lib.training.denoiser import DDPM, LINEAR, OTFM, OURS, train_denoiser
+from skfm_lib.training import denoiser, linear_start
+from skfm_lib.training.denoiser import DDPM, OTFM, OURS, train_denoiser
 from skfm_lib.training.latents import LatentScale, LatentSet
+from skfm_lib.training.linear_start import LINEAR
 from skfm_lib.training.shortcut import shortcut_stage, train_shortcut
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
@@ -86,7 +87,7 @@ def test_a_sample_begins_with_a_skull_of_the_linear_model(study, latents, seeing
 
 def test_the_linear_model_is_fitted_once(study, latents, monkeypatch):
     stage = trained(study, latents, ON)
-    monkeypatch.setattr(denoiser, "fit_linear", lambda *given: pytest.fail("again"))
+    monkeypatch.setattr(linear_start, "fit_linear", lambda *given: pytest.fail("again"))
     before = (stage.folder / LINEAR).read_bytes()
     train_denoiser(stage, OTFM, latents, SCALE, ON, CPU)
     assert (stage.folder / LINEAR).read_bytes() == before
