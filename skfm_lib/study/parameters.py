@@ -18,7 +18,6 @@ INJECTED = "# Parameters"  # how papermill begins the cell that it adds
 TYPES = {
     "int": Annotated[int, AtLeast(1)],
     "float": Annotated[float, AtLeast(0)],
-    "float | str": float | str,  # a number, or "none" for an optional setting
     "bool": bool,
     "str": str,
     "list[int]": list[Annotated[int, AtLeast(0)]],
