@@ -18,6 +18,7 @@ from skfm_lib.generation import (
     load_generator,
     mix_of,
     trained_models,
+    usual_sampler,
 )
 from skfm_lib.losses import ddpm
 from skfm_lib.models import VQVAE, LinearShapeModel, UNet3D
@@ -295,7 +296,7 @@ def test_a_generator_needs_its_training(project):
     with pytest.raises(SkfmError, match="skfm run 01 02 04 --run new --preset tiny"):
         load_generator(study, "ddpm")
     with pytest.raises(
-        SkfmError, match="skfm run 01 02 03 04 13 --run new --preset tiny"
+        SkfmError, match="skfm run 01 02 03 04 17 05 07 13 --run new --preset tiny"
     ):
         load_generator(study, "shortcut")
     with pytest.raises(
@@ -515,15 +516,63 @@ def test_what_is_encoded_again_is_its_own_mirror_image(monkeypatch):
     ("objective", "sampler", "message"),
     [
         ("ddpm", ("ancestral", 3), "symmetric 0.5 with ddpm; expected 0"),
-        ("shortcut", ("shortcut", 2), "symmetric 0.5 with shortcut; expected 0"),
+        ("ours", ("euler", 4), "symmetric 0.5 .*a time below 0.5"),
+        ("shortcut", ("shortcut", 2), "symmetric 0.5 .*a time below 0.5"),
     ],
 )
-def test_only_a_flow_is_made_symmetric(objective, sampler, message):
+def test_only_a_flow_is_made_symmetric_below_its_start(objective, sampler, message):
+    late = replace(untrained(objective), start=0.5)
     with pytest.raises(SkfmError, match=message):
-        untrained(objective).check(Sampler(*sampler, symmetric=0.5))
-    late = replace(untrained("ours"), start=0.5)
-    with pytest.raises(SkfmError, match="symmetric 0.5 .*a time below 0.5"):
-        late.check(Sampler("euler", 4, symmetric=0.5))
+        late.check(Sampler(*sampler, symmetric=0.5))
+
+
+@pytest.mark.parametrize("start", [0.8, 1.0])
+@pytest.mark.parametrize("steps", [2, 4, 8])
+def test_a_shortcut_predicts_the_skull_in_one_step_and_goes_on(
+    monkeypatch, start, steps
+):
+    """Of a field that leads straight to `data`, with y in its place from t* on."""
+    made, asked = replace(untrained("shortcut", FLOAT32), start=start), []
+    shape = TINY.vqvae.code_dim, *TINY.vqvae.latent_shape
+    data, y = torch.full((1, *shape), 2.0), torch.full((1, *shape), -3.0)
+
+    def field(quality, guidance, fields):
+        def velocity(z, t, d):
+            asked.append((t, d, z))
+            return (z - data) / t
+
+        return velocity
+
+    def symmetric(self, x_0):
+        assert torch.allclose(x_0, data, atol=1e-5)
+        return y
+
+    monkeypatch.setattr(SkullGenerator, "field", lambda self, *given: field(*given))
+    monkeypatch.setattr(SkullGenerator, "symmetric", symmetric)
+    sampler = usual_sampler("shortcut", TINY.sampling, steps)
+    z = made.latents([3], [1], sampler)
+    assert torch.allclose(z, data, atol=1e-4) and len(asked) == sampler.evaluations
+    times = [start * (1 - i / steps) for i in range(steps)]
+    middle = steps // 2
+    times.insert(middle, start / 2)
+    assert [t for t, _, _ in asked] == pytest.approx(times)
+    sizes = [start / steps] * (steps + 1)
+    sizes[middle] = start / 2
+    assert [d for _, d, _ in asked] == pytest.approx(sizes)
+    before, after = asked[middle][2], asked[middle + 1][2]
+    assert torch.allclose(after - before, (1 - start / 2) * (y - data), atol=1e-5)
+
+
+def test_a_shortcut_is_made_symmetric_at_the_nearest_time_that_it_has():
+    made = replace(untrained("shortcut"), start=0.8)
+    for asked, steps, found in ((0.4, 8, 0.4), (0.12, 8, 0.1), (0.12, 2, 0.4)):
+        sampler = Sampler("shortcut", steps, symmetric=asked)
+        assert made.symmetric_time(sampler) == pytest.approx(found)
+    flow = Sampler("euler", 8, symmetric=0.12)
+    assert untrained("ours").symmetric_time(flow) == 0.12
+    usual = [usual_sampler("shortcut", TINY.sampling, 2**k) for k in range(4)]
+    assert [one.evaluations for one in usual] == [1, 3, 5, 9]
+    assert usual_sampler("shortcut", TINY.sampling, symmetric=0.0).evaluations == 4
 
 
 def test_symmetry_takes_a_step_before_and_one_after():

@@ -449,16 +449,20 @@ def test_each_lever_is_added_and_taken_away(study, monkeypatch):
 def test_few_steps_are_trained_and_swept(velocity):
     study = velocity
     given = {"evaluations": "[1, 2, 8]", "count": "12", "shift": "2.0"}
+    given |= {"ours_count": "12", "ours_steps": "[1, 2]", "few_steps": "[2]"}
     words = options(given)
     assert main(["run", "13", "--preset", "tiny", *words]) == 0
     notebook = record(study, "13")
     assert "error" not in {output.output_type for output in outputs(notebook)}
     found = pictures(notebook)
-    assert len(found) == 5 and all(len(picture) > 3000 for picture in found)
+    assert len(found) == 4 and all(len(picture) > 3000 for picture in found)
+    text = json.dumps(outputs(notebook), ensure_ascii=False)
+    assert "The fewest evaluations in which no measure is worse" in text
     swept = study.finished("13_sweep").results
     assert len(swept) >= 20 and "OTFM, euler, shift 2, 2" in swept
     for name in (
         "OTFM, euler, 8",
+        "ours, euler, 9",  # one for the symmetry
         "DDPM, ancestral, 8",
         "DDPM-v, ancestral, 8",
     ):  # the references
@@ -466,7 +470,17 @@ def test_few_steps_are_trained_and_swept(velocity):
         assert all(swept[name]["within noise"].values())
     one, eight = (swept[f"OTFM, euler, {n}"]["sampling seconds"] for n in (1, 8))
     assert 0 < one < eight
-    shortcut = study.finished("13_few_steps")
+    few = swept["steps"]
+    assert list(few) == ["ours, 1 step", "ours, 2 steps", "shortcut, 2 steps"]
+    assert [row["evaluations"] for row in few.values()] == [1, 3, 3]
+    for row in few.values():
+        failed = row["failed ↓"]
+        assert 0 <= failed["low"] <= failed["value"] <= failed["high"] <= 1
+        assert row["seconds per skull"] > 0
+    differences = few["shortcut, 2 steps"]["minus the most steps"]
+    assert {"failed ↓", "FID ↓", "IR ↑", "PR ↑"} < set(differences)
+    shortcut = study.finished("13_train_shortcut")
     assert all(0 < value < 10 for value in shortcut.results["loss"])
     words = ["--qs", "4", "--out", "few", "--model", "shortcut", "--preset", "tiny"]
+    words += ["--vault", "whole"]
     assert main(["generate", *words, "--run", study.name]) == 0

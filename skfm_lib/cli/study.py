@@ -172,7 +172,7 @@ def _train_command(commands: argparse._SubParsersAction, add: Add) -> None:
     command.add_argument("stage", choices=("02", "03", "04", "17"))
     command.add_argument("--devices", type=int, help="GPUs, or processes on a CPU")
     add_run_options(command)
-    _add_parameters(command, "a setting of the stage's network or training")
+    _add_parameters(command, "a setting of the stage; none turns one off")
 
 
 def _add_parameters(command: argparse.ArgumentParser, what: str) -> None:

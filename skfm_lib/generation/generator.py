@@ -56,6 +56,11 @@ class SkullGenerator:
         """Whether the network predicts the velocity at (z, t)."""
         return self.objective in OBJECTIVES and not self.prediction
 
+    @property
+    def takes_steps(self) -> bool:
+        """Whether the network predicts the velocity for a step, at (z, t, d)."""
+        return self.objective == "shortcut"
+
     @torch.no_grad()
     def latents(
         self,
@@ -81,17 +86,19 @@ class SkullGenerator:
                 return self.scale.restore(drawn)
             z = (1 - self.start) * drawn + self.start * z
         field = self.field(quality, sampler.guidance, fields)
-        if self.is_flow:
+        if not self.prediction:
             return self.scale.restore(self._follow(field, z, sampler))
 
         def fresh(step: int) -> Tensor:
             eps = noise(shape, "fresh", step, samples=samples)
             return self.device.to_device(eps)
 
-        options: dict[str, Any] = {}
-        if self.prediction:
-            options = {"clip": self.scale.bounds, "prediction": self.prediction}
-            options |= {"timesteps": self.timesteps, "start": sampler.start}
+        options: dict[str, Any] = {
+            "clip": self.scale.bounds,
+            "prediction": self.prediction,
+            "timesteps": self.timesteps,
+            "start": sampler.start,
+        }
         if sampler.method == "ancestral":
             options["fresh"] = fresh
         solve = getattr(samplers, sampler.method)
@@ -106,14 +113,26 @@ class SkullGenerator:
         symmetric, and ε̂ is kept.
         """
         solve, steps = getattr(samplers, sampler.method), sampler.steps
-        shift, begin, t = sampler.shift, self.start, sampler.symmetric
+        shift, begin, t = sampler.shift, self.start, self.symmetric_time(sampler)
         if not t:
             return solve(velocity, z, steps, shift=shift, start=begin)
         before = min(max(1, round(steps * (1 - t / begin))), steps - 1)
         z = solve(velocity, z, before, shift=shift, start=begin, end=t)
-        x_0 = z - t * velocity(z, t)
+        once = samplers.shortcut if self.takes_steps else samplers.euler
+        x_0 = once(velocity, z, 1, start=t)
         z = z + (1 - t) * (self.symmetric(x_0) - x_0)
         return solve(velocity, z, steps - before, start=t)
+
+    def symmetric_time(self, sampler: Sampler) -> float:
+        """The time of `Sampler.symmetric`, for the shortcut model the nearest it has.
+
+        It has to be one of the sampler's times, and a step size from which the model
+        reaches t = 0 at once: a half of the start, a quarter, … down to a step.
+        """
+        if not (sampler.symmetric and self.takes_steps):
+            return sampler.symmetric
+        times = [self.start / n for n in SHORTCUT_STEPS[1:] if n <= sampler.steps]
+        return min(times, key=lambda t: abs(t - sampler.symmetric))
 
     @torch.no_grad()
     def symmetric(self, x_0: Tensor) -> Tensor:
@@ -177,7 +196,7 @@ class SkullGenerator:
             found = f"sampler {sampler.method!r} for {self.objective}"
             raise SkfmError(found, " or ".join(allowed))
         steps = sampler.steps
-        if self.objective == "shortcut" and steps not in SHORTCUT_STEPS:
+        if self.takes_steps and steps not in SHORTCUT_STEPS:
             raise SkfmError(f"{steps} shortcut steps", f"one of {SHORTCUT_STEPS}")
         most = round(self.timesteps * sampler.start)
         if self.prediction and steps > most:
@@ -188,9 +207,9 @@ class SkullGenerator:
         if sampler.shift != 1 and not self.is_flow:
             found = f"time shift {sampler.shift} with the sampler {sampler.method}"
             raise SkfmError(found, "1; only the time grid of a flow can be shifted")
-        if sampler.symmetric and not (self.is_flow and sampler.symmetric < self.start):
+        if sampler.symmetric and (self.prediction or sampler.symmetric >= self.start):
             found = f"symmetric {sampler.symmetric:g} with {self.objective}"
-            expected = f"a time below {self.start:g}" if self.is_flow else "0"
+            expected = "0" if self.prediction else f"a time below {self.start:g}"
             raise SkfmError(found, expected)
         if self.guide:
             self._check_guide(self.guide)

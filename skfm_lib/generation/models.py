@@ -9,8 +9,9 @@ from skfm_lib.models import UNet3D
 from skfm_lib.samplers import Sampler
 from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.training.checkpoints import load_weights
-from skfm_lib.training.denoiser import OBJECTIVES, OURS, WEIGHTS, load_linear
+from skfm_lib.training.denoiser import OBJECTIVES, OURS, WEIGHTS
 from skfm_lib.training.latents import LatentScale
+from skfm_lib.training.linear_start import load_linear
 from skfm_lib.training.vqvae import load_vqvae
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.errors import SkfmError
@@ -19,6 +20,7 @@ STAGES = {name: objective.stage for name, objective in OBJECTIVES.items()}
 STAGES["shortcut"] = stage_names.FEW_STEPS
 LABELS = {name: objective.label for name, objective in OBJECTIVES.items()}
 LABELS["shortcut"] = "shortcut"  # of every model, for tables and figures
+SYMMETRIC = (OURS.name, "shortcut")  # in two steps or more
 FEW_STEPS = 4  # default steps of a shortcut model
 
 
@@ -40,7 +42,9 @@ def generator_of(stage: Stage, objective: str, file: str = WEIGHTS) -> SkullGene
     fields = FieldsOfView.from_dict(about["fields_of_view"]) if known else None
     linear = None
     if settings.components:
-        linear = load_linear(stage, settings, study.settings.vqvae)
+        few = objective == "shortcut"  # whose linear model is that of ours
+        owner = study.finished(stage_names.OURS) if few else stage
+        linear = load_linear(owner, settings, study.settings.vqvae)
     return SkullGenerator(
         objective,
         device.to_device(network).eval(),
@@ -87,7 +91,8 @@ def usual_sampler(
     few = {"shortcut": FEW_STEPS, OURS.name: sampling.ours_steps}
     steps = few.get(model, sampling.steps) if steps is None else steps
     if symmetric is None:
-        symmetric = sampling.symmetric if model == OURS.name else 0.0
+        usual = model in SYMMETRIC and steps > 1
+        symmetric = sampling.symmetric if usual else 0.0
     method = method or samplers.METHODS[model][0]
     return Sampler(method, steps, guidance, shift, symmetric=symmetric)
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
 from skfm_lib.presets.grid_sizes import Shape, input_shape, latent_shape
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.values import AtLeast, Between, conform
 
+OFF = "none"  # given for an optional setting: None
 S = TypeVar("S", bound="Settings")
 Count = Annotated[int, AtLeast(1)]
 Weight = Annotated[float, AtLeast(0)]
@@ -25,19 +26,24 @@ class Settings:
     def but(self: S, **changes: object) -> S:
         """These settings with `changes`; a value of None leaves its setting alone.
 
+        The text "none" makes an optional setting None, as on a command line:
+        ``-p time_mean none``.
+
         Raises:
             SkfmError: for a name that is not a setting of this group, and for a value
                 of another type or outside its range.
         """
         hints = get_type_hints(type(self), include_extras=True)
-        given = {}
+        given: dict[str, Any] = {}
         for name, value in changes.items():
             if name not in hints:
                 raise SkfmError(
                     f"unknown setting {name!r} of {type(self).__name__}",
                     f"one of {', '.join(hints)}",
                 )
-            if value is not None:
+            if value == OFF and type(None) in get_args(hints[name]):
+                given[name] = None
+            elif value is not None:
                 given[name] = conform(name, _frozen(value), hints[name])
         return replace(self, **given)
 

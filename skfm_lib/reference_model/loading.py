@@ -18,8 +18,9 @@ from skfm_lib.reference_model.package import REMEDY, Package
 from skfm_lib.tasks.apply_to_scan import Tool
 from skfm_lib.tasks.task import Task
 from skfm_lib.training.checkpoints import load_weights
-from skfm_lib.training.denoiser import LINEAR, WEIGHTS
+from skfm_lib.training.denoiser import WEIGHTS
 from skfm_lib.training.latents import LatentScale
+from skfm_lib.training.linear_start import LINEAR
 from skfm_lib.training.vqvae import WEIGHTS as VQVAE_WEIGHTS
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.errors import SkfmError

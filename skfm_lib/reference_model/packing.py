@@ -36,7 +36,8 @@ from skfm_lib.tasks.alignment import ALIGNMENT
 from skfm_lib.tasks.apply_to_scan import ERROR, chosen_experiment, describe
 from skfm_lib.tasks.completion import COMPLETION
 from skfm_lib.tasks.task import Task
-from skfm_lib.training.denoiser import LINEAR, WEIGHTS
+from skfm_lib.training.denoiser import WEIGHTS
+from skfm_lib.training.linear_start import LINEAR
 from skfm_lib.training.vqvae import WEIGHTS as VQVAE_WEIGHTS
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import replacing

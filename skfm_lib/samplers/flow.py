@@ -71,9 +71,19 @@ def heun(
     return z
 
 
-def shortcut(velocity: Leap, z: Tensor, steps: int) -> Tensor:
-    """Euler steps of a field ``velocity(z, t, d)`` with the step size d = 1/S."""
-    return euler(lambda z, t: velocity(z, t, 1 / steps), z, steps)
+def shortcut(
+    velocity: Leap,
+    z: Tensor,
+    steps: int,
+    *,
+    shift: float = 1.0,
+    start: float = 1.0,
+    end: float = 0.0,
+) -> Tensor:
+    """Euler steps of a field ``velocity(z, t, d)``, each with its own size d."""
+    for t, after in _steps(steps, shift, start, end):
+        z = z - (t - after) * velocity(z, t, t - after)
+    return z
 
 
 def _steps(

@@ -26,8 +26,9 @@ class Sampler:
             from that of the unconditional model, or of the generator's guide.
         shift: of the time grid of the flow solvers; 1 is uniform.
         start: of the diffusion samplers, the first time τ/T; 1 is the paper's.
-        symmetric: of the flow solvers, the time at which the predicted skull is made
-            symmetric (`SkullGenerator.symmetric`); 0: never.  Later steps are uniform.
+        symmetric: of the flow solvers and the shortcut model, the time at which the
+            predicted skull is made symmetric (`SkullGenerator.symmetric`); 0: never.
+            Later steps are uniform.
 
     >>> Sampler("heun", 50).evaluations
     100

@@ -9,7 +9,7 @@ GENERATE = "05_generate"
 FAILURES = "07_failures"
 ALIGNMENT = "08_alignment"
 COMPLETION = "09_completion"
-FEW_STEPS = "13_few_steps"
+FEW_STEPS = "13_train_shortcut"
 OURS = "17_train_ours"
 
 # Of several stages of one chapter, those that are not its default's: what to give it.
@@ -27,5 +27,5 @@ NEEDS = {
     FAILURES: (GENERATE,),
     ALIGNMENT: (DATA,),
     COMPLETION: (DATA,),
-    FEW_STEPS: (OTFM, DDPM),  # DDPM for the comparison of samplers
+    FEW_STEPS: (OTFM, DDPM, OURS, FAILURES),  # all but ours for comparisons
 }

@@ -1,6 +1,5 @@
 """Stage two: train the U-Net on cached latents, by flow matching or diffusion."""
 
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,29 +12,27 @@ from torch.nn import functional as F
 from skfm_lib import presets
 from skfm_lib.data.field_of_view import FieldsOfView
 from skfm_lib.losses import ddpm, otfm
-from skfm_lib.models import LinearShapeModel, UNet3D
+from skfm_lib.models import UNet3D
 from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.training import memory_plan, multi_device, times
 from skfm_lib.training.averages import Decay
-from skfm_lib.training.checkpoints import load_weights, save_weights
+from skfm_lib.training.checkpoints import save_weights
 from skfm_lib.training.latents import (
     LatentScale,
     LatentSet,
     field_batch,
     latent_batch,
 )
-from skfm_lib.training.linear_fit import fit_linear
+from skfm_lib.training.linear_start import check_start, save_linear
 from skfm_lib.training.mirrored_latents import mirrored_latents
 from skfm_lib.training.muon import MuonWithAdam
 from skfm_lib.training.optimizer import adam
 from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils import distributed
 from skfm_lib.utils.device import Device
-from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.seeding import generator, seed_of
 
 WEIGHTS = "denoiser.safetensors"
-LINEAR = "linear_start.safetensors"
 
 
 class Objective(NamedTuple):
@@ -118,11 +115,11 @@ def train_denoiser(
     is fitted first (to the mirrored skulls, too, with that setting) and saved in the
     stage's folder; times beyond are not trained.
     """
-    check_start(objective, settings)
-    symmetric = stage.study.settings.sampling.symmetric
-    if objective is OURS and settings.start <= symmetric:
-        expected = f"a time above {symmetric:g}, at which its skulls are made symmetric"
-        raise SkfmError(f"start {settings.start:g} of ours", expected)
+    check_start(
+        settings,
+        objective.label if objective.prediction else "",
+        stage.study.settings.sampling.symmetric if objective is OURS else 0.0,
+    )
     count = multi_device.global_batch(settings, latents, distributed.devices())
     multi_device.train_in_processes(stage, settings)
     shape = latents[0][0].shape[1:]
@@ -147,7 +144,7 @@ def train_denoiser(
 
     about = about_weights(settings, scale, latents)
     if settings.components and distributed.is_first():
-        _save_linear(stage, settings, latents, scale, mirrored)
+        save_linear(stage, settings, latents, scale, mirrored)
     for step, batch in trainer.batches(objective.label, pairs):
         z_t, target, t, quality, *fields = batch
         seen = {"field_of_view": fields[0]} if fields else {}
@@ -189,23 +186,6 @@ def _trainer(
     )
 
 
-def check_start(objective: Objective, settings: presets.DenoiserConfig) -> None:
-    """Raise SkfmError for a linear start that does not fit the other settings."""
-    given = f"components {settings.components}, start {settings.start:g}"
-    if settings.components and objective.prediction:
-        raise SkfmError(
-            f"{given} with {objective.label}",
-            "components 0; only a flow can begin with the linear model",
-            "leave out components and start",
-        )
-    if (settings.components > 0) != (settings.start < 1):
-        expected = "components and a start below 1, or neither"
-        raise SkfmError(given, expected, "such as -p components 64 -p start 0.6")
-    if round(settings.timesteps * settings.start) < 1:
-        least = 1 / settings.timesteps
-        raise SkfmError(given, f"a start of at least 1/T = {least:.4f}")
-
-
 def about_weights(
     settings: presets.DenoiserConfig, scale: LatentScale, latents: LatentSet
 ) -> dict[str, Any]:
@@ -216,33 +196,6 @@ def about_weights(
             fields = latents.fields_of_view.tolist()
         about["fields_of_view"] = FieldsOfView.of(fields, latents.qualities).as_dict()
     return about
-
-
-def _save_linear(
-    stage: Stage,
-    settings: presets.DenoiserConfig,
-    latents: LatentSet,
-    scale: LatentScale,
-    mirrored: LatentSet | None,
-) -> None:
-    """Fit the linear shape model that the flow begins with, once."""
-    path, shape = stage.folder / LINEAR, stage.study.settings.vqvae.output_shape
-    if not path.is_file():
-        grid = shape if settings.field_of_view else None
-        model = fit_linear(latents, scale, settings.components, grid, mirrored)
-        save_weights(model, path, {"components": settings.components})
-
-
-def load_linear(
-    stage: Stage, settings: presets.DenoiserConfig, vqvae: presets.VQVAEConfig
-) -> LinearShapeModel:
-    """The linear shape model that a stage's flow begins with."""
-    slices = vqvae.latent_shape[-1]
-    size = settings.code_dim * math.prod(vqvae.latent_shape)
-    knots = slices if settings.field_of_view else 0
-    model = LinearShapeModel(size, settings.components, knots)
-    load_weights(model, stage.folder / LINEAR)
-    return model
 
 
 def average_files(lengths: Sequence[float]) -> list[str]:

@@ -113,7 +113,7 @@ def denoiser_step(settings: presets.DenoiserConfig, latent: tuple[int, ...]) -> 
         )
 
     return Part(
-        "03, 04 U-Net, a training step",
+        "03, 04, 17 U-Net, a training step",
         UNet3D(settings),
         (settings.batch, settings.code_dim, *latent),
         settings.steps,

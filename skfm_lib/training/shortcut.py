@@ -1,4 +1,4 @@
-"""The few-step model: shortcut training, started from the weights of the flow."""
+"""The few-step model of ours: shortcut training, started from its weights."""
 
 import torch
 from torch import Tensor
@@ -20,7 +20,6 @@ from skfm_lib.training.mirrored_latents import mirrored_latents
 from skfm_lib.training.multi_device import global_batch
 from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils.device import Device
-from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.seeding import generator, seed_of
 
 
@@ -29,20 +28,14 @@ def shortcut_stage(
 ) -> tuple[Stage, presets.ShortcutConfig]:
     """Begin or resume stage 13: the stage, and the preset's settings with `changes`.
 
-    The U-Net is that of stage 03, trained without label dropout, but with its mirrored
-    skulls and its condition on the field of view.
+    The U-Net is that of stage 17, with its linear start, its condition on the field of
+    view and its mirrored skulls, but without label dropout.
     """
     settings = study.settings.shortcut.but(**changes)
-    flow = study.finished(stage_names.OTFM).settings["denoiser"]
-    if flow.get("components"):
-        raise SkfmError(
-            "a shortcut of a flow with a linear start",
-            "one that begins with noise, at t = 1",
-            "skfm train 03 -p components 0 -p start 1",
-        )
+    flow = study.finished(stage_names.OURS).settings["ours"]
     denoiser = {**flow, "label_dropout": 0.0}
     record = {"denoiser": denoiser, "shortcut": settings.as_dict()}
-    return study.stage(stage_names.FEW_STEPS, record, (stage_names.OTFM,)), settings
+    return study.stage(stage_names.FEW_STEPS, record, (stage_names.OURS,)), settings
 
 
 def train_shortcut(
@@ -53,11 +46,12 @@ def train_shortcut(
     settings: presets.ShortcutConfig,
     device: Device,
 ) -> tuple[UNet3D, dict[str, list[float]]]:
-    """Train a copy of `flow`, the network of stage 03, for large steps, or resume.
+    """Train a copy of `flow`, the network of stage 17, for large steps, or resume.
 
-    After Frans et al. (2024).  In every batch three quarters regress the velocity of
-    the flow at the smallest step, one quarter the mean of two half-steps of the network
-    itself.  The averaged weights are saved in the stage's folder.
+    After Frans et al. (2024), for times up to the start of the flow.  In every batch
+    three quarters regress the velocity of the flow at the smallest step, one quarter
+    the mean of two half-steps of the network itself.  The averaged weights are saved in
+    the stage's folder.
     """
     count = global_batch(settings, latents, 1)
     seed = seed_of(stage.study.seed, "shortcut")
@@ -72,7 +66,8 @@ def train_shortcut(
     def pairs(step: int) -> tuple[Tensor, ...]:
         chosen = seed, step, count
         x_0, eps, quality = latent_batch(latents, scale, *chosen, mirrored)
-        t, d = shortcut.times_and_steps(len(x_0), generator(seed, "t", step))
+        rng = generator(seed, "t", step)
+        t, d = shortcut.times_and_steps(len(x_0), rng, denoiser.start)
         fields = [field_batch(latents, *chosen)] if denoiser.field_of_view else []
         return *otfm.path(x_0, eps, t), t, d, quality, *fields
 
@@ -81,7 +76,9 @@ def train_shortcut(
         z_t, target, t, d, quality, *fields = batch
         seen = {"field_of_view": fields[0]} if fields else {}
         with device.autocast():
-            target = mixed_target(trainer.model, z_t, target, t, d, quality, **seen)
+            larger = shortcut.is_larger(d, denoiser.start)
+            given = z_t, target, t, d, quality, larger
+            target = mixed_target(trainer.model, *given, **seen)
         with device.autocast():
             predicted = trainer.model(z_t, t, quality, d, **seen)
         trainer.descend(F.mse_loss(predicted, target))
@@ -104,20 +101,20 @@ def mixed_target(
     t: Tensor,
     d: Tensor,
     quality: Tensor,
+    larger: Tensor,
     **seen: Tensor,
 ) -> Tensor:
-    """The target: `velocity`, but the self-consistent one for larger steps d.
+    """The target: `velocity`, but the self-consistent one for the `larger` steps d.
 
     `seen` holds the ``field_of_view``, for a network with that condition.
     """
-    large = d > shortcut.SMALLEST
-    if not large.any():
+    if not larger.any():
         return velocity
-    target, own = velocity.clone(), {k: v[large] for k, v in seen.items()}
-    target[large] = shortcut.target(
-        lambda z, t, d: network(z, t, quality[large], d, **own),
-        z_t[large],
-        t[large],
-        d[large],
+    target, own = velocity.clone(), {k: v[larger] for k, v in seen.items()}
+    target[larger] = shortcut.target(
+        lambda z, t, d: network(z, t, quality[larger], d, **own),
+        z_t[larger],
+        t[larger],
+        d[larger],
     )
     return target

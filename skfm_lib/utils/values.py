@@ -53,9 +53,9 @@ def parse(text: str) -> object:
 def conform(name: str, value: object, hint: Any) -> Any:
     """`value` as the type `hint`, such as ``int`` or ``list[int] | None``.
 
-    A whole float may stand for an int (2e5 steps), and an int for a float or a text.
-    Text for a number or a list is parsed, since papermill hands over ``-p seeds "[0,
-    1]"`` as text; a single value for a list becomes its one item.
+    A whole float may stand for an int (2e5 steps), an int for a float, and a number for
+    a text.  Text for a number or a list is parsed, since papermill hands over ``-p
+    seeds "[0, 1]"`` as text; a single value for a list becomes its one item.
 
     Raises:
         SkfmError: naming `name`, the value and what was expected.
@@ -104,7 +104,7 @@ def _conform(value: Any, hint: Any) -> Any:
         tried = (_conform(value, arg) for arg in args)
         return next((found for found in tried if found is not _WRONG), _WRONG)
     if hint is str:
-        plain = isinstance(value, (str, int)) and not isinstance(value, bool)
+        plain = isinstance(value, (str, int, float)) and not isinstance(value, bool)
         return str(value) if plain else _WRONG
     value = parse(value) if isinstance(value, str) else value
     if origin in (list, tuple):

@@ -119,8 +119,8 @@ def test_a_run_with_one_more_model_is_alike_in_what_both_have(project):
     first = finished("mine", 0, 1.0)
     richer = open_study("mine-seed1", "tiny", 1)
     richer.stage("05_generate", {"steps": 4}).finish(skulls=1)
-    richer.stage("13_few_steps", {}, after=("05_generate",)).finish()
-    both = ("05_generate", "13_few_steps")
+    richer.stage("13_train_shortcut", {}, after=("05_generate",)).finish()
+    both = ("05_generate", "13_train_shortcut")
     stage = richer.stage("06_metrics", {"pairs": 300}, after=both)
     stage.finish(OTFM={"FID ↓": Interval(2.0, 1.0, 3.0)})
     assert list(seed_comparison.rows_of_seeds(first)) == [0, 1]

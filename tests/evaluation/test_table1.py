@@ -256,12 +256,12 @@ def test_the_few_step_model_joins_once_it_has_drawn_skulls(project, many):
     stage.finish(count=24)
     assert list(table1.generated_sets(study)) == ["DDPM", "OTFM"]
     assert table1.generating_stages(study) == ("05_generate",)
-    few = study.stage("13_few_steps", {})
+    few = study.stage("13_train_shortcut", {})
     (few.folder / "shortcut").symlink_to(train.folder)
     assert "shortcut" not in table1.generated_sets(study)
     few.finish(count=24)
     assert list(table1.generated_sets(study)) == ["DDPM", "OTFM", "shortcut"]
-    assert table1.generating_stages(study) == ("05_generate", "13_few_steps")
+    assert table1.generating_stages(study) == ("05_generate", "13_train_shortcut")
 
 
 def test_the_velocity_model_joins_where_its_skulls_are(project, many):

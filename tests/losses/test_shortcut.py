@@ -52,6 +52,27 @@ def test_half_steps_are_taken_at_their_own_times_towards_the_data():
     assert torch.allclose(middle, EPS - per_sample(D / 2 * T), atol=1e-12)
 
 
+@pytest.mark.parametrize("start", [1, 0.8, 0.3])
+def test_the_exact_steps_of_a_gaussian_are_their_own_target(start):
+    # Data N(m, σ²): z_t has the mean (1 − t) m and the variance (1 − t)² σ² + t², and
+    # the flow keeps a skull's distance from the mean in standard deviations.
+    mean, spread = 0.7, 1.6
+
+    def moved(z, t, after):
+        of = [((1 - t) * spread) ** 2 + t**2 for t in (t, after)]
+        return (1 - after) * mean + (of[1] / of[0]) ** 0.5 * (z - (1 - t) * mean)
+
+    def velocity(z, t, d):
+        t, d = per_sample(t), per_sample(d)
+        return (z - moved(z, t, t - d)) / d
+
+    t, d = start * T, start * D
+    found = shortcut.target(velocity, EPS, t, d)
+    assert torch.allclose(found, velocity(EPS, t, d), atol=1e-12)
+    half = velocity(EPS, t, d / 2)
+    assert (found - half).abs().amax(dim=(1, 2, 3, 4)).min() > 1e-5
+
+
 @pytest.mark.parametrize("steps", [1, 2, 8])
 def test_one_leap_ends_where_two_euler_steps_do(steps):
     def field(z, t):
@@ -81,17 +102,21 @@ def test_a_quarter_of_the_samples_leap(batch, often):
     assert leaping.max() - leaping.min() <= 1
 
 
-def test_times_are_on_the_grid_of_their_step():
+@pytest.mark.parametrize("start", [1, 0.8, 0.3])
+def test_times_are_on_the_grid_of_their_step(start):
     rng = torch.Generator().manual_seed(0)
-    t, d = shortcut.times_and_steps(60_000, rng)
-    assert t.dtype == torch.float32 and torch.equal(t / d, (t / d).round())
-    assert (t >= d).all() and (t <= 1).all()
-    counts = Counter(d.tolist())
-    assert set(counts) == {2.0**-k for k in range(8)}
-    leaps = [n for size, n in counts.items() if size > shortcut.SMALLEST]
+    t, d = shortcut.times_and_steps(60_000, rng, start)
+    assert t.dtype == torch.float32
+    assert torch.allclose(t / d, (t / d).round(), rtol=1e-6)
+    assert (t >= d).all() and t.max() == torch.tensor(float(start))
+    counts = Counter((d / start).tolist())
+    assert list(sorted(counts)) == pytest.approx([2.0**-k for k in range(7, -1, -1)])
+    leaps = [n for size, n in counts.items() if size > 1.1 * shortcut.SMALLEST]
     assert sum(leaps) == 15_000 and min(leaps) > 0.9 * 15_000 / 7
+    assert shortcut.is_larger(d, start).sum() == 15_000
     for size in (1 / 4, 1 / 128):  # t is uniform on the multiples of d
-        found = torch.bincount((t[d == size] / size).long())[1:].double()
+        own = torch.isclose(d, torch.tensor(start * size))
+        found = torch.bincount((t[own] / d[own]).round().long())[1:].double()
         assert len(found) == 1 / size
         expected = found.mean()
         assert ((found - expected).abs() < 5 * expected.sqrt()).all()

@@ -169,5 +169,5 @@ def test_only_pairs_that_differ_count():
 
 @pytest.mark.parametrize("lengths", [(0, 0), (3, 4)])
 def test_trials_without_a_pair_are_refused(lengths):
-    with pytest.raises(SkfmError, match="expected pairs of trials"):
+    with pytest.raises(SkfmError, match="hits; expected equally many"):
         paired_difference(*(np.zeros(n, bool) for n in lengths))

@@ -16,6 +16,7 @@ from skfm_lib.presets import (
     preset,
 )
 from skfm_lib.utils.errors import SkfmError
+from skfm_lib.utils.values import parse
 
 PAPER = preset("paper")
 
@@ -140,6 +141,16 @@ def test_none_leaves_a_setting_and_false_does_not():
     assert (changed.steps, changed.codes, changed.upsample) == (150_000, 64, False)
     assert changed.but(steps=None) == changed
     assert PAPER.vqvae.codes == 16384
+
+
+def test_the_word_none_turns_an_optional_setting_off():
+    given = parse("none")  # of a command line
+    off = PAPER.ours.but(time_mean=given)
+    assert PAPER.ours.time_mean is not None and off.time_mean is None
+    assert PAPER.denoiser.but(**off.as_dict()) == off  # as stages record it
+    assert PAPER.ours.but(time_mean=None) == PAPER.ours
+    with pytest.raises(SkfmError, match="steps = 'none'; expected a whole number"):
+        PAPER.ours.but(steps=given)
 
 
 def test_lists_become_tuples_and_plain_values_come_back():

@@ -124,3 +124,26 @@ def test_a_shortcut_receives_its_step_size():
 
     assert torch.allclose(shortcut(velocity, EPS, 4), X_0, atol=1e-12)
     assert seen == [(1, 0.25), (0.75, 0.25), (0.5, 0.25), (0.25, 0.25)]
+    seen.clear()
+    end = shortcut(velocity, EPS, 2, start=0.8, end=0.4)
+    assert torch.allclose(end, EPS - 0.4 * (EPS - X_0), atol=1e-12)
+    assert [x for pair in seen for x in pair] == pytest.approx([0.8, 0.2, 0.6, 0.2])
+
+
+@pytest.mark.parametrize("start", [1.0, 0.8])
+@pytest.mark.parametrize("steps", [1, 2, 8])
+def test_exact_steps_of_a_gaussian_end_at_its_data_in_any_number(start, steps):
+    mean, spread = 0.7, 1.6
+
+    def deviation(t):
+        return math.hypot((1 - t) * spread, t)
+
+    def velocity(z, t, d):
+        along = deviation(t - d) / deviation(t) * (z - (1 - t) * mean)
+        return (z - (1 - t + d) * mean - along) / d
+
+    z = (1 - start) * mean + deviation(start) * EPS
+    end = shortcut(velocity, z, steps, start=start)
+    assert torch.allclose(end, mean + spread * EPS, atol=1e-12)
+    many = euler(lambda z, t: velocity(z, t, 1e-7), z, 4000, start=start)
+    assert torch.allclose(many, end, atol=2e-3)

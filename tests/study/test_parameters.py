@@ -2,6 +2,7 @@
 
 import pytest
 
+from skfm_lib.presets import preset
 from skfm_lib.study import open_chapter
 from skfm_lib.utils.errors import SkfmError
 
@@ -41,6 +42,14 @@ def test_what_came_as_text_is_parsed(project):
     assert found["steps"] == 200_000 and isinstance(found["steps"], int)
     assert found["peers"] is False and found["share"] == 0.001
     assert found["study"].name == "5" and found["study"].settings.name == "tiny"
+
+
+def test_an_optional_setting_is_a_number_or_none(project):
+    declared = DECLARED + "time_mean: str = None\n"
+    for line, found in (("0.5", 0.5), ("'none'", None), ("-1", -1.0)):
+        text = opened(f"time_mean = {line}", declared)["time_mean"]
+        assert preset("tiny").ours.but(time_mean=text).time_mean == found
+    assert opened("", declared)["time_mean"] is None  # the preset's
 
 
 @pytest.mark.parametrize(

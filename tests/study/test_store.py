@@ -217,7 +217,7 @@ def test_one_command_makes_all_that_is_lacking_with_the_former_parameters(study)
     assert not study.is_finished("03_train_otfm")
     assert study.is_finished("02_train_vqvae")
     with pytest.raises(SkfmError, match="skfm run 03 .* && skfm run 04 .* && .* 13 "):
-        study.finished("13_few_steps")  # its chapter also compares with DDPM
+        study.finished("13_train_shortcut")  # its chapter also compares with DDPM
 
 
 def test_two_stages_of_one_chapter_are_made_by_its_parameter(study):

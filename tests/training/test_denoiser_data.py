@@ -14,7 +14,7 @@ from skfm_lib.models import VQVAE, UNet3D
 from skfm_lib.presets import preset
 from skfm_lib.samplers import Sampler
 from skfm_lib.training import denoiser, mirrored_latents
-from skfm_lib.training.denoiser import OTFM, train_denoiser
+from skfm_lib.training.denoiser import OTFM, OURS, train_denoiser
 from skfm_lib.training.latents import LatentScale, LatentSet, cache_latents
 from skfm_lib.training.shortcut import shortcut_stage, train_shortcut
 from skfm_lib.training.trainer import Trainer
@@ -132,11 +132,10 @@ def test_training_resumes_bit_for_bit_and_the_weights_know_their_fields(
 
 
 def test_a_shortcut_keeps_both(study, latents):
-    stage = stage_of(study, ON)
-    train(stage, latents, ON)
+    stage = study.stage("17_train_ours", {"ours": ON.as_dict()}, ("02_train_vqvae",))
+    train_denoiser(stage, OURS, latents, SCALE, ON, CPU)
     stage.finish()
-    study.stage("04_train_ddpm", {}, ("02_train_vqvae",)).finish()
-    flow, (few, settings) = generator_of(stage, "otfm"), shortcut_stage(study, steps=2)
+    flow, (few, settings) = generator_of(stage, "ours"), shortcut_stage(study, steps=2)
     assert few.settings["denoiser"]["mirrored"]
     settings = settings.but(batch=6)  # one of them has a step of its own
     train_shortcut(few, flow.network, latents, SCALE, settings, CPU)

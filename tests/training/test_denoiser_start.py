@@ -4,12 +4,14 @@ import pytest
 import torch
 
 from skfm_lib.generation import generator_of
+from skfm_lib.models import UNet3D
 from skfm_lib.presets import preset
 from skfm_lib.samplers import Sampler
-from skfm_lib.training import denoiser
-from skfm_lib.training.denoiser import DDPM, LINEAR, OTFM, OURS, train_denoiser
+from skfm_lib.training import denoiser, linear_start
+from skfm_lib.training.denoiser import DDPM, OTFM, OURS, train_denoiser
 from skfm_lib.training.latents import LatentScale, LatentSet
-from skfm_lib.training.shortcut import shortcut_stage
+from skfm_lib.training.linear_start import LINEAR
+from skfm_lib.training.shortcut import shortcut_stage, train_shortcut
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.seeding import noise
@@ -85,7 +87,7 @@ def test_a_sample_begins_with_a_skull_of_the_linear_model(study, latents, seeing
 
 def test_the_linear_model_is_fitted_once(study, latents, monkeypatch):
     stage = trained(study, latents, ON)
-    monkeypatch.setattr(denoiser, "fit_linear", lambda *given: pytest.fail("again"))
+    monkeypatch.setattr(linear_start, "fit_linear", lambda *given: pytest.fail("again"))
     before = (stage.folder / LINEAR).read_bytes()
     train_denoiser(stage, OTFM, latents, SCALE, ON, CPU)
     assert (stage.folder / LINEAR).read_bytes() == before
@@ -109,10 +111,37 @@ def test_what_does_not_go_together_is_said_before_training(
     assert not list(study.folder.glob("03*/checkpoint.pt"))
 
 
-def test_a_shortcut_of_it_is_refused(study, latents):
-    trained(study, latents, ON)
-    with pytest.raises(SkfmError, match="a shortcut of a flow with a linear start"):
-        shortcut_stage(study)
+def test_a_shortcut_of_ours_begins_where_it_does(study, latents, monkeypatch):
+    settings, asked = ON.but(field_of_view=True), []
+    stage = study.stage("17_train_ours", {"ours": settings.as_dict()})
+    train_denoiser(stage, OURS, latents, SCALE, settings, CPU)
+    stage.finish()
+    ours, (few, chosen) = generator_of(stage, "ours"), shortcut_stage(study, steps=2)
+    forward = UNet3D.forward
+
+    def watched(self, z_t, t, quality, d=None, **seen):
+        asked.append((t, d))
+        return forward(self, z_t, t, quality, d, **seen)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(UNet3D, "forward", watched)
+        given = latents, SCALE, chosen.but(batch=24), CPU
+        train_shortcut(few, ours.network, *given)
+    t, d = (torch.cat(values) for values in zip(*asked))
+    assert t.max() == 0.5 and (t - d).min() >= 0
+    made = generator_of(few, "shortcut")
+    assert made.start == 0.5 and made.fields == ours.fields
+    assert torch.equal(made.linear.components, ours.linear.components)
+    # Of a velocity of 0 and without the symmetry, a sample is the start of ours.
+    for one in (made, ours):
+        torch.nn.init.zeros_(one.network.out.weight)
+        torch.nn.init.zeros_(one.network.out.bias)
+    samples = [4, 6], [7, 8]
+    z = made.latents(*samples, Sampler("shortcut", 4))
+    assert torch.equal(z, ours.latents(*samples, Sampler("euler", 3)))
+    torch.nn.init.ones_(made.network.out.bias)
+    moved = made.latents(*samples, Sampler("shortcut", 4))
+    assert torch.allclose(z - moved, torch.full_like(z, 2 * 0.5), atol=1e-4)
 
 
 def test_ours_begins_before_it_is_made_symmetric(study, latents):

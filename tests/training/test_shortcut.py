@@ -34,11 +34,11 @@ def flow():
     return SkullGenerator("otfm", network, vqvae, scale, device)
 
 
-@pytest.fixture
-def study(project):
-    """A study whose stage 03 is finished, with label dropout."""
-    made = open_study("new", "tiny")
-    made.stage("03_train_otfm", {"denoiser": DENOISER.as_dict()}).finish()
+@pytest.fixture(params=[1.0, 0.8])
+def study(project, request):
+    """A study whose stage 17 is finished, with label dropout and one of two starts."""
+    made, settings = open_study("new", "tiny"), DENOISER.but(start=request.param)
+    made.stage("17_train_ours", {"ours": settings.as_dict()}).finish()
     return made
 
 
@@ -76,7 +76,8 @@ def test_only_larger_steps_get_targets_of_their_own(flow):
     torch.nn.init.normal_(network.condition.leap[-1].weight)
     z, velocity = torch.randn(2, 4, 8, 4, 4, 4)
     t, d = torch.tensor([0.5, 1.0, 1.0, 1 / 128]), torch.tensor([1, 64, 128, 1]) / 128
-    target = mixed_target(network, z, velocity, t, d, QUALITY)
+    larger = torch.tensor([False, True, True, False])
+    target = mixed_target(network, z, velocity, t, d, QUALITY, larger)
     assert torch.equal(target[[0, 3]], velocity[[0, 3]])
     with torch.no_grad():
         for i, half in ((1, 0.25), (2, 0.5)):
@@ -84,7 +85,8 @@ def test_only_larger_steps_get_targets_of_their_own(flow):
             first = network(one, 1.0, q, half)
             second = network(one - half * first, 1.0 - half, q, half)
             assert torch.allclose(target[i], (first + second)[0] / 2, atol=1e-5)
-    assert mixed_target(network, z, velocity, t, d * 0 + 1 / 128, QUALITY) is velocity
+    given = network, z, velocity, t, d, QUALITY
+    assert mixed_target(*given, torch.zeros(4, dtype=torch.bool)) is velocity
 
 
 def test_the_stage_keeps_labels_and_comes_after_the_flow(study):
@@ -92,7 +94,19 @@ def test_the_stage_keeps_labels_and_comes_after_the_flow(study):
     assert settings.steps == 7 and stage.settings["shortcut"]["steps"] == 7
     assert stage.settings["denoiser"]["label_dropout"] == 0
     assert stage.settings["denoiser"]["width"] == 8
-    assert set(stage.inputs) == {"03_train_otfm"}
+    assert set(stage.inputs) == {"17_train_ours"}
+    stage.finish()
+    assert study.is_finished("13_train_shortcut")
+    study.stage("17_train_ours", {"ours": DENOISER.but(steps=9).as_dict()}).finish()
+    with pytest.raises(
+        SkfmError, match="13_train_shortcut is stale, made from another"
+    ):
+        study.finished("13_train_shortcut")
+
+
+def test_it_needs_ours(project):
+    with pytest.raises(SkfmError, match="no finished 17_train_ours.*run 01 02 17 "):
+        shortcut_stage(open_study("new", "tiny"))
 
 
 @pytest.mark.parametrize("batch", [1, 4])
@@ -139,10 +153,12 @@ def test_a_model_learns_to_reach_a_skull_in_one_leap(flow, study, latents):
     stage, settings = shortcut_stage(study, steps=120, batch=4, learning_rate=5e-3)
     one = latents[0][0]
     model, _ = train(stage, flow, Latents(4 * [latents[0]]), settings)
+    start = stage.settings["denoiser"].get("start", 1.0)
     z = torch.randn(3, 8, 4, 4, 4, generator=torch.Generator().manual_seed(3))
+    z = (1 - start) * one + start * z
     with torch.no_grad():
-        leap = z - model(z, 1.0, 2, 1.0)
-        before = z - flow.network(z, 1.0, 2)
+        leap = z - start * model(z, start, 2, start)
+        before = z - start * flow.network(z, start, 2)
     error = [(x - one).square().mean().item() for x in (leap, before)]
     assert error[0] < 0.5 * error[1]
 

@@ -22,7 +22,7 @@ from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils.device import Device
 
 TINY = preset("tiny")
-STEPS = {"02 VQ-VAE": 2, "03, 04 U-Net": 3}  # of paper size
+STEPS = {"02 VQ-VAE": 2, "03, 04, 17 U-Net": 3}  # of paper size
 TOO_MUCH = 1.2  # times the planned memory
 
 Result = dict[str, Any]

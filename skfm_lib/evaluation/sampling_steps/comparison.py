@@ -176,14 +176,15 @@ def _fewest(
 
 
 def table(comparisons: Sequence[Comparison], name: str) -> Rows:
-    """Method → evaluations → value; distances within the noise are marked by ✓."""
-    counts = sorted({one.evaluations for one in comparisons})
+    """Method → evaluations along the path → value; ✓: distance within the noise."""
+    counts = sorted({one.sampled.setting.along for one in comparisons})
     rows: Rows = {}
     for method, line in by_method(comparisons).items():
         rows[method] = dict.fromkeys(map(str, counts))
         for one in line:
             mark = " ✓" if one.within_noise.get(name) else ""
-            rows[method][str(one.evaluations)] = f"{one.values[name].value:.3g}{mark}"
+            value = f"{one.values[name].value:.3g}{mark}"
+            rows[method][str(one.sampled.setting.along)] = value
     return rows
 
 

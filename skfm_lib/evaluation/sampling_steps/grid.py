@@ -3,19 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from skfm_lib.generation import LABELS, SHORTCUT_STEPS, Sampler
+from skfm_lib.generation import LABELS, SHORTCUT_STEPS, Sampler, usual_sampler
+from skfm_lib.presets import SamplingConfig
 from skfm_lib.samplers import COSTS, METHODS
 from skfm_lib.utils.errors import SkfmError
 
-# The paper's samplers; the shortcut model is compared with OTFM.
+# The paper's samplers; the shortcut model is compared with ours.
 REFERENCES = {
     "otfm": ("otfm", "euler"),
+    "ours": ("ours", "euler"),
     "ddpm": ("ddpm", "ancestral"),
     "ddpm-v": ("ddpm-v", "ancestral"),
-    "shortcut": ("otfm", "euler"),
+    "shortcut": ("ours", "euler"),
 }
 
-MODELS = ("otfm", "ddpm", "shortcut")  # those that are always compared
+MODELS = ("otfm", "ours", "ddpm", "shortcut")  # those that are always compared
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ class SamplerSetting:
         return f"{LABELS[self.model]}, {self.sampler.method}{shift}"
 
     @property
+    def along(self) -> int:
+        """Evaluations of the network without the one for the symmetry."""
+        return self.sampler.evaluations - (self.sampler.symmetric > 0)
+
+    @property
     def name(self) -> str:
         """Its name among all settings."""
         other = ", other noise" if self.repeat else ""
@@ -49,6 +56,7 @@ class SamplerSetting:
 
 
 def sampler_settings(
+    sampling: SamplingConfig,
     evaluations: Sequence[int],
     spared: Sequence[str] = (),
     shift: float = 1.0,
@@ -56,6 +64,7 @@ def sampler_settings(
 ) -> list[SamplerSetting]:
     """Every method of the `models` at every number of evaluations.
 
+    Models that are made symmetric take one more from two steps on (`usual_sampler`).
     The references of the models (`REFERENCES`) come first.  They have the largest
     number, and a repeat each.  Other methods are included where their steps cost a
     whole number of evaluations, the shortcut model at powers of two.  The methods
@@ -68,13 +77,18 @@ def sampler_settings(
     if not evaluations or min(evaluations) < 1:
         raise SkfmError(f"evaluations {list(evaluations)}", "some numbers from 1")
     counts, most = sorted(set(evaluations)), max(evaluations)
+
+    def usual(model: str, method: str, n: int) -> SamplerSetting:
+        steps = n // COSTS.get(method, 1)
+        return SamplerSetting(model, usual_sampler(model, sampling, steps, method))
+
     references = [
-        SamplerSetting(model, Sampler(method, most))
+        usual(model, method, most)
         for model, method in dict.fromkeys(REFERENCES[model] for model in models)
     ]
     repeats = [replace(setting, repeat=True) for setting in references]
     settings = [
-        SamplerSetting(model, Sampler(method, n // COSTS.get(method, 1)))
+        usual(model, method, n)
         for model in models
         for method in METHODS[model]
         for n in counts

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from skfm_lib.data.bone_fractions import stored
 from skfm_lib.evaluation.sampling_steps.grid import SamplerSetting
 from skfm_lib.generation import STAGES, SkullGenerator
 from skfm_lib.metrics.feature_extraction import as_input
@@ -58,7 +59,8 @@ class Sweep:
         own = [s for s in settings if s.model == generator.objective]
         if not all(self.experiment(setting).done for setting in own):
             # Warm up, so that the choice of kernels is not timed.
-            part, once = slice(0, self._batch), replace(own[0].sampler, steps=1)
+            once = replace(own[0].sampler, steps=1, symmetric=0.0)
+            part = slice(0, self._batch)
             generator.latents(self.qualities[part], self._seeds(own[0])[part], once)
         total = sum(s.sampler.evaluations for s in own) * len(self.qualities)
         with Progress(f"Sampling, {generator.objective}", total) as bar:
@@ -119,9 +121,12 @@ class Sweep:
         return SampledSet(setting, found["f"].double().numpy(), **stage.results)
 
     def _features(self, generator: SkullGenerator, stage: Stage) -> dict[str, Tensor]:
-        """Features "f" (n, d) of the decoded latents, and "seconds" of decoding."""
+        """Features "f" (n, d) of the decoded latents, and "seconds" of decoding.
+
+        Of the volumes as a data set holds them, as those of the held-out skulls are.
+        """
         weights = self.network.state_dict().values()
-        content = b"".join(weight.cpu().numpy().tobytes() for weight in weights)
+        content = b"stored" + b"".join(w.cpu().numpy().tobytes() for w in weights)
         key = hashlib.sha256(content).hexdigest()[:12]
         path = stage.folder / f"features-{key}.safetensors"
         if not path.is_file():
@@ -129,10 +134,11 @@ class Sweep:
             network = to_device(self.network).eval()
             for z in (batch["z"].float() for batch in _batches(stage)):
                 started = time.perf_counter()
-                bone = [generator.decode(to_device(one[None])) > 0 for one in z]
+                v = torch.cat([generator.decode(to_device(one[None])) for one in z])
                 seconds += time.perf_counter() - started
+                held = torch.from_numpy(stored(v.numpy(), generator.grid))
                 with torch.no_grad():
-                    v = to_device(as_input(torch.cat(bone)))
+                    v = to_device(as_input(held))
                     found.append(network.features(v).float().cpu())
             _save(path, seconds, f=torch.cat(found))
         return _read(path)

@@ -21,8 +21,9 @@ from skfm_lib.evaluation.sampling_steps.sampling import SampledSet
 from skfm_lib.evaluation.table1_columns import BETWEEN_SETS
 from skfm_lib.generation import Sampler
 from skfm_lib.metrics import Interval, frechet_distance, kernel_distance
+from skfm_lib.presets import preset
 
-COUNTS = [1, 4, 16]
+COUNTS, SAMPLING = [1, 4, 16], preset("tiny").sampling
 
 
 def rng(*seed):
@@ -39,7 +40,7 @@ def study(error, n=60, d=4):
     start, other = rng(1).normal(size=(2, n, d))
     return [
         sampled(s, (other if s.repeat else start) + error(s) * np.ones(d))
-        for s in sampler_settings(COUNTS)
+        for s in sampler_settings(SAMPLING, COUNTS)
     ]
 
 
@@ -97,11 +98,18 @@ def test_every_model_has_its_own_reference():
     points = compare(sets, rng(5).normal(size=(60, 4)), seed=0)
     first = [p for p in points if not p.sampled.setting.repeat]
     assert all(p.within_noise["FID ↓"] for p in first)
-    ddpm, shortcut, otfm = (
+    ddpm, shortcut, ours = (
         by_method(points)[k][0].reference("FID ↓").value
-        for k in ("DDPM, ddim", "shortcut", "OTFM, euler")
+        for k in ("DDPM, ddim", "shortcut", "ours, euler")
     )
-    assert ddpm > otfm + 10 and shortcut == pytest.approx(otfm)
+    assert ddpm > ours + 10 and shortcut == pytest.approx(ours)
+
+
+def test_the_evaluation_for_the_symmetry_has_no_column_of_its_own():
+    sets = study(lambda setting: 0.0)
+    rows = table(compare(sets, rng(5).normal(size=(60, 4)), seed=0), "PR ↑")
+    assert all(list(row) == ["1", "4", "16"] for row in rows.values())
+    assert all(rows[k]["16"] for k in ("OTFM, euler", "ours, euler", "shortcut"))
 
 
 def point(method, evaluations, fid=True, kid=True, repeat=False, low=0.1):

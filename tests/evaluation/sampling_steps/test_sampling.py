@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from skfm_lib.data.bone_fractions import stored
 from skfm_lib.evaluation.sampling_steps.grid import SamplerSetting
 from skfm_lib.evaluation.sampling_steps.sampling import Sweep
 from skfm_lib.generation import Sampler, SkullGenerator
@@ -75,7 +76,8 @@ def test_a_set_holds_the_features_of_what_the_generator_samples(sweep, generator
         ]
     )
     volumes = torch.cat([generator.decode(one) for one in z.half().float().split(1)])
-    expected = extract(features(), volumes > 0).double().numpy()
+    held = torch.from_numpy(stored(volumes.numpy(), generator.grid))
+    expected = extract(features(), held).double().numpy()
     assert found.features.shape == (5, 224)
     assert np.allclose(found.features, expected, atol=1e-4)
     third = sweep.volume(generator, EULER, 3)
@@ -172,6 +174,14 @@ def test_another_model_or_label_has_another_folder(sweep):
     study.stage("03_train_otfm", {"steps": 7}).finish()
     folders.add(sweep.experiment(EULER).folder)
     assert len(folders) == 4
+
+
+def test_the_warm_up_is_without_the_symmetry(sweep, generator):
+    ours = replace(generator, objective="ours")
+    sweep.study.stage("17_train_ours", {}).finish()
+    two = SamplerSetting("ours", Sampler("euler", 2, symmetric=0.4))
+    (found,) = sweep.sample(ours, [two])
+    assert found.features.shape == (5, 224)
 
 
 def test_a_damaged_batch_is_named(sweep, generator):
