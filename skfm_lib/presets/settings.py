@@ -9,6 +9,7 @@ from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.values import AtLeast, Between, conform
 
 OFF = "none"  # given for an optional setting: None
+Optimizer = Literal["adam", "muon"]
 S = TypeVar("S", bound="Settings")
 Count = Annotated[int, AtLeast(1)]
 Weight = Annotated[float, AtLeast(0)]
@@ -103,6 +104,7 @@ class VQVAEConfig(TrainingConfig):
     adversarial: Weight = 0.0  # weight of the discriminators' loss; 0: there are none
     perceptual: Weight = 0.0  # weight of the perceptual distance; 0: there is none
     lpips_weights: str | None = None  # folder of LPIPS's files; None: study features
+    optimizer: Optimizer = "adam"  # of the hidden convolutions
 
     @property
     def input_shape(self) -> Shape:
@@ -131,7 +133,7 @@ class DenoiserConfig(TrainingConfig):
     field_of_view: bool = False  # where the scan begins and ends is a condition
     time_mean: float | None = None  # m of logit t ~ N(m, 1); None: t is uniform
     average_lengths: tuple[Length, ...] = ()  # of power-function averages; (): EMA
-    optimizer: Literal["adam", "muon"] = "adam"  # of the hidden convolutions
+    optimizer: Optimizer = "adam"  # of the hidden convolutions
     copied: bool = False  # the first convolution begins as a copy of the latent
     components: Annotated[int, AtLeast(0)] = 0  # of the linear start; 0: from noise
     start: Share = 1.0  # the time at which a flow with a linear start begins

@@ -25,8 +25,7 @@ from skfm_lib.training.latents import (
 )
 from skfm_lib.training.linear_start import check_start, save_linear
 from skfm_lib.training.mirrored_latents import mirrored_latents
-from skfm_lib.training.muon import MuonWithAdam
-from skfm_lib.training.optimizer import adam
+from skfm_lib.training.muon import optimiser_of
 from skfm_lib.training.trainer import Trainer
 from skfm_lib.utils import distributed
 from skfm_lib.utils.device import Device
@@ -172,7 +171,6 @@ def _trainer(
     more_decays: Sequence[Decay] = (),
 ) -> Trainer[UNet3D]:
     """A trainer with the averages and the optimizer of the settings."""
-    muon = partial(MuonWithAdam, dtype=device.dtype)
     return Trainer(
         network,
         settings,
@@ -181,7 +179,7 @@ def _trainer(
         fingerprint,
         settings.ema_decay,
         average_lengths=settings.average_lengths,
-        make_optimiser=muon if settings.optimizer == "muon" else adam,
+        make_optimiser=optimiser_of(settings.optimizer, device),
         more_decays=more_decays,
     )
 

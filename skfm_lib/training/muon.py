@@ -7,7 +7,8 @@ on a CPU without such instructions (preset quick, AVX2).
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -15,7 +16,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from skfm_lib.presets import TrainingConfig
-from skfm_lib.training.optimizer import adam
+from skfm_lib.presets.settings import Optimizer
+from skfm_lib.training.optimizer import Optimiser, adam
+from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
 
 MOMENTUM = 0.95
@@ -66,6 +69,13 @@ class MuonWithAdam:
         """Resume from `state_dict`."""
         self.muon.load_state_dict(state_dict["muon"])
         self.adam.load_state_dict(state_dict["adam"])
+
+
+def optimiser_of(
+    name: Optimizer, device: Device
+) -> Callable[[nn.Module, TrainingConfig], Optimiser]:
+    """What makes the optimizer of a setting: Adam, or Muon in the device's dtype."""
+    return partial(MuonWithAdam, dtype=device.dtype) if name == "muon" else adam
 
 
 class Muon(torch.optim.Optimizer):

@@ -14,6 +14,7 @@ from skfm_lib.models import VQVAE
 from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.training import memory_plan, multi_device, vqgan_losses
 from skfm_lib.training.checkpoints import load_weights, save_weights
+from skfm_lib.training.muon import optimiser_of
 from skfm_lib.training.trainer import Trainer
 from skfm_lib.training.vqgan_losses import VQGANLosses, perceptual_distance
 from skfm_lib.utils import distributed
@@ -53,7 +54,14 @@ def train_vqvae(
     distance = perceptual_distance(stage, skulls, settings)
     gan = VQGANLosses(model, distance, device, seed)
     owner = stage.folder, stage.fingerprint
-    trainer = Trainer(model, settings, device, *owner, companion=gan.discriminators)
+    trainer = Trainer(
+        model,
+        settings,
+        device,
+        *owner,
+        companion=gan.discriminators,
+        make_optimiser=optimiser_of(settings.optimizer, device),
+    )
 
     def packed(step: int) -> tuple[Tensor]:
         chosen = distributed.share(batch_indices(seed, step, len(skulls), count))

@@ -10,6 +10,7 @@ SETTINGS = {  # of the preset's group "ours" that each lever takes from it
     "field of view": ("field_of_view",),
     "mirrored": ("mirrored",),
     "copied": ("copied",),
+    "Muon": ("optimizer",),
     "time law": ("time_mean",),
     "average": ("average_lengths",),
 }
@@ -41,7 +42,6 @@ def levers(settings: Preset) -> dict[str, Lever]:
         for name, keys in SETTINGS.items()
     }
     found["symmetry"] = Lever(sampling={"symmetric": settings.sampling.symmetric})
-    found["Muon"] = Lever({"optimizer": "muon"})
     found["label dropout"] = Lever(labels)
     for w in WEIGHTS:
         found[f"guidance {w:g}"] = Lever(labels, {"guidance": w})
