@@ -81,9 +81,7 @@ class SkullGenerator:
         quality = torch.tensor(qualities)
         if self.linear:
             eps = self.device.to_device(noise(shape, "linear", samples=samples))
-            along = self.linear.components.shape[:1]
-            c = self.device.to_device(noise(along, "components", samples=samples))
-            drawn = self.linear.draw(c, eps, quality, fields)
+            drawn = self.linear.draw(eps, quality, fields)
             if self.start == 0:
                 return self.scale.restore(drawn)
             z = (1 - self.start) * drawn + self.start * z

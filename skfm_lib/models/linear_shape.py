@@ -1,15 +1,13 @@
 """A linear shape model of latents, from whose skulls a flow can start.
 
-Latents of a quality score q and a field of view h are modelled as
+Latents of a quality score c and a field of view h are modelled as
 
-    x_0 = μ_q + m(h) + p(h) ⊙ (W c + √ψ ⊙ ε),    c ~ N(0, I), ε ~ N(0, I),
+    x_0 = μ_c + m(h) + Σ_i √λ_i (u_iᵀ ε) u_i + √ψ ⊙ (ε − Σ_i (u_iᵀ ε) u_i),
 
-a mean, K components W, and a remaining variance ψ of each number: factor analysis
-(Bishop 2006, §12.2.4) of skulls of which a part is missing.  The presence p(h) is the
-share of each slice of the latents that lies within the scan.  Without it, skulls whose
-scan ends elsewhere are averaged: draws then vary less in size than skulls do.  At time
-t of a flow, z_t = (1 − t) x_0 + t ε is nearly Gaussian while t is large, so that the
-model's z_t can stand for the state that the flow would have.
+a mean, K principal components u_i of variances λ_i, and a remaining variance ψ of each
+number: probabilistic principal component analysis (Tipping & Bishop 1999) with a
+diagonal rest.  At time t of a flow, z_t = (1 − t) x_0 + t ε is nearly Gaussian while t
+is large, so that the model's z_t can stand for the state that the flow would have.
 """
 
 from typing import cast
@@ -26,10 +24,10 @@ class LinearShapeModel(nn.Module):
 
     Buffers, with n = k·d·h·w:
         means: μ (5, n), one a score.
-        knots: heights (w,), mm, one a slice of the latents, between which m is linear;
-            empty for a model without fields of view, where m = 0 and p = 1.
-        slopes: values of m at the knots (2 w, n), by the begin of a scan and its end.
-        components: W (K, n), by descending variance.
+        knots: heights (J,), mm, between which m is linear; empty without m.
+        slopes: values of m at the knots (2 J, n), by the begin of a scan and its end.
+        components: u (K, n), orthonormal.
+        variances: λ (K,), descending.
         rest: ψ (n,).
     """
 
@@ -37,6 +35,7 @@ class LinearShapeModel(nn.Module):
     knots: Tensor
     slopes: Tensor
     components: Tensor
+    variances: Tensor
     rest: Tensor
 
     def __init__(self, size: int, components: int, knots: int = 0) -> None:
@@ -45,50 +44,32 @@ class LinearShapeModel(nn.Module):
         self.register_buffer("knots", torch.zeros(knots))
         self.register_buffer("slopes", torch.zeros(2 * knots, size))
         self.register_buffer("components", torch.zeros(components, size))
+        self.register_buffer("variances", torch.zeros(components))
         self.register_buffer("rest", torch.zeros(size))
 
     def draw(
         self,
-        coordinates: Float[Tensor, "b K"],
         eps: Float[Tensor, "b k d h w"],
         quality: Int[Tensor, " b"],
         field_of_view: Float[Tensor, "b 2"] | None = None,
     ) -> Float[Tensor, "b k d h w"]:
-        """x_0 of standard normal c and ε, float32.
-
-        `field_of_view` (mm) is given with knots only.
-        """
-        away = coordinates.float() @ self.components
-        away = away + self.rest.sqrt() * eps.float().flatten(1)
-        if len(self.knots):
-            slices = away.view(*away.shape[:1], -1, len(self.knots))
-            seen = presence(cast(Tensor, field_of_view).to(self.knots), self.knots)
-            away = (slices * seen[:, None]).flatten(1)
-        return (self.mean(quality, field_of_view) + away).view_as(eps)
+        """x_0 of standard normal ε, float32; `field_of_view` (mm) with knots only."""
+        noise = eps.float().flatten(1)
+        along = noise @ self.components.T
+        x = self.mean(quality, field_of_view)
+        x = x + (along * self.variances.sqrt()) @ self.components
+        x = x + self.rest.sqrt() * (noise - along @ self.components)
+        return x.view_as(eps)
 
     def mean(
         self, quality: Int[Tensor, " b"], field_of_view: Float[Tensor, "b 2"] | None
     ) -> Float[Tensor, "b n"]:
-        """μ_q + m(h)."""
+        """μ_c + m(h)."""
         mean = self.means[quality.to(self.means.device) - presets.QUALITY_SCORES[0]]
         if not len(self.knots):
             return mean
         given = cast(Tensor, field_of_view).to(self.knots)
         return mean + hats(given, self.knots) @ self.slopes
-
-
-def presence(
-    field_of_view: Float[Tensor, "b 2"], knots: Float[Tensor, " w"]
-) -> Float[Tensor, "b w"]:
-    """p(h): share of each of w slices from the first knot to the last that is scanned.
-
-    >>> presence(torch.tensor([[0.5, 3.0]]), torch.tensor([0.0, 1.0, 2.0]) * 1.5)
-    tensor([[0.5000, 1.0000, 1.0000]])
-    """
-    edges = torch.linspace(float(knots[0]), float(knots[-1]), len(knots) + 1).to(knots)
-    begin, end = field_of_view[:, :1], field_of_view[:, 1:]
-    inside = torch.minimum(end, edges[1:]) - torch.maximum(begin, edges[:-1])
-    return inside.clamp(min=0) / (edges[1] - edges[0])
 
 
 def hats(

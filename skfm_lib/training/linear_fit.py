@@ -1,6 +1,5 @@
 """Fit the linear shape model to the latents of a training set."""
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -8,7 +7,7 @@ from torch import Tensor
 
 from skfm_lib import presets
 from skfm_lib.data.voxels import skull_grid
-from skfm_lib.models.linear_shape import LinearShapeModel, hats, presence
+from skfm_lib.models.linear_shape import LinearShapeModel, hats
 from skfm_lib.presets.grid_sizes import Shape
 from skfm_lib.training.latents import LatentScale, LatentSet
 from skfm_lib.utils import memory
@@ -17,10 +16,8 @@ from skfm_lib.utils.progress import track
 
 GIB = 1 << 30
 COLUMNS = 1 << 14  # of the matrix of latents that are multiplied at a time, in float64
-LEAST_SEEN = 1e-3  # skulls, added to those that show a slice
 LEAST = 1e-9  # share of the variance along the last component: accuracy of the fit
 RIDGE = 0.01  # penalty of the regression on the field of view, in skulls
-ITERATIONS = 10  # of expectation–maximisation; more lower the residual by below 1 %
 
 
 def fit_linear(
@@ -32,15 +29,11 @@ def fit_linear(
 ) -> LinearShapeModel:
     """The linear model of normalised latents, with K = `components`.
 
-    The principal components are those of all skulls about the means of their scores,
-    from the exact decomposition of the N×N matrix of inner products; variances are
-    divided by N less the number of means and components.  A score without a skull has
-    the mean of all.
-
     With the shape of the output `grid`, the mean depends on the field of view: a ridge
-    regression on its heights, with a knot in every slice of the latents.  From the
-    principal components, `ITERATIONS` of expectation–maximisation then lead to those
-    of complete skulls of which the scan shows a part (`_fit_present`).
+    regression on its heights, with a knot in every slice of the latents.  The principal
+    components are those of all skulls about their means, from the exact decomposition
+    of the N×N matrix of inner products; variances are divided by N less the number of
+    means and components.  A score without a skull has the mean of all.
 
     With the latents of the `mirrored` skulls, it is fitted to both.  The variances are
     the means of both then, since a skull and its mirror image are nearly one sample.
@@ -71,10 +64,7 @@ def _check_components(components: int, left: int) -> None:
 def _fit(
     model: LinearShapeModel, sets: Sequence[LatentSet], scale: LatentScale
 ) -> None:
-    items, k = (
-        [(one, i) for one in sets for i in range(len(one))],
-        len(model.components),
-    )
+    items, k = [(one, i) for one in sets for i in range(len(one))], len(model.variances)
     count = len(items)
     rows = (
         scale.normalise(one[i][0]).flatten()
@@ -88,66 +78,21 @@ def _fit(
         part = part.double()
         products.addmm_(part, part.T)
     values, vectors = torch.linalg.eigh(products)  # in ascending order
-    if not values[-k:].min() > LEAST * values.sum():
+    if not values[-k] > LEAST * values.sum():
         found = f"{k} components hold all variance of {count} latents"
         raise SkfmError(found, "fewer components, or skulls that differ more")
     values, vectors = values[-k:].flip(0), vectors[:, -k:].flip(1)
+    model.variances.copy_(values / left)
     for part, found, rest in zip(
         x.split(COLUMNS, 1),
         model.components.split(COLUMNS, 1),
         model.rest.split(COLUMNS),
     ):
         part = part.double()
-        along = vectors.T @ part
-        found.copy_(along / math.sqrt(left))
-        rest.copy_((part - vectors @ along).square().sum(0) / (left - k))
-    if len(model.knots):
-        fields = sets[0].fields_of_view.to(model.knots).repeat(len(sets), 1)
-        _fit_present(model, x, presence(fields, model.knots), count / left)
-
-
-def _fit_present(
-    model: LinearShapeModel, x: Tensor, seen: Tensor, inflation: float
-) -> None:
-    """Expectation–maximisation of x = p ⊙ (W c + √ψ ε) for deviations x (N, n).
-
-    `seen` (N, w) is the presence p of the slices, the last dimension of the latents.
-    For the coordinates c, noise counts as equal everywhere (probabilistic principal
-    components).  Means were fitted before, so variances are multiplied by `inflation`.
-    """
-    count, slices = seen.shape
-    k, seen = len(model.components), seen.double()
-    deviations = x.view(count, -1, slices)
-    loadings = model.components.view(k, -1, slices)
-    rest = model.rest.view(-1, slices)
-    noise, one = float(rest.mean()), torch.eye(k, dtype=torch.float64)
-    for _ in track(range(ITERATIONS), "Linear model, components"):
-        precision = noise * one.repeat(count, 1, 1)
-        right = torch.zeros(count, k, dtype=torch.float64)
-        for s in range(slices):
-            w, own = loadings[..., s].double(), deviations[..., s].double()
-            precision += seen[:, s, None, None] ** 2 * (w @ w.T)
-            right += seen[:, s, None] * (own @ w.T)
-        inverse = torch.linalg.inv(precision)
-        c = (inverse @ right[:, :, None])[:, :, 0]  # E[c], and below E[c cᵀ]
-        second = c[:, :, None] * c[:, None, :] + noise * inverse
-        turn = torch.linalg.cholesky(second.mean(0))  # so that c ~ N(0, I) again
-        squares, total = 0.0, 0.0
-        for s in range(slices):
-            p, own = seen[:, s, None], deviations[..., s].double()
-            moment = (second * p[:, :, None] ** 2).sum(0) + LEAST_SEEN * one
-            w = torch.linalg.solve(moment, (p * c).T @ own)
-            residual = (own - p * (c @ w)).square()
-            weight = p.square()  # of the estimates residual / p² of ψ
-            left = weight.square().sum() * (1 - inflation * k / count)
-            rest[:, s] = inflation * (weight * residual).sum(0) / left.clamp(min=1)
-            loadings[..., s] = turn.T @ w
-            squares += float((p * residual).sum())
-            total += float(p.sum()) * len(rest)
-        noise = squares / total
-    model.components.mul_(math.sqrt(inflation))
-    order = model.components.square().sum(1).argsort(descending=True)
-    model.components.copy_(model.components[order])
+        components = (vectors / values.sqrt()).T @ part
+        found.copy_(components)
+        beside = part - (vectors * values.sqrt()) @ components
+        rest.copy_(beside.square().sum(0) / (left - k))
 
 
 def _subtract_means(

@@ -74,8 +74,7 @@ def test_a_sample_begins_with_a_skull_of_the_linear_model(study, latents, seeing
     scores, seeds, shape = [4, 6], [7, 8], latents[0][0].shape
     eps, start = (noise(shape, n, samples=seeds) for n in ("linear", "start"))
     seen = made.fields_of_view(scores, seeds)
-    c = noise((settings.components,), "components", samples=seeds)
-    drawn = made.linear.draw(c, eps, torch.tensor(scores), seen)
+    drawn = made.linear.draw(eps, torch.tensor(scores), seen)
     torch.nn.init.zeros_(made.network.out.weight)
     torch.nn.init.zeros_(made.network.out.bias)  # a velocity of 0
     z = made.latents(scores, seeds, Sampler("euler", 3))
