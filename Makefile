@@ -13,8 +13,8 @@ NEWS := '^Collecting [^ ]+|Downloading .*[0-9]{2}\.[0-9] MB|^Installing collecte
 
 # Of the model that comes with the library; `make weights STEPS_OURS=9000` has others.
 WEIGHTS_RUN ?= weights
-STEPS_VQVAE ?= 6400
-STEPS_OURS ?= 5600
+STEPS_VQVAE ?= 1600
+STEPS_OURS ?= 4200
 
 help:
 	@echo "make study   set up, run the whole study on the embedded data, build the book"
@@ -23,7 +23,7 @@ help:
 	@echo "make fuzz    set up, read 2,425 damaged scans (\`make test\` takes a sample)"
 	@echo "make lab     set up, open the notebooks in JupyterLab"
 	@echo "make book    set up, build the book from the latest run"
-	@echo "make weights set up, train the model that comes with the library: hours"
+	@echo "make weights set up, train the model that comes with the library, an hour"
 	@echo "make setup   set up only: .venv with the pinned packages"
 	@echo "make clean   remove .venv and the built book; runs/ is kept"
 	@echo

@@ -137,6 +137,7 @@ class DenoiserConfig(TrainingConfig):
     copied: bool = False  # the first convolution begins as a copy of the latent
     components: Annotated[int, AtLeast(0)] = 0  # of the linear start; 0: from noise
     start: Share = 1.0  # the time at which a flow with a linear start begins
+    margin: Annotated[float, AtLeast(0)] = 0.0  # of times beyond it, trained, too
 
 
 @dataclass(frozen=True)

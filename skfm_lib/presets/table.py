@@ -77,6 +77,7 @@ TABLE: dict[str, dict[str, tuple]] = {
         "optimizer":      ("muon",       "muon",       "muon",       "muon"),
         "components":     (16,           64,           64,           64),
         "start":          (0.8,          0.8,          0.8,          0.8),
+        "margin":         (0.1,          0.1,          0.1,          0.1),
         "time_mean":      (0.6,          0.6,          0.6,          0.6),
         "average_lengths": ((0.05,),     (0.05,),      (0.05,),      (0.05,)),
     },

@@ -112,7 +112,7 @@ def train_denoiser(
 
     With `components`, the flow begins at t = `start` from a linear shape model, which
     is fitted first (to the mirrored skulls, too, with that setting) and saved in the
-    stage's folder; times beyond are not trained.
+    stage's folder; times beyond `start` + `margin` are not trained.
     """
     check_start(
         settings,
@@ -210,18 +210,19 @@ def weights_after(step: int) -> str:
 def _times_and_labels(
     quality: Tensor, settings: presets.DenoiserConfig, seed: int, step: int
 ) -> tuple[Tensor, Tensor]:
-    """t on {1/T … start}, and the labels (b,), some dropped for guidance.
+    """t on {1/T … start + margin}, and the labels (b,), some dropped for guidance.
 
     Both are drawn for the global batch, of which a process takes its share.  The labels
     that are dropped do not depend on the distribution of t.
     """
     count = len(quality) * distributed.devices()
     rng = generator(seed, "t", step)
-    last = round(settings.timesteps * settings.start)
+    end = min(settings.start + settings.margin, 1.0)
+    last = round(settings.timesteps * end)
     tau = torch.randint(1, last + 1, (count,), generator=rng)
     dropped = torch.rand(count, generator=rng) < settings.label_dropout
     t, mean = tau / settings.timesteps, settings.time_mean
     if mean is not None:
-        t = times.logit_normal(count, mean, settings.timesteps, rng, settings.start)
+        t = times.logit_normal(count, mean, settings.timesteps, rng, end)
     t, dropped = distributed.share(t), distributed.share(dropped)
     return t, quality.masked_fill(dropped, presets.NO_LABEL)

@@ -64,6 +64,11 @@ def test_only_times_up_to_the_start_are_trained():
     late = ON.but(time_mean=1.0)
     t, _ = denoiser._times_and_labels(quality, late, 0, 0)
     assert t.max() <= 0.5 and t.median().item() == pytest.approx(0.399, abs=0.01)
+    for changes, last in (({"margin": 0.2}, 0.7), ({"start": 0.9, "margin": 0.2}, 1)):
+        for mean in ({}, {"time_mean": 1.0}):
+            beyond = ON.but(**changes, **mean)
+            t, _ = denoiser._times_and_labels(quality, beyond, 0, 0)
+            assert t.max().item() == pytest.approx(last) and (t > last - 0.2).any()
 
 
 @pytest.mark.parametrize("seeing", [False, True])

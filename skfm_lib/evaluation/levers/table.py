@@ -6,7 +6,7 @@ from typing import NamedTuple
 from skfm_lib.presets import Preset
 
 SETTINGS = {  # of the preset's group "ours" that each lever takes from it
-    "linear start": ("components", "start"),
+    "linear start": ("components", "start", "margin"),
     "field of view": ("field_of_view",),
     "mirrored": ("mirrored",),
     "copied": ("copied",),
