@@ -34,7 +34,13 @@ def plan(study):
 def test_a_training_that_several_models_share_is_planned_once(plan):
     labels = [training.label for training in plan.trainings()]
     short = {t.label for t in plan.trainings() if t.settings.steps == 30}
-    otfm = ["components-start", "field_of_view", "mirrored", "copied", "time_mean"]
+    otfm = [
+        "components-start-margin",
+        "field_of_view",
+        "mirrored",
+        "copied",
+        "time_mean",
+    ]
     changes = [*otfm, "optimizer", "label_dropout"]
     expected = {f"{base}-{one}-0" for base in BASES for one in changes}
     assert short == expected | {"otfm-0", "ours-0"}
