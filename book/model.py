@@ -29,6 +29,8 @@ class Model(Directive):
 
     def run(self) -> list[nodes.Node]:
         """The nodes that stand for the directive."""
+        # Read in every build: a model is packed without a change of the page.
+        self.state.document.settings.env.note_reread()
         package = find_package()
         if package is None:
             text = "<p><em>This copy comes without a trained model.</em></p>"
