@@ -11,7 +11,7 @@ from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.training.checkpoints import load_weights
 from skfm_lib.training.denoiser import OBJECTIVES, OURS, WEIGHTS
 from skfm_lib.training.latents import LatentScale
-from skfm_lib.training.linear_start import load_linear
+from skfm_lib.training.linear_start import LINEAR, load_linear
 from skfm_lib.training.vqvae import load_vqvae
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.errors import SkfmError
@@ -44,7 +44,7 @@ def generator_of(stage: Stage, objective: str, file: str = WEIGHTS) -> SkullGene
     if settings.components:
         few = objective == "shortcut"  # whose linear model is that of ours
         owner = study.finished(stage_names.OURS) if few else stage
-        linear = load_linear(owner, settings, study.settings.vqvae)
+        linear = load_linear(owner.folder / LINEAR, settings, study.settings.vqvae)
     return SkullGenerator(
         objective,
         device.to_device(network).eval(),

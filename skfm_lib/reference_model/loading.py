@@ -2,7 +2,6 @@
 
 from typing import TypeVar
 
-from safetensors import safe_open
 from torch import nn
 
 from skfm_lib import presets
@@ -12,7 +11,7 @@ from skfm_lib.evaluation.screening import screener
 from skfm_lib.evaluation.screening.score_classifier import WEIGHTS as CLASSIFIER
 from skfm_lib.evaluation.screening.screener import RANGES, Screener
 from skfm_lib.generation import SkullGenerator
-from skfm_lib.models import VQVAE, LinearShapeModel, UNet3D
+from skfm_lib.models import VQVAE, UNet3D
 from skfm_lib.presets.settings import Settings
 from skfm_lib.reference_model.package import REMEDY, Package
 from skfm_lib.tasks.apply_to_scan import Tool
@@ -20,7 +19,7 @@ from skfm_lib.tasks.task import Task
 from skfm_lib.training.checkpoints import load_weights
 from skfm_lib.training.denoiser import WEIGHTS
 from skfm_lib.training.latents import LatentScale
-from skfm_lib.training.linear_start import LINEAR
+from skfm_lib.training.linear_start import LINEAR, load_linear
 from skfm_lib.training.vqvae import WEIGHTS as VQVAE_WEIGHTS
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.errors import SkfmError
@@ -50,8 +49,11 @@ def load_generator(package: Package) -> SkullGenerator:
     network, path = UNet3D(settings), package.file(WEIGHTS)
     known = ("fields_of_view",) if settings.field_of_view else ()
     about = load_weights(network, path, "scale", *known)
-    vqvae = VQVAE(settings_of(package, presets.VQVAEConfig, "vqvae"))
+    first = settings_of(package, presets.VQVAEConfig, "vqvae")
+    vqvae, linear = VQVAE(first), None
     load_weights(vqvae, package.file(VQVAE_WEIGHTS))
+    if settings.components:
+        linear = load_linear(package.file(LINEAR), settings, first)
     return SkullGenerator(
         MODEL,
         device.to_device(network).eval(),
@@ -62,7 +64,7 @@ def load_generator(package: Package) -> SkullGenerator:
         package.fingerprint,
         settings.timesteps,
         FieldsOfView.from_dict(about["fields_of_view"]) if known else None,
-        device.to_device(_linear(package)) if settings.components else None,
+        device.to_device(linear) if linear else None,
         settings.start,
     )
 
@@ -83,13 +85,3 @@ def load_tool(package: Package, task: Task[Network]) -> Tool[Network]:
     shape = settings_of(package, presets.VQVAEConfig, "vqvae").output_shape
     model = pick_device().to_device(model).eval()
     return Tool(model, record["errors"], record["about"], shape)
-
-
-def _linear(package: Package) -> LinearShapeModel:
-    path = package.file(LINEAR)
-    with safe_open(path, "pt") as file:
-        names = ("rest", "variances", "knots")
-        size, components, knots = (file.get_slice(n).get_shape()[0] for n in names)
-    model = LinearShapeModel(size, components, knots)
-    load_weights(model, path)
-    return model

@@ -1,6 +1,7 @@
 """The linear shape model that a flow begins with: its settings and its file."""
 
 import math
+from pathlib import Path
 
 from skfm_lib import presets
 from skfm_lib.models import LinearShapeModel
@@ -57,12 +58,12 @@ def save_linear(
 
 
 def load_linear(
-    stage: Stage, settings: presets.DenoiserConfig, vqvae: presets.VQVAEConfig
+    path: Path, settings: presets.DenoiserConfig, vqvae: presets.VQVAEConfig
 ) -> LinearShapeModel:
-    """The linear shape model that a stage's flow begins with."""
+    """The linear shape model that a flow begins with, from its file (`LINEAR`)."""
     slices = vqvae.latent_shape[-1]
     size = settings.code_dim * math.prod(vqvae.latent_shape)
     knots = slices if settings.field_of_view else 0
     model = LinearShapeModel(size, settings.components, knots)
-    load_weights(model, stage.folder / LINEAR)
+    load_weights(model, path)
     return model
