@@ -54,9 +54,7 @@ class Plan:
         seeds = {name: list(range(n)) for name, n in self.trainings.items()}
         if base == skulls:
             del seeds["all real"]
-        return {
-            name: own for name, own in seeds.items() if not _too_many(name, skulls)
-        }
+        return {name: own for name, own in seeds.items() if not _too_many(name, skulls)}
 
     def margin_of(self, quality: int | None, published: float) -> float:
         """Margin of a claim, mm: at most half of the difference that the paper has."""

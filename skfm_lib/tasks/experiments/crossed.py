@@ -1,0 +1,100 @@
+"""The mean of a table of seeds and skulls, both of them random, and its tests.
+
+    x[s, i] = μ + a[s] + b[i] + e[s, i]
+
+Seeds s (or generators), test skulls i and the remaining error are random and normal.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from skfm_lib.metrics import Interval
+
+LEVEL = 0.95
+
+
+class Estimate(NamedTuple):
+    """An estimate of μ, its standard error and the degrees of freedom of that error."""
+
+    value: float
+    error: float
+    freedom: float
+
+    def interval(self, level: float = LEVEL) -> Interval:
+        """Student's t interval; infinite where the error is unknown."""
+        reach = float(self.error * stats.t.ppf((1 + level) / 2, self.freedom))
+        return Interval(self.value, self.value - reach, self.value + reach)
+
+    def p_value(self, threshold: float = 0.0) -> float:
+        """Of the two-sided test of μ = `threshold`."""
+        return float(2 * stats.t.sf(np.abs(self._t(threshold)), self.freedom))
+
+    def p_within(self, margin: float) -> float:
+        """Of the two one-sided tests of |μ| ≥ `margin` (TOST, Schuirmann 1987)."""
+        nearer = np.minimum(self._t(-margin), -self._t(margin))
+        return float(stats.t.sf(nearer, self.freedom))
+
+    def power(self, distance: float, alpha: float) -> float:
+        """Of finding μ above the threshold that it exceeds by `distance`, at `alpha`.
+
+        As if the true standard error were the one that was found; the test has two
+        sides, of which the upper one counts.
+        """
+        if not 0 < self.error < np.inf:
+            return float(self.error == 0 and distance > 0)
+        quantile = stats.t.ppf(1 - alpha / 2, self.freedom)
+        away = distance / self.error
+        return float(stats.nct.sf(quantile, self.freedom, away))
+
+    def _t(self, threshold: float) -> float:
+        away = self.value - threshold
+        return away / self.error if self.error else np.sign(away) * np.inf
+
+
+def estimate(x: np.ndarray) -> Estimate:
+    """The `Estimate` of one table (seeds, skulls).
+
+    Of one seed it covers the choice of skulls alone.  One skull has no known error.
+    """
+    return Estimate(*(float(part) for part in crossed(x)))
+
+
+def crossed(x: np.ndarray) -> Estimate:
+    """Estimates of many tables (…, seeds, skulls) at once: arrays (…).
+
+    The mean squares A of seeds, B of skulls and E of the remainder give the variance
+    of the mean, (max(A, E) + max(B, E) − E) / (seeds · skulls), and Satterthwaite's
+    degrees of freedom.  Of 1,000 simulated tests at 5 % of a true μ, 4 to 5 % reject
+    with five seeds, 4 to 7 % with three, and 1 to 3 % where neither seeds nor skulls
+    differ.
+    """
+    seeds, skulls = x.shape[-2:]
+    mean, of_seed, of_skull = x.mean((-2, -1)), x.mean(-1), x.mean(-2)
+    if skulls == 1:
+        return Estimate(mean, np.full_like(mean, np.inf), np.ones_like(mean))
+    if seeds == 1:
+        error = of_skull.std(-1, ddof=1) / np.sqrt(skulls)
+        return Estimate(mean, error, np.full_like(mean, skulls - 1))
+    rest = x - of_seed[..., None] - of_skull[..., None, :] + mean[..., None, None]
+    freedoms = seeds - 1, skulls - 1, (seeds - 1) * (skulls - 1)
+    a = skulls * of_seed.var(-1, ddof=1)
+    b = seeds * of_skull.var(-1, ddof=1)
+    e = (rest**2).sum((-2, -1)) / freedoms[2]
+    total = np.maximum(a, e) + np.maximum(b, e) - e
+    return Estimate(
+        mean, np.sqrt(total / (seeds * skulls)), _freedom(a, b, e, freedoms)
+    )
+
+
+def _freedom(
+    a: np.ndarray, b: np.ndarray, e: np.ndarray, freedoms: tuple[int, int, int]
+) -> np.ndarray:
+    """Satterthwaite's, of the mean squares that a variance is the sum of."""
+    has_a, has_b = a > e, b > e
+    total = np.where(has_a, a, e) + np.where(has_b, b, e) - e
+    parts = np.where(has_a, a, 0), np.where(has_b, b, 0), np.where(has_a ^ has_b, 0, e)
+    squares = sum(part**2 / freedom for part, freedom in zip(parts, freedoms))
+    exact = squares > 0  # all are alike: the error is 0, whatever its freedom
+    return np.where(exact, total**2 / np.where(exact, squares, 1), freedoms[0])
