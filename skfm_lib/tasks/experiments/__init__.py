@@ -9,8 +9,9 @@ from skfm_lib.tasks.experiments import (
     statistics,
     tables,
 )
-from skfm_lib.tasks.experiments.mixes import FURTHER, MIXES, Mix, seeds_of
-from skfm_lib.tasks.experiments.plan import PLANS, base_of
+from skfm_lib.tasks.experiments.grid import chosen_grid, planned_grid
+from skfm_lib.tasks.experiments.mixes import MIXES, Mix
+from skfm_lib.tasks.experiments.plan import PLANS
 from skfm_lib.tasks.experiments.runs import Experiments, closest_points, open_stage
 from skfm_lib.tasks.experiments.skull_pool import SkullPool, composition, gather
 from skfm_lib.tasks.experiments.training_sets import training_set
@@ -18,21 +19,20 @@ from skfm_lib.tasks.experiments.training_sets import training_set
 __all__ = [
     "ALIGNMENT",
     "COMPLETION",
-    "FURTHER",
     "MIXES",
     "PLANS",
     "Experiments",
     "Mix",
     "SkullPool",
     "assay",
-    "base_of",
+    "chosen_grid",
     "claim_tables",
     "closest_points",
     "composition",
     "gather",
     "learning_curve",
     "open_stage",
-    "seeds_of",
+    "planned_grid",
     "statistics",
     "tables",
     "training_set",

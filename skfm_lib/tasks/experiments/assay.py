@@ -59,29 +59,42 @@ def with_doubled_steps(
     return rows | controls(errors, column, steps)
 
 
-def statement(rows: Rows) -> str:
-    """Whether the assay is sensitive, with figures: the first sentence of its tables.
+def note(rows: Rows, trainings: Mapping[str, Sequence[int]]) -> str:
+    """What the tables of a chapter begin with; nothing where the assay is sensitive.
 
-    >>> statement({})
-    'No negative control was trained: whether this assay is sensitive is not known.'
+    >>> note({}, {"100% real": [0]})
+    'Short form, one training of each set: it decides no claim. '
     """
-    if not rows:
-        return (
-            "No negative control was trained: whether this assay is sensitive is "
-            "not known."
-        )
-    missing = [name for name in CONTROLS if name not in _names(rows)]
-    lacking = unseparated(rows)
-    late = _only_later(rows)
-    if lacking:
+    if all(len(seeds) < 2 for seeds in trainings.values()):
+        return "Short form, one training of each set: it decides no claim. "
+    return "" if sensitive(rows) else f"{statement(rows)} "
+
+
+def sensitive(rows: Rows) -> bool:
+    """Whether every control was trained, and separates with the tables' steps."""
+    return not (_missing(rows) or _in_vain(rows))
+
+
+def statement(rows: Rows) -> str:
+    """Whether the assay is sensitive, with figures, in a sentence."""
+    if lacking := _in_vain(rows):
         return f"This assay is not sensitive: {_figures(rows, lacking)}."
-    if late:
-        steps = min(row["steps"] for row in rows.values())
-        text = f"This assay is not sensitive at {steps} steps: {_figures(rows, late)}."
-        return text
-    if missing:
-        return f"This assay is tested in part: {', '.join(missing)} not trained."
-    return f"This assay is sensitive: {_figures(rows, _names(rows))}."
+    if missing := _missing(rows):
+        text = "Whether this assay is sensitive is not known: "
+        return f"{text}{', '.join(missing)} not trained."
+    return f"This assay is sensitive: {_figures(rows, CONTROLS)}."
+
+
+def _in_vain(rows: Rows) -> list[str]:
+    """The controls that do not separate with the steps of the tables."""
+    first = min((row["steps"] for row in rows.values()), default=0)
+    return unseparated({k: row for k, row in rows.items() if row["steps"] == first})
+
+
+def _missing(rows: Rows) -> list[str]:
+    """The controls that were not trained, or once only."""
+    found = {row["set"] for row in rows.values()}
+    return [name for name in CONTROLS if name not in found]
 
 
 def _figures(rows: Rows, names: Sequence[str]) -> str:
@@ -93,16 +106,3 @@ def _figures(rows: Rows, names: Sequence[str]) -> str:
         if row["set"] in names
     ]
     return "; ".join(found)
-
-
-def _names(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(row["set"] for row in rows.values()))
-
-
-def _only_later(rows: Rows) -> list[str]:
-    """The controls that separate with doubled steps only."""
-    first: dict[str, str] = {}
-    for row in rows.values():
-        first.setdefault(row["set"], row["separates"])
-    lacking = unseparated(rows)
-    return [n for n, yes in first.items() if yes == "no" and n not in lacking]

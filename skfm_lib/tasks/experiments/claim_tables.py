@@ -1,6 +1,6 @@
 """The tables of claims: differences, tests and conclusions, beside the paper's."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -16,7 +16,7 @@ from skfm_lib.tasks.experiments.claims import (
 from skfm_lib.tasks.experiments.conclusions import (
     ALPHA,
     NOT_TRIED,
-    Test,
+    ClaimTest,
     conclusions,
 )
 from skfm_lib.tasks.experiments.plan import Plan
@@ -26,23 +26,22 @@ Rows = dict[str, dict[str, Any]]
 DIFFERENCE = "better by, mm"
 
 
-def primary(table: pd.DataFrame, plan: Plan, *papers: Published) -> Rows:
-    """The claims that the plan tests together; empty where it has none."""
+def every(table: pd.DataFrame, plan: Plan, *papers: Published) -> dict[str, Rows]:
+    """The tables of all claims, about the errors `plan.column` of a table.
+
+    "primary" are those that the plan tests together, if there are any; "secondary" are
+    the paper's others, each by itself, and so are the "further" ones, on the controls
+    of balance and *ours*, of which only those that were tried are listed.
+    """
     chosen = [claim for claim in CLAIMS if claim.text in plan.primary]
-    return _rows(table, plan, chosen, papers, corrected=True)
-
-
-def secondary(table: pd.DataFrame, plan: Plan, *papers: Published) -> Rows:
-    """The paper's other claims, each by itself."""
-    chosen = [claim for claim in CLAIMS if claim.text not in plan.primary]
-    return _rows(table, plan, chosen, papers, corrected=False)
-
-
-def further(table: pd.DataFrame, plan: Plan) -> Rows:
-    """The controls of balance and *ours*, each by itself; none is the paper's."""
+    others = [claim for claim in CLAIMS if claim.text not in plan.primary]
     tried = set(table["set"])
-    chosen = [claim for claim in (*BALANCE, *OURS) if tried >= set(claim.contrast)]
-    return _rows(table, plan, chosen, (), corrected=False)
+    more = [claim for claim in (*BALANCE, *OURS) if tried >= set(claim.contrast)]
+    return {
+        "primary": _rows(table, plan, chosen, papers, family=len(chosen)),
+        "secondary": _rows(table, plan, others, papers),
+        "further": _rows(table, plan, more, ()),
+    }
 
 
 def chance_of_generators(table: pd.DataFrame) -> str:
@@ -53,10 +52,14 @@ def chance_of_generators(table: pd.DataFrame) -> str:
     return "one training of each generator, whose chance no interval covers"
 
 
-def outcomes(*parts: Rows) -> dict[str, str]:
+def together(claims: Mapping[str, Rows]) -> Rows:
+    """The rows of all tables."""
+    return {text: row for rows in claims.values() for text, row in rows.items()}
+
+
+def outcomes(claims: Mapping[str, Rows]) -> dict[str, str]:
     """For a stage's record: claim → conclusion."""
-    rows = {text: row for part in parts for text, row in part.items()}
-    return {text: row["conclusion"] for text, row in rows.items()}
+    return {text: row["conclusion"] for text, row in together(claims).items()}
 
 
 def _rows(
@@ -64,9 +67,9 @@ def _rows(
     plan: Plan,
     claims: Sequence[Claim],
     papers: Sequence[Published],
-    corrected: bool,
+    family: int = 1,
 ) -> Rows:
-    """A row for each claim; those that were not tried count in the family, too.
+    """A row for each claim; those that were not tried count in a `family`, too.
 
     The power is that of confirming the claim if the difference in the paper were true.
     """
@@ -74,7 +77,6 @@ def _rows(
     published = {claim.text: claim.published(errors) for claim in claims}
     tests = {c.text: claim_test(table, c, plan, published[c.text]) for c in claims}
     tried = {text: test for text, test in tests.items() if test}
-    family = len(claims) if corrected else 1
     done = dict(zip(tried, conclusions(list(tried.values()), family)))
     return {
         text: _row(test, published[text], *done[text], ALPHA / family)
@@ -85,7 +87,7 @@ def _rows(
 
 
 def _row(
-    test: Test, published: float | None, p_value: float, text: str, alpha: float
+    test: ClaimTest, published: float | None, p_value: float, text: str, alpha: float
 ) -> dict[str, Any]:
     several, power = test.units > 1, None
     if several and published is not None and published > test.threshold:

@@ -72,12 +72,11 @@ CLAIMS = (
 
 # Equal exposure to QS 6, by synthesis and without: what is due to which.
 BALANCE = (
-    Claim("exposure: oversampled better than OTFM-s", better("oversampled", "OTFM-s"), 6),
-    Claim("mirror images: mirrored better than oversampled",
-          better("mirrored", "oversampled"), 6),
-    Claim("synthesis: OTFM-b better than oversampled", better("OTFM-b", "oversampled"), 6),
-    Claim("synthesis: OTFM-b better than mirrored", better("OTFM-b", "mirrored"), 6),
-)  # fmt: skip
+    Claim("exposure: oversampled beats OTFM-s", better("oversampled", "OTFM-s"), 6),
+    Claim("mirrored beats oversampled", better("mirrored", "oversampled"), 6),
+    Claim("synthesis: OTFM-b beats oversampled", better("OTFM-b", "oversampled"), 6),
+    Claim("synthesis: OTFM-b beats mirrored", better("OTFM-b", "mirrored"), 6),
+)
 
 OURS = (
     Claim("ours is better than OTFM alone", better("100% ours", "100% OTFM")),

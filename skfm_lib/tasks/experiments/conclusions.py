@@ -14,7 +14,7 @@ NOT_TRIED, ONE_SEED = "not tried", "undecided: one training"
 
 
 @dataclass(frozen=True)
-class Test:
+class ClaimTest:
     """A claim's test: that the difference μ exceeds a threshold.
 
     Attributes:
@@ -54,7 +54,7 @@ class Test:
         return EQUIVALENT if p_within < ALPHA else UNDECIDED
 
 
-def conclusions(tests: Sequence[Test], family: int = 1) -> list[tuple[float, str]]:
+def conclusions(tests: Sequence[ClaimTest], family: int = 1) -> list[tuple[float, str]]:
     """The p value and the conclusion of each test.
 
     In a `family` of several claims, of which some may not have been tried, the tests

@@ -11,7 +11,8 @@ from skfm_lib.study import Study, stage_names
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.progress import track
 
-Screen = Callable[[np.ndarray, int], Outcome]  # of a stored volume and its score
+# Of a study: of a stored volume and its score, what fails; None before chapter 7.
+Screening = Callable[[Study], Callable[[np.ndarray, int], Outcome] | None]
 FOLDER = "08_experiments"
 
 
@@ -20,16 +21,13 @@ def failed_skulls(
     study: Study,
     model: str,
     sets: Sequence[SkullSet],
-    screen: Screen | None,
+    screening: Screening | None,
 ) -> list[Skull]:
     """The skulls of a model's sets that fail a study's screening.
 
     `made` is the run of the model.  Computed once for the same skulls, and kept.
     SkfmError without a screening.
     """
-    if screen is None:
-        found = f"skulls of {model} that failed, without a screening"
-        raise SkfmError(found, "a finished chapter 7", "skfm run 07")
     every = [skull for one in sets for skull in one.skulls]
     about = {"seed": study.seed, "model": model, "run": made.name}
     about["skulls"] = [str(one.folder.relative_to(made.folder)) for one in sets]
@@ -37,6 +35,10 @@ def failed_skulls(
     after = (stage_names.DATA, stage_names.FAILURES)
     stage = study.experiment(FOLDER, f"failed-{model}", about, after)
     if not stage.done:
+        screen = screening(study) if screening else None
+        if screen is None:
+            found = f"skulls of {model} that failed, without a screening"
+            raise SkfmError(found, "a finished chapter 7", "skfm run 07")
         with_volumes = [(one, i) for one in sets for i in range(len(one))]
         stage.finish(
             names=[

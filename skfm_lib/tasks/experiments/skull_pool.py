@@ -11,7 +11,7 @@ from skfm_lib.study import Study, stage_names
 from skfm_lib.study.data_stage import skulls
 from skfm_lib.study.runs import existing_study
 from skfm_lib.tasks.experiments import altered_clouds, training_sets
-from skfm_lib.tasks.experiments.failed_skulls import Screen, failed_skulls
+from skfm_lib.tasks.experiments.failed_skulls import Screening, failed_skulls
 from skfm_lib.tasks.experiments.mixes import MIRRORED, Counts, counts, mix_of
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.seeding import seed_of
@@ -87,14 +87,14 @@ def gather(
     names: Sequence[str],
     base: int | None = None,
     generators: Sequence[str] = (),
-    screen: Screen | None = None,
+    screening: Screening | None = None,
 ) -> SkullPool:
     """All skulls of the named training sets; missing ones and their clouds are made.
 
     Args:
         base: the number of real skulls of "100% real"; None: all of them.
         generators: runs whose generators are used beside the study's own, in turn.
-        screen: the screening of chapter 7, for sets of skulls that failed it.
+        screening: of chapter 7 of a study, for sets of skulls that failed it.
 
     Raises SkfmError for an unknown name or run, for a set of skulls that failed
     without a screening, and where a model was not trained.
@@ -115,7 +115,7 @@ def gather(
                 labels = [f"{run}/{name}" if run else name for name in own.names]
                 clouds.append(replace(own, names=labels))
             if any(mix.failed and mix.model == model for mix in map(mix_of, names)):
-                found = failed_skulls(made, study, model, sets, screen)
+                found = failed_skulls(made, study, model, sets, screening)
                 sources[f"{model} failed"] = [_of(skull, run) for skull in found]
         synthetic.append(sources)
     test_clouds = load_clouds(test, folder)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from skfm_lib.metrics import Interval
 from skfm_lib.tasks.experiments.claims import Claim
-from skfm_lib.tasks.experiments.conclusions import Test
+from skfm_lib.tasks.experiments.conclusions import ClaimTest
 from skfm_lib.tasks.experiments.crossed import Estimate, estimate
 from skfm_lib.tasks.experiments.plan import Plan
 
@@ -68,7 +68,7 @@ def shared(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
 
 def claim_test(
     table: pd.DataFrame, claim: Claim, plan: Plan, published: float | None
-) -> Test | None:
+) -> ClaimTest | None:
     """The test of a claim, by the seeds that all of its sets share.
 
     `published` is the difference in the paper, mm, which limits the margin.  None
@@ -80,7 +80,7 @@ def claim_test(
     if rows.empty:
         return None
     sums = weighted_sums(rows, claim.contrast, plan.column)
-    return Test(
+    return ClaimTest(
         estimate(sums),
         plan.margin_of(claim.quality, published or 0.0),
         claim.no_worse,
