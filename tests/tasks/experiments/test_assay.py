@@ -72,9 +72,7 @@ def test_what_does_not_separate_is_trained_for_twice_the_steps(doubled):
     text = assay.statement(more)
     assert "(100 steps)" in text and "(200 steps)" in text
     assert assay.unseparated(more) == []
-    same, tried = doubled(
-        monkeypatch, assay.controls(table(REAL | WORSE), "raw", 100), {}
-    )
+    same, tried = doubled(assay.controls(table(REAL | WORSE), "raw", 100), {})
     assert len(same) == 3 and not tried
 
 
