@@ -14,6 +14,7 @@ from scipy import special, stats
 from skfm_lib.metrics import Interval
 
 LEVEL = 0.95
+TINY = np.finfo(float).tiny
 
 
 class Estimate(NamedTuple):
@@ -71,10 +72,11 @@ def crossed(x: np.ndarray) -> Estimate:
     """Estimates of many tables (…, seeds, skulls) at once: arrays (…).
 
     The mean squares A of seeds, B of skulls and E of the remainder give the variance
-    of the mean, (max(A, E) + max(B, E) − E) / (seeds · skulls), and Satterthwaite's
-    degrees of freedom.  Of 1,000 simulated tests at 5 % of a true μ, 4 to 5 % reject
-    with five seeds, 4 to 7 % with three, and 1 to 3 % where neither seeds nor skulls
-    differ.
+    of the mean, (max(A, E) + max(B, E) − E) / (seeds · skulls).  Satterthwaite's degrees
+    of freedom are estimates themselves: with three seeds, tests at 5 % would reject up
+    to 8 % of true values of μ.  Their geometric mean with the fewest, of seeds or
+    skulls, is taken instead; 3 to 6 % of 6,000 simulated tests then reject, and fewer
+    where neither seeds nor skulls differ.
     """
     seeds, skulls = x.shape[-2:]
     mean, of_seed, of_skull = x.mean((-2, -1)), x.mean(-1), x.mean(-2)
@@ -97,10 +99,12 @@ def crossed(x: np.ndarray) -> Estimate:
 def _freedom(
     a: np.ndarray, b: np.ndarray, e: np.ndarray, freedoms: tuple[int, int, int]
 ) -> np.ndarray:
-    """Satterthwaite's, of the mean squares that a variance is the sum of."""
+    """Of the mean squares that a variance is the sum of."""
     has_a, has_b = a > e, b > e
     total = np.where(has_a, a, e) + np.where(has_b, b, e) - e
     parts = np.where(has_a, a, 0), np.where(has_b, b, 0), np.where(has_a ^ has_b, 0, e)
     squares = sum(part**2 / freedom for part, freedom in zip(parts, freedoms))
-    exact = squares > 0  # all are alike: the error is 0, whatever its freedom
-    return np.where(exact, total**2 / np.where(exact, squares, 1), freedoms[0])
+    least = min(freedoms)
+    # Where all are alike, the error is 0, whatever its freedom.
+    satterthwaite = np.where(squares > 0, total**2 / np.maximum(squares, TINY), least)
+    return np.sqrt(satterthwaite * np.minimum(satterthwaite, least))
