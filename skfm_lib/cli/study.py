@@ -20,7 +20,7 @@ TASKS: Group = ("08", "09")
 RESULTS: list[Group] = [("06", "07"), TASKS]
 LONGER: list[Group] = [("14",), ("10",), ("13",), ("12",), ("16",), ("18",)]
 REAL_SCAN: list[Group] = [("11",), ("15",)]
-FULL_GRIDS = {number: [("plan", "true")] for number in TASKS}  # experiments.plan
+FULL_GRIDS = {number: [("plan", "all")] for number in TASKS}  # experiments.plan
 
 
 def study(options: argparse.Namespace) -> int:

@@ -225,7 +225,7 @@ def test_a_whole_study_runs_the_whole_grids(project, monkeypatch):
     chapters_run(monkeypatch, {}, whole)
     assert main(["study", "--preset", "tiny", "--all"]) == 0
     assert part["08"] == part["09"] == {} and set(part) < set(whole)
-    assert whole["08"] == whole["09"] == {"plan": "true"}
+    assert whole["08"] == whole["09"] == {"plan": "all"}
 
 
 def test_chapters_without_need_of_each_other_share_the_cores(project, monkeypatch):

@@ -1,6 +1,6 @@
 """Whether the comparisons of a chapter could tell a difference: negative controls."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +9,7 @@ import pandas as pd
 from skfm_lib.tasks.experiments import statistics
 from skfm_lib.tasks.experiments.claims import FULL, better
 from skfm_lib.tasks.experiments.conclusions import ALPHA
+from skfm_lib.tasks.experiments.grid import Grid
 from skfm_lib.tasks.experiments.plan import DOUBLED, SCARCE
 from skfm_lib.tasks.experiments.runs import Experiments
 from skfm_lib.tasks.experiments.skull_pool import SkullPool
@@ -59,15 +60,18 @@ def with_doubled_steps(
     return rows | controls(errors, column, steps)
 
 
-def note(rows: Rows, trainings: Mapping[str, Sequence[int]]) -> str:
+def note(rows: Rows, grid: Grid) -> str:
     """What the tables of a chapter begin with; nothing where the assay is sensitive.
 
-    >>> note({}, {"100% real": [0]})
+    >>> note({}, Grid({"100% real": [0]}))
     'Short form, one training of each set: it decides no claim. '
     """
-    if all(len(seeds) < 2 for seeds in trainings.values()):
+    if all(len(seeds) < 2 for seeds in grid.trainings.values()):
         return "Short form, one training of each set: it decides no claim. "
-    return "" if sensitive(rows) else f"{statement(rows)} "
+    text = "" if sensitive(rows) else f"{statement(rows)} "
+    if grid.left:
+        text = f"A part of the plan, {grid.left} trainings are left. {text}"
+    return text
 
 
 def sensitive(rows: Rows) -> bool:

@@ -10,7 +10,6 @@ from skfm_lib.tasks.experiments.claims import (
     CLAIMS,
     OURS,
     Claim,
-    Published,
     paper_errors,
 )
 from skfm_lib.tasks.experiments.conclusions import (
@@ -26,7 +25,7 @@ Rows = dict[str, dict[str, Any]]
 DIFFERENCE = "better by, mm"
 
 
-def every(table: pd.DataFrame, plan: Plan, *papers: Published) -> dict[str, Rows]:
+def every(table: pd.DataFrame, plan: Plan) -> dict[str, Rows]:
     """The tables of all claims, about the errors `plan.column` of a table.
 
     "primary" are those that the plan tests together, if there are any; "secondary" are
@@ -38,9 +37,9 @@ def every(table: pd.DataFrame, plan: Plan, *papers: Published) -> dict[str, Rows
     tried = set(table["set"])
     more = [claim for claim in (*BALANCE, *OURS) if tried >= set(claim.contrast)]
     return {
-        "primary": _rows(table, plan, chosen, papers, family=len(chosen)),
-        "secondary": _rows(table, plan, others, papers),
-        "further": _rows(table, plan, more, ()),
+        "primary": _rows(table, plan, chosen, family=len(chosen)),
+        "secondary": _rows(table, plan, others),
+        "further": _rows(table, plan, more),
     }
 
 
@@ -66,14 +65,13 @@ def _rows(
     table: pd.DataFrame,
     plan: Plan,
     claims: Sequence[Claim],
-    papers: Sequence[Published],
     family: int = 1,
 ) -> Rows:
     """A row for each claim; those that were not tried count in a `family`, too.
 
     The power is that of confirming the claim if the difference in the paper were true.
     """
-    errors = paper_errors(*papers)
+    errors = paper_errors(*plan.papers)
     published = {claim.text: claim.published(errors) for claim in claims}
     tests = {c.text: claim_test(table, c, plan, published[c.text]) for c in claims}
     tried = {text: test for text, test in tests.items() if test}

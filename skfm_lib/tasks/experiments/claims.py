@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skfm_lib.tasks.experiments.plan import SCARCE
+from skfm_lib.tasks.experiments.plan import SCARCE, Published
 
 FULL, HALF = "100% real", "50% real"
 OTFM, DDPM = " + 25% OTFM", " + 25% DDPM"
-Published = Mapping[str, Mapping[str, object]]  # one of `paper_tables`
 
 
 class Claim(NamedTuple):

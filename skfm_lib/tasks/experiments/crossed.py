@@ -72,11 +72,11 @@ def crossed(x: np.ndarray) -> Estimate:
     """Estimates of many tables (…, seeds, skulls) at once: arrays (…).
 
     The mean squares A of seeds, B of skulls and E of the remainder give the variance
-    of the mean, (max(A, E) + max(B, E) − E) / (seeds · skulls).  Satterthwaite's degrees
-    of freedom are estimates themselves: with three seeds, tests at 5 % would reject up
-    to 8 % of true values of μ.  Their geometric mean with the fewest, of seeds or
-    skulls, is taken instead; 3 to 6 % of 6,000 simulated tests then reject, and fewer
-    where neither seeds nor skulls differ.
+    of the mean, (max(A, E) + max(B, E) − E) / (seeds · skulls).  Satterthwaite's
+    degrees of freedom are estimates themselves: with three seeds, tests at 5 % would
+    reject up to 8 % of true values of μ.  Their geometric mean with the fewest, of
+    seeds or skulls, is taken instead; 4 to 6 % of 6,000 simulated tests then reject,
+    and fewer where neither seeds nor skulls differ.
     """
     seeds, skulls = x.shape[-2:]
     mean, of_seed, of_skull = x.mean((-2, -1)), x.mean(-1), x.mean(-2)

@@ -6,13 +6,14 @@ The book's page on it (``book/evidence_plan.md``) explains every choice; `skfm s
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from skfm_lib.presets import TrainingConfig, preset
+from skfm_lib.presets import TrainingConfig, paper_tables, preset
 
+Published = Mapping[str, Mapping[str, Any]]  # one of `paper_tables`
 SCARCE = "9 real"  # so few that both networks lack skulls
 FEWEST = 36  # real skulls of "100% real", at least: two of them are of QS 6
 DOUBLED = 3  # trainings of each set that is trained once more, for twice the steps
-LEVEL = 0.95
 PAPERS = ("50% real", "100% real + 25% OTFM", "100% real + 25% DDPM",
           "50% real + 25% OTFM", "50% real + 25% DDPM")  # fmt: skip
 PRIMARY = (
@@ -32,6 +33,7 @@ class Plan:
         column: of the errors, mm, which the claims are about.
         margin: mm; the largest difference that counts as none, over all skulls.
         margin_6: mm; the same on QS 6 alone.
+        papers: the paper's tables that the claims are from.
         primary: the claims that are tested together, by Holm's procedure.
     """
 
@@ -39,6 +41,7 @@ class Plan:
     column: str
     margin: float
     margin_6: float
+    papers: tuple[Published, ...]
     primary: tuple[str, ...] = ()
 
     @property
@@ -76,6 +79,7 @@ PLANS = {
         column="raw",
         margin=1.0,
         margin_6=3.0,
+        papers=(paper_tables.TABLE_2, paper_tables.TABLE_3, paper_tables.TABLE_4),
         primary=PRIMARY,
     ),
     "completer": Plan(
@@ -91,6 +95,7 @@ PLANS = {
         column="cd",
         margin=0.2,
         margin_6=0.2,
+        papers=(paper_tables.TABLE_5, paper_tables.TABLE_6, paper_tables.TABLE_11),
     ),
 }
 

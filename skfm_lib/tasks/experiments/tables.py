@@ -9,7 +9,8 @@ import pandas as pd
 from skfm_lib.metrics import Interval
 from skfm_lib.presets import QUALITY_SCORES
 from skfm_lib.tasks.experiments import statistics
-from skfm_lib.tasks.experiments.claims import Published, better, set_name
+from skfm_lib.tasks.experiments.claims import better, set_name
+from skfm_lib.tasks.experiments.plan import Published
 from skfm_lib.tasks.experiments.statistics import errors_of
 
 Rows = dict[str, dict[str, Any]]

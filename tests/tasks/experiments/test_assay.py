@@ -9,11 +9,13 @@ from skfm_lib.data.point_clouds import load_clouds
 from skfm_lib.study import open_study
 from skfm_lib.tasks.experiments import ALIGNMENT, Experiments, SkullPool, assay
 from skfm_lib.tasks.experiments.assay import CONTROLS
+from skfm_lib.tasks.experiments.grid import Grid
 from skfm_lib.utils.device import Device
 
 WORSE = {name: noisy(i, 9.0) for i, name in enumerate(CONTROLS)}
 REAL = {"100% real": noisy(9, 5.0)}
-GRID = {name: [0, 1, 2] for name in ("100% real", *CONTROLS)}
+NAMES = ("100% real", *CONTROLS)
+GRID = Grid({name: [0, 1, 2] for name in NAMES})
 
 
 @pytest.fixture
@@ -48,6 +50,8 @@ def test_controls_that_are_worse_separate():
     assert all(row["worse by, mm"].value > 3 for row in rows.values())
     assert assay.sensitive(rows) and assay.note(rows, GRID) == ""
     assert assay.statement(rows).startswith("This assay is sensitive: 9 real is worse")
+    part = assay.note(rows, GRID._replace(left=4))
+    assert part == "A part of the plan, 4 trainings are left. "
 
 
 @pytest.mark.parametrize("level", [5.0, 1.0])
@@ -83,7 +87,9 @@ def test_without_all_controls_the_sensitivity_is_not_known():
     assert "not known" in assay.statement({})
     once = table(REAL | WORSE)
     assert assay.controls(once[once["seed"] == 0], "raw", 100) == {}
-    assert assay.note({}, {"100% real": [0]}).startswith("Short form, one training")
+    assert assay.note({}, Grid({"100% real": [0]})).startswith(
+        "Short form, one training"
+    )
 
 
 def test_chance_alone_rarely_separates():
@@ -91,7 +97,7 @@ def test_chance_alone_rarely_separates():
         row["separates"]
         for seed in range(60)
         for row in assay.controls(
-            table({n: noisy(1000 + seed * 9 + i, 5.0) for i, n in enumerate(GRID)}),
+            table({n: noisy(1000 + seed * 9 + i, 5.0) for i, n in enumerate(NAMES)}),
             "raw",
             100,
         ).values()

@@ -11,6 +11,7 @@ from skfm_lib.tasks.experiments import PLANS, chosen_grid, planned_grid
 from skfm_lib.tasks.experiments import grid as grids
 from skfm_lib.tasks.experiments.assay import CONTROLS
 from skfm_lib.tasks.experiments.plan import PRIMARY, base_of, passes, rows
+from skfm_lib.utils.errors import SkfmError
 
 PAGE = Path(__file__).parents[3] / "book" / "evidence_plan.md"
 QUICK = preset("quick")
@@ -30,7 +31,7 @@ def table_of_page():
     return {line[0].strip(): [part.strip() for part in line[1:]] for line in lines}
 
 
-@pytest.mark.parametrize(("column", "task"), enumerate(PLANS))
+@pytest.mark.parametrize(("column", "task"), list(enumerate(PLANS)))
 def test_the_page_lists_what_is_trained(study, column, task):
     page = {n: v[column] for n, v in table_of_page().items() if len(v) > column}
     assert {n: int(v) for n, v in page.items() if v} == dict(rows(task))
@@ -87,6 +88,18 @@ def test_a_margin_excludes_half_of_the_papers_difference():
 
 
 def test_a_grid_of_ones_own_has_its_first_set_shown(study):
-    grid = chosen_grid(["OTFM-b", "100% real"], [3, 4], 50)
+    given = study, "aligner", QUICK.aligner, ["OTFM-b", "100% real"], [3, 4]
+    grid = chosen_grid(*given, 50)
     assert (grid.shown, grid.seed, grid.base) == ("OTFM-b", 3, 50)
     assert planned_grid(study, "aligner", QUICK.aligner, 60).base == 60
+    assert chosen_grid(*given, plan="all") == planned_grid(*given[:3])
+
+
+def test_a_part_of_the_plan_says_what_is_left(study):
+    part = planned_grid(study, "aligner", QUICK.aligner, plan="3")
+    whole = planned_grid(study, "aligner", QUICK.aligner)
+    assert {len(seeds) for seeds in part.trainings.values()} == {3} and not whole.left
+    assert part.left + 3 * len(part.trainings) == PLANS["aligner"].total
+    for wrong in ("true", "0", "-1", "1.5"):
+        with pytest.raises(SkfmError, match=r"plan '.*expected 'all'.*-p plan all"):
+            planned_grid(study, "aligner", QUICK.aligner, plan=wrong)
