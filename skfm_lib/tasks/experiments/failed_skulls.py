@@ -8,6 +8,7 @@ from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.manifest import Skull
 from skfm_lib.generation import Outcome
 from skfm_lib.study import Study, stage_names
+from skfm_lib.tasks.experiments.mixes import Counts
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.progress import track
 
@@ -17,35 +18,38 @@ FOLDER = "08_experiments"
 
 
 def failed_skulls(
-    made: Study,
-    study: Study,
-    model: str,
     sets: Sequence[SkullSet],
+    wanted: Counts,
+    study: Study,
     screening: Screening | None,
 ) -> list[Skull]:
-    """The skulls of a model's sets that fail a study's screening.
+    """The skulls of a model that fail a study's screening.
 
-    `made` is the run of the model.  Computed once for the same skulls, and kept.
-    SkfmError without a screening.
+    Computed once for the same skulls, and kept.  SkfmError without a screening.
+
+    Args:
+        sets: of the model, one for each quality score.
+        wanted: how many skulls of each score are screened.
     """
-    every = [skull for one in sets for skull in one.skulls]
-    about = {"seed": study.seed, "model": model, "run": made.name}
-    about["skulls"] = [str(one.folder.relative_to(made.folder)) for one in sets]
-    about["number"] = len(every)
+    every = [(one, i) for one in sets for i in range(wanted[one.qualities[0]])]
+    about = {
+        "seed": study.seed,
+        "sets": [str(one.folder.relative_to(study.folder.parent)) for one in sets],
+        "skulls": {str(quality): n for quality, n in wanted.items()},
+    }
     after = (stage_names.DATA, stage_names.FAILURES)
-    stage = study.experiment(FOLDER, f"failed-{model}", about, after)
+    stage = study.experiment(FOLDER, "failed", about, after)
     if not stage.done:
         screen = screening(study) if screening else None
         if screen is None:
-            found = f"skulls of {model} that failed, without a screening"
+            found = "a set of skulls that failed, without a screening"
             raise SkfmError(found, "a finished chapter 7", "skfm run 07")
-        with_volumes = [(one, i) for one in sets for i in range(len(one))]
         stage.finish(
             names=[
                 one.skulls[i].name
-                for one, i in track(with_volumes, "Screening")
+                for one, i in track(every, "Screening")
                 if screen(one.volume(i), one.qualities[i]).reasons
             ]
         )
     names = set(stage.results["names"])
-    return [skull for skull in every if skull.name in names]
+    return [skull for one in sets for skull in one.skulls if skull.name in names]

@@ -101,25 +101,19 @@ def gather(
     """
     train, test = skulls(study, "train"), skulls(study, "test")
     folder = study.folder / CLOUDS / study.finished(stage_names.DATA).fingerprint
+    wanted = training_sets.needed(names, counts(train.qualities), base)
+    failed = {mix.model for mix in map(mix_of, names) if mix.failed}
     clouds, synthetic = [load_clouds(train, folder)], []
-    given = names, counts(train.qualities), base
-    wanted = training_sets.needed(*given)
-    for run in (None, *generators):
-        made = study if run is None else _other(study, run)
-        sources: Sources = {}
-        for model, numbers in wanted.items():
-            sets = synthetic_skulls(made, model, numbers)
-            sources[model] = [_of(skull, run) for one in sets for skull in one.skulls]
-            for one in sets:
-                own = load_clouds(one, one.folder / CLOUDS, SMALLEST)
-                labels = [f"{run}/{name}" if run else name for name in own.names]
-                clouds.append(replace(own, names=labels))
-            if any(mix.failed and mix.model == model for mix in map(mix_of, names)):
-                found = failed_skulls(made, study, model, sets, screening)
-                sources[f"{model} failed"] = [_of(skull, run) for skull in found]
-        synthetic.append(sources)
-    test_clouds = load_clouds(test, folder)
-    together = concatenate(clouds)
+    for run in ("", *generators):
+        made = _other(study, run) if run else study
+        sets = {m: synthetic_skulls(made, m, n) for m, n in wanted.items()}
+        sources = {model: _skulls_of(own) for model, own in sets.items()}
+        for model in failed:
+            given = sets[model], wanted[model], study, screening
+            sources[f"{model} failed"] = failed_skulls(*given)
+        clouds += [_clouds_of(one, run) for own in sets.values() for one in own]
+        synthetic.append({k: _named(own, run) for k, own in sources.items()})
+    test_clouds, together = load_clouds(test, folder), concatenate(clouds)
     return SkullPool(train, tuple(synthetic), together, test_clouds, test, base)
 
 
@@ -159,6 +153,21 @@ def _other(study: Study, run: str) -> Study:
     return replace(other, settings=study.settings)
 
 
-def _of(skull: Skull, run: str | None) -> Skull:
-    """A skull under a name that tells its run."""
-    return replace(skull, name=f"{run}/{skull.name}") if run else skull
+def _skulls_of(sets: Sequence[SkullSet]) -> list[Skull]:
+    """The skulls of several sets."""
+    return [skull for one in sets for skull in one.skulls]
+
+
+def _clouds_of(made: SkullSet, run: str) -> CloudSet:
+    """The clouds of synthetic skulls, whose names tell another run."""
+    clouds = load_clouds(made, made.folder / CLOUDS, SMALLEST)
+    return replace(clouds, names=[_label(name, run) for name in clouds.names])
+
+
+def _named(own: Sequence[Skull], run: str) -> list[Skull]:
+    """Skulls whose names tell another run."""
+    return [replace(skull, name=_label(skull.name, run)) for skull in own]
+
+
+def _label(name: str, run: str) -> str:
+    return f"{run}/{name}" if run else name
