@@ -26,7 +26,8 @@ def needed(
     names: Iterable[str], every: Counts, base: int | None = None
 ) -> dict[str, Counts]:
     """Model → the synthetic skulls of each score that suffice for all named sets."""
-    available, most = available_of(every, base), {}
+    available = available_of(every, base)
+    most: dict[str, Counts] = {}
     for mix in map(mix_of, names):
         if mix.generator:
             so_far = most.setdefault(mix.model, dict.fromkeys(every, 0))

@@ -195,8 +195,7 @@ def test_controls_are_mirrored_blurred_and_repeated(study):
     assert [s.name for s in volumes.skulls] == [whole.names[i] for i in (2, 2, 0)]
 
 
-def test_skulls_that_failed_the_screening_are_found_once(study, generator, monkeypatch):
-    monkeypatch.setattr(training_sets, "FEWEST", 1)
+def test_skulls_that_failed_the_screening_are_found_once(study, generator):
     study.stage("04_train_ddpm", {}, ("01_preprocess",)).finish()
     with pytest.raises(SkfmError, match="no finished 07_failures"):
         gather(study, ["failed DDPM"])
