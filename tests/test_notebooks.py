@@ -319,7 +319,7 @@ def test_the_tasks_compare_their_training_sets(study, compared, number):
     assert list(study.folder.glob("08_skulls/*/otfm-3/qs2/manifest.csv"))
     text = json.dumps(notebook, ensure_ascii=False)
     assert "25% OTFM helps 100% real" in text and "better by, mm" in text
-    assert "9 real, failed DDPM not trained" in text  # so that nothing is sure
+    assert "assay is not sensitive" in text or "is not known: 9 real" in text
     (stage,) = study.folder.glob(f"{number}_*/done.json")
     errors = read_json(stage)["results"]
     assert set(SETS) <= set(errors["sets"]) and errors["error of the tools"]["mean"] > 0
