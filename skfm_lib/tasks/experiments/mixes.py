@@ -108,7 +108,6 @@ FURTHER = {
     "blurred": Mix(blurred=True),
     "failed DDPM": Mix(0.0, "ddpm", 1.0, failed=True),
     "100% ours": Mix(0.0, "ours", 1.0),
-    "ours-b": Mix(1.0, "ours", "balanced"),
 }
 NUMBERED = re.compile(r"([1-9]\d*) real( \+ 25% OTFM)?")
 
