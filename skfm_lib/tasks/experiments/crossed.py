@@ -60,6 +60,14 @@ class Estimate(NamedTuple):
         return float(special.stdtr(self.freedom, -t))
 
 
+class Estimates(NamedTuple):
+    """The parts of many estimates, as arrays."""
+
+    value: np.ndarray
+    error: np.ndarray
+    freedom: np.ndarray
+
+
 def estimate(x: np.ndarray) -> Estimate:
     """The `Estimate` of one table (seeds, skulls).
 
@@ -68,7 +76,7 @@ def estimate(x: np.ndarray) -> Estimate:
     return Estimate(*(float(part) for part in crossed(x)))
 
 
-def crossed(x: np.ndarray) -> Estimate:
+def crossed(x: np.ndarray) -> Estimates:
     """Estimates of many tables (…, seeds, skulls) at once: arrays (…).
 
     The mean squares A of seeds, B of skulls and E of the remainder give the variance
@@ -81,17 +89,17 @@ def crossed(x: np.ndarray) -> Estimate:
     seeds, skulls = x.shape[-2:]
     mean, of_seed, of_skull = x.mean((-2, -1)), x.mean(-1), x.mean(-2)
     if skulls == 1:
-        return Estimate(mean, np.full_like(mean, np.inf), np.ones_like(mean))
+        return Estimates(mean, np.full_like(mean, np.inf), np.ones_like(mean))
     if seeds == 1:
         error = of_skull.std(-1, ddof=1) / np.sqrt(skulls)
-        return Estimate(mean, error, np.full_like(mean, skulls - 1))
+        return Estimates(mean, error, np.full_like(mean, skulls - 1))
     rest = x - of_seed[..., None] - of_skull[..., None, :] + mean[..., None, None]
     freedoms = seeds - 1, skulls - 1, (seeds - 1) * (skulls - 1)
     a = skulls * of_seed.var(-1, ddof=1)
     b = seeds * of_skull.var(-1, ddof=1)
     e = (rest**2).sum((-2, -1)) / freedoms[2]
     total = np.maximum(a, e) + np.maximum(b, e) - e
-    return Estimate(
+    return Estimates(
         mean, np.sqrt(total / (seeds * skulls)), _freedom(a, b, e, freedoms)
     )
 

@@ -103,7 +103,8 @@ def gather(
     folder = study.folder / CLOUDS / study.finished(stage_names.DATA).fingerprint
     wanted = training_sets.needed(names, counts(train.qualities), base)
     failed = {mix.model for mix in map(mix_of, names) if mix.failed}
-    clouds, synthetic = [load_clouds(train, folder)], []
+    clouds: list[CloudSet] = [load_clouds(train, folder)]
+    synthetic: list[Sources] = []
     for run in ("", *generators):
         made = _other(study, run) if run else study
         sets = {m: synthetic_skulls(made, m, n) for m, n in wanted.items()}
