@@ -73,11 +73,11 @@ def estimate(x: np.ndarray) -> Estimate:
 
     Of one seed it covers the choice of skulls alone.  One skull has no known error.
     """
-    return Estimate(*(float(part) for part in crossed(x)))
+    return Estimate(*(float(part[0]) for part in crossed(x[None])))
 
 
 def crossed(x: np.ndarray) -> Estimates:
-    """Estimates of many tables (…, seeds, skulls) at once: arrays (…).
+    """Estimates of many tables (n, …, seeds, skulls) at once: arrays (n, …).
 
     The mean squares A of seeds, B of skulls and E of the remainder give the variance
     of the mean, (max(A, E) + max(B, E) − E) / (seeds · skulls).  Satterthwaite's
