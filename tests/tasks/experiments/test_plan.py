@@ -10,7 +10,13 @@ from skfm_lib.study import open_study
 from skfm_lib.tasks.experiments import PLANS, chosen_grid, planned_grid
 from skfm_lib.tasks.experiments import grid as grids
 from skfm_lib.tasks.experiments.assay import CONTROLS
-from skfm_lib.tasks.experiments.plan import PRIMARY, base_of, passes, rows
+from skfm_lib.tasks.experiments.plan import (
+    DOUBLED,
+    PRIMARY,
+    base_of,
+    passes,
+    rows,
+)
 from skfm_lib.utils.errors import SkfmError
 
 PAGE = Path(__file__).parents[3] / "book" / "evidence_plan.md"
@@ -54,6 +60,8 @@ def test_the_page_states_the_numbers_of_the_code():
     assert f"has {passes(completer, 9):.0f} passes" in text
     for plan in PLANS.values():
         assert f"{plan.margin:g} mm" in text and f"{plan.margin_6:g} mm" in text
+    doubled = DOUBLED * (1 + len(CONTROLS))  # of 100% real and of each control
+    assert f"at most {doubled} trainings of twice the steps" in text
     assert len(PRIMARY) == 4 and PLANS["aligner"].primary == PRIMARY
 
 
