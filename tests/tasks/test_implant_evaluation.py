@@ -27,7 +27,7 @@ MODEL = PointAttN(preset("tiny").completer)
 @pytest.fixture
 def pool(phantoms, tmp_path):
     clouds = load_clouds(phantoms, tmp_path)
-    return SkullPool([], {}, clouds, clouds, phantoms)
+    return SkullPool(phantoms, (), clouds, clouds, phantoms)
 
 
 def test_a_completer_that_knows_the_skull_finds_its_defect(pool, phantoms, monkeypatch):
