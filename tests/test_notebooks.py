@@ -298,7 +298,11 @@ def compared(study):
     def run(number):
         given = {"sets": json.dumps(SETS), "seeds": "[0, 1]", "steps": "2"}
         given |= {"evaluations": "3", "grid_steps": "1"}
-        given |= {"more_seeds": "[2]", "curve": "[8]"} if number == "08" else {}
+        own = {
+            "08": {"more_seeds": "[2]", "curve": "[8]"},
+            "09": {"phantoms": "2", "spacing": "4"},
+        }
+        given |= own[number]
         assert main(["run", number, "--preset", "tiny", *options(given)]) == 0
 
     return run
@@ -320,6 +324,8 @@ def test_the_tasks_compare_their_training_sets(study, compared, number):
     assert list(study.folder.glob("08_skulls/*/otfm-3/qs2/manifest.csv"))
     text = json.dumps(notebook, ensure_ascii=False)
     assert "25% OTFM helps 100% real" in text and "better by, mm" in text
+    words = {"08": "within 5 mm by registration", "09": "Over 10 defects of 2 skulls"}
+    assert words[number] in text
     (stage,) = study.folder.glob(f"{number}_*/done.json")
     errors = read_json(stage)["results"]
     assert set(SETS) <= set(errors["sets"]) and errors["error of the tools"]["mean"] > 0
