@@ -20,6 +20,7 @@ from skfm_lib.tasks.implant_methods import (
     LINEAR,
     MIRRORED,
     Defective,
+    completer_implant,
     implants,
     mirror_image,
     missing_part,
@@ -105,7 +106,7 @@ def test_a_completer_that_knows_the_skull_fills_it(shell, monkeypatch):
     assert all(not (mask & skull.bone).any() for mask in made.values())
     for method in (COMPLETER, GIVEN):
         assert dice(made[method], removed) > 0.7
-    assert not implants(model, whole, CPU)[COMPLETER].any()
+    assert not completer_implant(cloud, whole, None).any()
 
 
 def test_no_implant_has_no_overlap_and_no_distance(shell):
