@@ -1,7 +1,6 @@
 """Implants for phantoms with the defects of SkullBreak, evaluated in voxels."""
 
 from collections.abc import Iterator
-from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -13,10 +12,12 @@ from skfm_lib.data.voxels import Grid, skull_grid
 from skfm_lib.metrics import ImplantScores, implant_scores
 from skfm_lib.models import PointAttN
 from skfm_lib.presets.grid_sizes import PAPER_SPACING, Shape, scaled_shape
-from skfm_lib.tasks.experiments.runs import Experiments
+from skfm_lib.study import Study
+from skfm_lib.tasks.apply_to_scan import chosen_experiment, study_tool
+from skfm_lib.tasks.completion import COMPLETION
 from skfm_lib.tasks.implant_methods import Defective, implants
 from skfm_lib.tasks.skull_defects import SITES, cut_defect
-from skfm_lib.utils.device import Device
+from skfm_lib.utils.device import Device, pick_device
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.progress import track
 
@@ -24,16 +25,15 @@ QUALITY = 5  # phantoms with the whole vault and the orbits
 SCORES = list(ImplantScores._fields)
 
 
-def implant_errors(
-    runs: Experiments, name: str, seed: int, skulls: int, spacing: float
-) -> pd.DataFrame:
+def implant_errors(study: Study, skulls: int, spacing: float) -> pd.DataFrame:
     """Scores of implants for phantoms with a defect of each kind.
 
     The phantoms are the first QS 5 skulls of the study's test split, on a grid of
-    their own, whatever the study was made from.  Computed once for each experiment
-    (training set `name`, `seed`), and kept.
+    their own, whatever the study was made from.  Computed once for each completer, and
+    kept.
 
     Args:
+        study: whose completer is evaluated.
         skulls: number of phantoms.
         spacing: of the grid, mm, at most.
 
@@ -41,15 +41,18 @@ def implant_errors(
         A row for each ``skull``, ``kind`` of SITES and ``method`` of `implants`: the
         `ImplantScores`, the ``volume`` of the implant and of the bone ``removed``, ml.
         Without an implant there is no ``hd95``, and overlap and volume are 0.
+
+    Raises:
+        SkfmError: where the chapter of completion is not finished.
     """
-    of, shape = runs.stage(name, seed), fine_shape(spacing)
-    settings = {"seed": runs.study.seed, "skulls": skulls, "shape": shape}
-    stage = runs.study.experiment(runs.task.folder, "implants", settings, (of.name,))
+    of, shape = chosen_experiment(study, COMPLETION), fine_shape(spacing)
+    settings = {"seed": study.seed, "skulls": skulls, "shape": shape}
+    stage = study.experiment(COMPLETION.folder, "implants", settings, (of.name,))
     if not stage.done:
-        model = cast(PointAttN, runs.network(name, seed))
+        model, device = study_tool(study, COMPLETION).model, pick_device()
         numbers = track(range(skulls), "Making implants")
-        seeds = (phantom_seed(runs.study.seed, "test", QUALITY, n) for n in numbers)
-        rows = [row for n in seeds for row in _rows(model, n, shape, runs.device)]
+        seeds = (phantom_seed(study.seed, "test", QUALITY, n) for n in numbers)
+        rows = [row for n in seeds for row in _rows(model, n, shape, device)]
         stage.finish(rows=rows)
     found = pd.DataFrame(stage.results["rows"])
     return found.astype(dict.fromkeys(SCORES, float))

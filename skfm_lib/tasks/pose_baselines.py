@@ -9,7 +9,6 @@ of the population that the model describes; scans of patients are not.
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -23,12 +22,19 @@ from skfm_lib.data.registration.canonical_pose import POINTS as SURFACE
 from skfm_lib.data.registration.canonical_pose import find_poses, refine_pose
 from skfm_lib.data.registration.rigid_icp import apply
 from skfm_lib.models import Aligner
+from skfm_lib.study import Study
 from skfm_lib.study.data_stage import counts, examples
-from skfm_lib.tasks.alignment import align, evaluation_poses, rigid, to_matrices
-from skfm_lib.tasks.experiments.runs import Experiments
+from skfm_lib.tasks.alignment import (
+    ALIGNMENT,
+    align,
+    evaluation_poses,
+    rigid,
+    to_matrices,
+)
+from skfm_lib.tasks.apply_to_scan import chosen_experiment, study_tool
 from skfm_lib.tasks.experiments.skull_pool import SkullPool
 from skfm_lib.tasks.icp_baseline import POINTS, icp, reference_skull
-from skfm_lib.utils.device import Device
+from skfm_lib.utils.device import Device, pick_device
 from skfm_lib.utils.progress import track
 
 UNALIGNED, ICP, REGISTRATION = "unaligned", "ICP", "registration"
@@ -40,23 +46,26 @@ FRAME = "own skull frame"
 MOST = 6  # skulls of each score that are registered, which takes seconds for each
 
 
-def baseline_errors(
-    runs: Experiments, pool: SkullPool, name: str, seed: int
-) -> pd.DataFrame:
-    """`pose_errors` of a trained aligner, for equally many test skulls of each score.
+def baseline_errors(study: Study, pool: SkullPool) -> pd.DataFrame:
+    """`pose_errors` of the study's aligner, for equally many test skulls of each score.
 
     They are the first MOST, or as many as there are of the rarest score.  Computed once
-    for each experiment (training set `name`, `seed`), and kept.
+    for each aligner, and kept.
+
+    Raises:
+        SkfmError: where the chapter of alignment is not finished.
     """
     each = min(MOST, *counts(pool.held_out).values())
-    of, settings = runs.stage(name, seed), {"seed": runs.study.seed, "each": each}
-    stage = runs.study.experiment(runs.task.folder, "baselines", settings, (of.name,))
+    of, settings = (
+        chosen_experiment(study, ALIGNMENT),
+        {"seed": study.seed, "each": each},
+    )
+    stage = study.experiment(ALIGNMENT.folder, "baselines", settings, (of.name,))
     if not stage.done:
         items = examples(pool.held_out, each)
-        skulls = [pool.held_out.skulls[item] for item in items]
-        network = cast(Aligner, runs.network(name, seed))
-        given = pool.test, items, runs.device, runs.study.seed
-        errors = pose_errors(network, *given, motions_to_frame(skulls))
+        frames = motions_to_frame([pool.held_out.skulls[item] for item in items])
+        model, device = study_tool(study, ALIGNMENT).model, pick_device()
+        errors = pose_errors(model, pool.test, items, device, study.seed, frames)
         stage.finish(errors=errors.to_dict("list"))
     return pd.DataFrame(stage.results["errors"])
 
