@@ -7,6 +7,7 @@ import numpy as np
 import pyvista as pv
 from scipy import ndimage
 
+from skfm_lib.data.point_clouds import distance_to_surface
 from skfm_lib.data.registration.rigid_icp import rigid_icp
 from skfm_lib.data.registration.shape_completion import complete_surface
 from skfm_lib.data.voxels import Grid, sample_surface, surface, voxelise
@@ -62,19 +63,23 @@ def implants(
     ``--near``.  The others are told the position, too.
     """
     cloud = completed(model, skull.mesh, device)
+    distance = distance_to_surface(cloud, skull.mesh)
     return {
-        COMPLETER: completer_implant(cloud, skull, None),
-        GIVEN: completer_implant(cloud, skull, skull.near),
+        COMPLETER: completer_implant(cloud, distance, skull),
+        GIVEN: completer_implant(cloud, distance, skull, skull.near),
         MIRRORED: missing_part(mirror_image(skull), skull),
         LINEAR: missing_part(shape_model(skull), skull),
     }
 
 
 def completer_implant(
-    cloud: np.ndarray, skull: Defective, near: np.ndarray | None
+    cloud: np.ndarray,
+    distance: np.ndarray,
+    skull: Defective,
+    near: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The implant for a completer's points (n, 3) of the complete skull."""
-    made = find_missing(cloud, skull.mesh, near).implant
+    """The implant for a completer's points of the complete skull (`find_missing`)."""
+    made = find_missing(cloud, distance, skull.mesh, near).implant
     if made is None:
         return np.zeros_like(skull.bone)
     return voxelise(made, skull.grid) & ~skull.bone

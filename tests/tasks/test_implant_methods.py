@@ -6,6 +6,7 @@ import torch
 
 from skfm_lib.data.bone_fractions import is_bone
 from skfm_lib.data.phantom import phantom_skull
+from skfm_lib.data.point_clouds import distance_to_surface
 from skfm_lib.data.registration.coverage import CENTRE
 from skfm_lib.data.registration.shape_model import FINE
 from skfm_lib.data.voxels import skull_grid
@@ -106,7 +107,8 @@ def test_a_completer_that_knows_the_skull_fills_it(shell, monkeypatch):
     assert all(not (mask & skull.bone).any() for mask in made.values())
     for method in (COMPLETER, GIVEN):
         assert dice(made[method], removed) > 0.7
-    assert not completer_implant(cloud, whole, None).any()
+    distance = distance_to_surface(cloud, whole.mesh)
+    assert not completer_implant(cloud, distance, whole).any()
 
 
 def test_no_implant_has_no_overlap_and_no_distance(shell):

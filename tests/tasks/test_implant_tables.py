@@ -2,8 +2,10 @@
 
 from itertools import product
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from skfm_lib.tasks.implant_methods import COMPLETER, GIVEN, LINEAR, MIRRORED
 from skfm_lib.tasks.implant_tables import by_kind, in_words, over_skulls, overall
@@ -47,7 +49,11 @@ def test_absent_implants_count_as_no_overlap(found):
 def test_the_interval_is_that_of_skulls_not_of_defects(found):
     rows = found[found["method"] == GIVEN].set_index("skull")
     twice = pd.concat([rows] * 5)  # more defects of the same skulls
-    assert over_skulls(twice["dsc"]) == over_skulls(rows["dsc"])
+    assert over_skulls(twice["dsc"]) == pytest.approx(over_skulls(rows["dsc"]))
+    values = rows["dsc"].groupby("skull").mean()
+    known = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert over_skulls(rows["dsc"])[1:] == pytest.approx((known.low, known.high))
+    assert over_skulls(rows.loc[[0], "dsc"])[1:] == (-np.inf, np.inf)
 
 
 def test_the_sentence_says_which_is_better(found):
