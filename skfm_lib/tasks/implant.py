@@ -74,8 +74,9 @@ def find_missing(
 ) -> Completion:
     """What points (n, 3) of the complete skull, mm, show and a skull lacks.
 
-    `distance` (n,) is theirs from the skull's surface.  With a point `near` (3,) in the defect, the cluster nearest to it and within NEAR is
-    taken, whatever the other side shows: a defect may cross the midline.
+    `distance` (n,) is theirs from the skull's surface.  With a point `near` (3,) in the
+    defect, the cluster nearest to it and within NEAR is taken, whatever the other side
+    shows: a defect may cross the midline.
     """
     # Candidates are the points where the skull has no bone.  Orbits and what lies
     # below the scan have none either, but on both sides: a candidate's mirror image
