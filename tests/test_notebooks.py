@@ -333,6 +333,24 @@ def test_the_tasks_compare_their_training_sets(study, compared, number):
     assert main(words + ["--aligned"] * (number == "09")) == 0
 
 
+def test_both_networks_stand_beside_their_baselines(study, compared):
+    compared("09")
+    assert main(["run", "08", "--preset", "tiny", "-p", "steps", "2"]) == 0
+    given = ["-p", "phantoms", "2", "-p", "spacing", "4"]
+    assert main(["run", "19", "--preset", "tiny", *given]) == 0
+    notebook = record(study, "19")
+    assert "error" not in {output.output_type for output in outputs(notebook)}
+    results = study.finished("19_baselines").results
+    aligned = {name: row["mean, mm"] for name, row in results["alignment"].items()}
+    assert aligned["registration"]["value"] < aligned["aligner"]["value"]
+    assert aligned["own skull frame"]["value"] < aligned["registration"]["value"]
+    assert results["implants"]["linear shape model"]["implants"] == "10 of 10"
+    assert set(results["kinds"]) >= {"bilateral", "frontoorbital", "parietotemporal"}
+    text = json.dumps(notebook, ensure_ascii=False)
+    assert "within 5 mm by registration" in text
+    assert "Over 10 defects of 2 skulls" in text
+
+
 @needs_cranium
 def test_the_tools_are_put_to_a_real_scan(study, compared):
     compared("09")

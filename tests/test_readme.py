@@ -162,3 +162,18 @@ def test_the_results_in_the_readme_are_those_of_the_records():
         assert fid == (f"{float(found[f'fid-{key}']):.1f}" if key != "held-out" else "")
     (said,) = re.findall(r"training skulls has ([0-9.]+)\)", "\n".join(lines))
     assert said == f"{float(found['fid-ref']):.1f}"
+
+
+def test_pages_tell_the_tool_s_own_result_on_the_test_head():
+    texts = [
+        o.get("data", {}).get("text/markdown", "") for o in outputs_of("15_patient")
+    ]
+    uncertain = any("UNCERTAIN" in "".join(text) for text in texts)
+    passages = {
+        "README.md": r"^\| 15 \|.*$",
+        "book/intro.md": r":link: walkthrough/15_patient\n(?:.+\n)+?:::",
+        "book/howto.md": r"Chapter 15 shows both commands(?:.|\n)+?\n\n",
+    }
+    for page, pattern in passages.items():
+        found = re.findall(pattern, (ROOT / page).read_text("utf-8"), re.M)
+        assert len(found) == 1 and ("uncertain" in found[0]) == uncertain, page

@@ -18,7 +18,7 @@ Group = tuple[str, ...]  # chapters that do not need each other
 MODELS: list[Group] = [("01",), ("02",), ("03", "04"), ("17",), ("05",)]  # in order
 TASKS: Group = ("08", "09")
 RESULTS: list[Group] = [("06", "07"), TASKS]
-LONGER: list[Group] = [("14",), ("10",), ("13",), ("12",), ("16",), ("18",)]
+LONGER: list[Group] = [("19",), ("14",), ("10",), ("13",), ("12",), ("16",), ("18",)]
 REAL_SCAN: list[Group] = [("11",), ("15",)]
 FULL_GRIDS = {number: [("plan", "all")] for number in TASKS}  # experiments.plan
 
