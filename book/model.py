@@ -8,6 +8,7 @@ from docutils.parsers.rst import Directive
 from sphinx.application import Sphinx
 
 from skfm_lib.reference_model import find_package
+from skfm_lib.reference_model.findings import privacy_rows
 from skfm_lib.reference_model.model_card import model_rows, screening_rows
 
 
@@ -25,7 +26,7 @@ def table(rows: Mapping[str, Mapping[str, str]]) -> str:
 
 
 class Model(Directive):
-    """The model's origin and its screening, or that there is no model."""
+    """The model's origin, screening and privacy, or that there is no model."""
 
     def run(self) -> list[nodes.Node]:
         """The nodes that stand for the directive."""
@@ -38,6 +39,7 @@ class Model(Directive):
             about = model_rows(package.index).items()
             rows = {name: {"": value.replace("`", "")} for name, value in about}
             text = table(rows) + table(screening_rows(package.index))
+            text += table(privacy_rows(package))
         return [nodes.raw("", text, format="html")]
 
 

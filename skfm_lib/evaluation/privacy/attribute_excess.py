@@ -1,15 +1,62 @@
 """Whether a model guesses the jaws of its members better than those of strangers."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from skfm_lib.evaluation.privacy.attribute_inference import Overlaps
+from skfm_lib.data.dataset import SkullSet
+from skfm_lib.evaluation.privacy.attribute_inference import (
+    JawSplit,
+    Overlaps,
+    guess_jaws,
+    with_jaws,
+)
 from skfm_lib.evaluation.privacy.power import detectable
+from skfm_lib.generation import SkullGenerator
 from skfm_lib.metrics import Interval, bootstrap
+
+Rows = dict[str, dict[str, object]]
+
+
+def jaws_of_members(
+    model: SkullGenerator,
+    members: SkullSet,
+    strangers: SkullSet,
+    steps: int,
+    batch: int,
+    seed: int = 0,
+) -> Rows:
+    """`members_minus_strangers` of a model, on all skulls whose jaws are shown.
+
+    Further arguments as for `guess_jaws`.
+    """
+    split = JawSplit.of(model.vqvae)
+    shown = [with_jaws(side, split) for side in (members, strangers)]
+    each = [guess_jaws(model, side, steps, seed, batch) for side in shown]
+    return members_minus_strangers(*each, seed)
+
+
+def jaws_of_halves(
+    models: Sequence[SkullGenerator],
+    skulls: SkullSet,
+    by_first: np.ndarray,
+    steps: int,
+    batch: int,
+    seed: int = 0,
+) -> Rows:
+    """`seen_minus_unseen` of two models, each trained on one half of the `skulls`.
+
+    `by_first` are the skulls (N,) that the first was trained on; further arguments as
+    for `guess_jaws`.
+    """
+    shown = with_jaws(skulls, JawSplit.of(models[0].vqvae))
+    both = [guess_jaws(model, shown, steps, seed, batch) for model in models]
+    return seen_minus_unseen(*both, by_first[shown.items], seed)
 
 
 def members_minus_strangers(
     members: Overlaps, strangers: Overlaps, seed: int = 0
-) -> dict[str, dict[str, object]]:
+) -> Rows:
     """For each method, the overlaps of trained-on and of other skulls, and the excess.
 
     With 95 % bootstrap intervals, and the least excess that would be detected
@@ -26,7 +73,7 @@ def members_minus_strangers(
 
 def seen_minus_unseen(
     first: Overlaps, second: Overlaps, by_first: np.ndarray, seed: int = 0
-) -> dict[str, dict[str, object]]:
+) -> Rows:
     """The same for two models, each of which was trained on the skulls of one half.
 
     Each skull is compared with itself: its overlap by the model that was trained on it

@@ -5,16 +5,20 @@ which dose is drawn at random among four that are alike, so that the group left 
 shows what would come back without memorising.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from scipy import stats
 
+from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.splits import stratified_choice
+from skfm_lib.evaluation.privacy.membership_inference import latent_losses
 from skfm_lib.evaluation.privacy.spaces import Approach
+from skfm_lib.generation import SkullGenerator
 from skfm_lib.metrics import Interval
+from skfm_lib.training.latents import LatentSet
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.view.curves import COLOURS
 
@@ -63,6 +67,33 @@ def repeated(count: int, canaries: Doses) -> list[int]:
     for dose, items in canaries.items():
         times[list(items)] = dose
     return np.repeat(np.arange(count), times).tolist()
+
+
+def loss_ratios(
+    model: SkullGenerator,
+    other: SkullGenerator,
+    groups: Mapping[int | str, SkullSet],
+    read: Callable[[SkullSet, str], LatentSet],
+    times: Sequence[float],
+) -> dict[int | str, np.ndarray]:
+    """For each group of skulls (n,), the loss of a model / that of another one.
+
+    Args:
+        model: the one that was trained with canaries.
+        other: one for which all canaries are alike.
+        groups: training skulls by dose, and the skulls `UNSEEN`.
+        read: their latents (`spaces.latent_reader`).
+        times: shares of the time at which the path of each model begins.
+    """
+    found = {}
+    for key, some in groups.items():
+        latents = read(some, UNSEEN if key == UNSEEN else "train")
+        each = [
+            latent_losses(one, latents, [one.start * t for t in times])
+            for one in (model, other)
+        ]
+        found[key] = each[0] / each[1]
+    return found
 
 
 def dose_response(

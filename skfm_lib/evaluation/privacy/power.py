@@ -6,6 +6,7 @@ from skfm_lib.metrics import Interval
 from skfm_lib.metrics.confidence import Z95
 
 POWER = 0.8
+DETECTABLE = "detectable AUC"
 
 
 def detectable(found: Interval, power: float = POWER) -> float:

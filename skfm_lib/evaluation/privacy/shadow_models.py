@@ -10,21 +10,25 @@ of the others, fewer would have been trained on its members than on its non-memb
 that even losses of chance alone would tell them apart.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from skfm_lib.evaluation.privacy.membership_inference import (
     attack_auc,
     true_positive_rate,
 )
+from skfm_lib.evaluation.privacy.power import DETECTABLE, detectable_auc
 from skfm_lib.metrics import Interval
 from skfm_lib.utils.errors import SkfmError
 
 FEWEST = 20  # skulls of a group that is attacked by itself
 DECILE = 0.1
+Row = dict[str, Interval | float | str]
 AUC, TPR, RANGE = "AUC", "TPR at 1 % FPR", "AUC of each model"
 
 
-def halves(qualities: list[int], models: int, seed: int) -> np.ndarray:
+def halves(qualities: Sequence[int], models: int, seed: int) -> np.ndarray:
     """Which skulls (N,) train which shadow models, bool (N, `models`).
 
     Columns 2 k and 2 k + 1 are complementary random halves of each quality score.
@@ -90,7 +94,7 @@ def shadow_attack(
     chosen: np.ndarray | None = None,
     seed: int = 0,
     draws: int = 1000,
-) -> dict[str, Interval | str]:
+) -> Row:
     """AUC and TPR at 1 % FPR, averaged over the models, with 95 % intervals.
 
     A skull has a score for every model, and models of a pair share their skulls.  So
@@ -123,7 +127,23 @@ def shadow_attack(
     ends = zip(values.mean(axis=1), low, high)
     auc, tpr = (Interval(*map(float, one)) for one in ends)
     span = f"{values[0].min():.3f}–{values[0].max():.3f}"
-    return {AUC: auc, TPR: tpr, RANGE: span}
+    return {AUC: auc, TPR: tpr, RANGE: span, DETECTABLE: detectable_auc(auc)}
+
+
+def group_attack(
+    scores: np.ndarray, member: np.ndarray, chosen: np.ndarray, seed: int = 0
+) -> Row:
+    """`shadow_attack` on a group, or a row that says that it is too small."""
+    size = int(chosen.sum(axis=0).min())
+    if size < FEWEST:
+        return {AUC: f"not measured: {size} skulls, of at least {FEWEST}"}
+    return shadow_attack(scores, member, chosen, seed)
+
+
+def of_score(qualities: Sequence[int], quality: int, member: np.ndarray) -> np.ndarray:
+    """The skulls of one quality score, as a group of every model, bool (N, M)."""
+    own = np.asarray(qualities) == quality
+    return np.broadcast_to(own[:, None], member.shape)
 
 
 def _each_model(
