@@ -134,7 +134,7 @@ def _copies(
         search = CopySearch(space, train, skulls(study, "validation"))
         compare = partial(search.compare, seed=study.seed)
         rows = {name: compare(one, name).summary() for name, one in sets.items()}
-        row = {name: one["copies"] for name, one in rows.items()}
+        row: dict[str, Any] = {name: one["copies"] for name, one in rows.items()}
         row["expected"] = rows["generated"]["expected"]
         row["planted"] = search.planted(examples(train, 2), decoded)[DECODED]
         found[space.name] = {**row, "skulls": sampling.count}

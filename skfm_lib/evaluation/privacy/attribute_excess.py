@@ -32,8 +32,8 @@ def jaws_of_members(
     """
     split = JawSplit.of(model.vqvae)
     shown = [with_jaws(side, split) for side in (members, strangers)]
-    each = [guess_jaws(model, side, steps, seed, batch) for side in shown]
-    return members_minus_strangers(*each, seed)
+    own, other = (guess_jaws(model, side, steps, seed, batch) for side in shown)
+    return members_minus_strangers(own, other, seed)
 
 
 def jaws_of_halves(
@@ -50,8 +50,8 @@ def jaws_of_halves(
     for `guess_jaws`.
     """
     shown = with_jaws(skulls, JawSplit.of(models[0].vqvae))
-    both = [guess_jaws(model, shown, steps, seed, batch) for model in models]
-    return seen_minus_unseen(*both, by_first[shown.items], seed)
+    first, second = (guess_jaws(one, shown, steps, seed, batch) for one in models)
+    return seen_minus_unseen(first, second, by_first[list(shown.items)], seed)
 
 
 def members_minus_strangers(

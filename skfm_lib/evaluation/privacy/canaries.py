@@ -15,6 +15,7 @@ from scipy import stats
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.splits import stratified_choice
 from skfm_lib.evaluation.privacy.membership_inference import latent_losses
+from skfm_lib.evaluation.privacy.planted_copies import Altered
 from skfm_lib.evaluation.privacy.spaces import Approach
 from skfm_lib.generation import SkullGenerator
 from skfm_lib.metrics import Interval
@@ -69,19 +70,27 @@ def repeated(count: int, canaries: Doses) -> list[int]:
     return np.repeat(np.arange(count), times).tolist()
 
 
+def groups_of(
+    canaries: Doses, train: SkullSet, validation: SkullSet
+) -> dict[str, SkullSet]:
+    """The skulls of each dose, such as ``dose 10``, and those that none has seen."""
+    groups = {_name(dose): Altered(train, i) for dose, i in canaries.items()}
+    return {**groups, UNSEEN: validation}
+
+
 def loss_ratios(
     model: SkullGenerator,
     other: SkullGenerator,
-    groups: Mapping[int | str, SkullSet],
+    groups: Mapping[str, SkullSet],
     read: Callable[[SkullSet, str], LatentSet],
     times: Sequence[float],
-) -> dict[int | str, np.ndarray]:
+) -> dict[str, np.ndarray]:
     """For each group of skulls (n,), the loss of a model / that of another one.
 
     Args:
         model: the one that was trained with canaries.
         other: one for which all canaries are alike.
-        groups: training skulls by dose, and the skulls `UNSEEN`.
+        groups: as of `groups_of`.
         read: their latents (`spaces.latent_reader`).
         times: shares of the time at which the path of each model begins.
     """
@@ -98,7 +107,7 @@ def loss_ratios(
 
 def dose_response(
     canaries: Doses,
-    losses: Mapping[int | str, np.ndarray],
+    losses: Mapping[str, np.ndarray],
     approaches: Mapping[str, Approach],
 ) -> dict[str, dict[str, object]]:
     """A row for each dose, and one of validation skulls, which are in no training set.
@@ -111,23 +120,31 @@ def dose_response(
 
     Args:
         canaries: the items of each dose.
-        losses: for each dose, and for `UNSEEN`, loss / loss of the other model (n,).
+        losses: loss / loss of the other model (n,), of each group (`loss_ratios`).
         approaches: of the generated skulls, in each space.
     """
     rows: dict[str, dict[str, object]] = {}
-    for key in (*canaries, UNSEEN):
-        row: dict[str, object] = {"skulls": len(losses[key])}
-        logs = t_interval(np.log(losses[key]))
-        row["loss"] = Interval(*map(float, np.exp(logs)))
-        for space, found in approaches.items():
-            items = None if key == UNSEEN else list(canaries[int(key)])
-            nearest = found.holdout if items is None else found.train[items]
-            row[f"{space}: nearest"] = t_interval(nearest[np.isfinite(nearest)])
-            if items is not None:
-                back = int((found.copies[items] > 0).sum())
-                row[f"{space}: back"] = f"{back} of {len(items)}"
-        rows[UNSEEN if key == UNSEEN else f"dose {key}"] = row
+    for name, ratios in losses.items():
+        logs = t_interval(np.log(ratios))
+        rows[name] = {"skulls": len(ratios), "loss": Interval(*np.exp(logs).tolist())}
+    for space, found in approaches.items():
+        column = f"{space}: nearest"
+        rows[UNSEEN][column] = _finite_mean(found.holdout)
+        for dose, items in canaries.items():
+            own = list(items)
+            back = int((found.copies[own] > 0).sum())
+            rows[_name(dose)][column] = _finite_mean(found.train[own])
+            rows[_name(dose)][f"{space}: back"] = f"{back} of {len(own)}"
     return rows
+
+
+def _finite_mean(values: np.ndarray) -> Interval:
+    """Of skulls that are compared with a sample, in spaces within quality scores."""
+    return t_interval(values[np.isfinite(values)])
+
+
+def _name(dose: int) -> str:
+    return f"dose {dose}"
 
 
 def t_interval(values: np.ndarray) -> Interval:
