@@ -78,7 +78,7 @@ def guess_jaws(
     """Guess the jaws of some skulls in three ways; the overlap with the true ones.
 
     - "mean of the score": the linear start's mean for score and field of view, which
-      knows nothing of the skull;
+      sees nothing of the scan;
     - "linear start": its mean given the known latents (`posterior_mean`);
     - "flow": Euler steps from that at the flow's start, after each of which the known
       latents are those of the scan at that time.
