@@ -8,16 +8,12 @@ from docutils.parsers.rst import Directive
 from sphinx.application import Sphinx
 
 from skfm_lib.reference_model import find_package
-<<<<<<< HEAD
 from skfm_lib.reference_model.findings import privacy_rows
-from skfm_lib.reference_model.model_card import model_rows, screening_rows
-=======
 from skfm_lib.reference_model.model_card import (
     distance_rows,
     model_rows,
     screening_rows,
 )
->>>>>>> main
 
 
 def table(rows: Mapping[str, Mapping[str, str]]) -> str:
@@ -47,11 +43,8 @@ class Model(Directive):
             about = model_rows(package.index).items()
             rows = {name: {"": value.replace("`", "")} for name, value in about}
             text = table(rows) + table(screening_rows(package.index))
-<<<<<<< HEAD
-            text += table(privacy_rows(package))
-=======
             text += table(distance_rows(package.index))
->>>>>>> main
+            text += table(privacy_rows(package))
         return [nodes.raw("", text, format="html")]
 
 
