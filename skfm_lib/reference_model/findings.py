@@ -43,7 +43,7 @@ def _copies(found: Mapping[str, Any]) -> dict[str, dict[str, str]]:
         shares = {key: Share(**one[key]) for key in ("generated", "held out")}
         rows[f"copies by {space}"] = {
             "found": f"{shares['generated']} of {one['skulls']} generated skulls",
-            "without disclosure": f"{shares['test']} of the test skulls, "
+            "without disclosure": f"{shares['held out']} of the test skulls, "
             f"{one['expected']:.1%} expected",
             "power": f"planted, as decoded: {one['planted']}",
         }

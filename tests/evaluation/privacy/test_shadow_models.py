@@ -67,7 +67,7 @@ def test_without_a_leak_every_attack_is_chance_within_its_interval():
         worst = shadow.most_exposed(*given, 0.5)
         group = shadow._each_model(scores["calibrated loss"], member, worst)
         values.setdefault("worst", []).append(group[0].mean())
-        auc = shadow.shadow_attack(scores["calibrated loss"], member, draws=100)["AUC"]
+        auc = shadow.shadow_attack(scores["calibrated loss"], member, draws=60)["AUC"]
         inside.append(auc.low <= 0.5 <= auc.high)
     for name, found in values.items():
         error = np.std(found) / len(found) ** 0.5
