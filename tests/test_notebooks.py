@@ -18,6 +18,9 @@ from skfm_lib.cli.main import main
 from skfm_lib.evaluation import table1
 from skfm_lib.evaluation.levers import shares, trainings
 from skfm_lib.evaluation.levers.parameters import plan_of
+from skfm_lib.evaluation.privacy import shares as privacy_shares
+from skfm_lib.evaluation.privacy import trainings as privacy_trainings
+from skfm_lib.evaluation.privacy.plan import plan_of as privacy_plan
 from skfm_lib.study import open_study
 from skfm_lib.utils.files import read_json
 
@@ -503,3 +506,37 @@ def test_few_steps_are_trained_and_swept(velocity):
     words = ["--qs", "4", "--out", "few", "--model", "shortcut", "--preset", "tiny"]
     words += ["--vault", "whole"]
     assert main(["generate", *words, "--run", study.name]) == 0
+
+
+def test_privacy_is_attacked(study, monkeypatch):
+    given = {"shadows": 4, "shadow_steps": 4, "canary_steps": 4, "times": 2}
+    words = options({name: str(value) for name, value in given.items()})
+    assert (
+        main(["run", "14", "--preset", "tiny", *words, "-p", "feature_steps", "20"])
+        == 0
+    )
+    notebook = record(study, "14")
+    assert "error" not in {output.output_type for output in outputs(notebook)}
+    found = pictures(notebook)
+    assert len(found) == 3 and all(len(picture) > 3000 for picture in found)
+    results = study.finished("14_privacy").results
+    assert set(results["planted"]["voxels"]) > {"as it is", "as decoded"}
+    doses = ["dose 0", "dose 1", "dose 10", "dose 50", "validation"]
+    assert list(results["canaries"]) == doses
+    assert results["canaries"]["validation"]["skulls"] == 12
+    assert set(results["similarity"]) == set(results["copies"])
+    assert "NNDR" not in results["copies"]["voxels: test"]
+    rows = results["membership"]
+    assert {"OTFM: loss", "ours: linear start", "autoencoder"} < set(rows)
+    for row in (*rows.values(), results["shadow"]["likelihood ratio"]):
+        assert 0 <= row["AUC"]["low"] <= row["AUC"]["value"] <= row["AUC"]["high"] <= 1
+        assert 0.5 < row["detectable AUC"] <= 1
+    assert "not measured" in results["shadow"]["calibrated loss, QS 6"]["AUC"]
+    assert len(results["jaws"]) == 2 * 3
+    done = list(study.folder.glob("14_experiments/*/done.json"))
+    assert len(done) == 5
+    assert not list(study.folder.glob("14_experiments/*/checkpoint.pt"))
+    for name in ("train_denoiser", "generate_skulls", "latent_losses"):
+        stop = lambda *_: pytest.fail("repeated")  # noqa: E731
+        monkeypatch.setattr(privacy_trainings, name, stop)
+    privacy_shares.train_share(privacy_plan(study, given))
