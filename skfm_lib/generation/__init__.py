@@ -11,6 +11,7 @@ from skfm_lib.generation.models import (
     trained_models,
     usual_sampler,
 )
+from skfm_lib.generation.preview import Preview
 from skfm_lib.generation.set_writer import (
     RECORD,
     VOLUME,
@@ -29,6 +30,7 @@ __all__ = [
     "STAGES",
     "VOLUME",
     "Outcome",
+    "Preview",
     "Sampler",
     "Screening",
     "SkullGenerator",
