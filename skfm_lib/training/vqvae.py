@@ -129,7 +129,8 @@ def preview(
 ) -> Callable[[VQVAE], dict[str, dict[str, np.ndarray]]]:
     """A function of the network: row → column → v (D, H, W), for `view.live`.
 
-    The rows are the chosen items of a set and their reconstructions.
+    The rows are the chosen items of a set, of different scores, and what the network
+    makes of them.
     """
 
     def reconstructed(model: VQVAE) -> dict[str, dict[str, np.ndarray]]:
