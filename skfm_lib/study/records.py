@@ -21,6 +21,7 @@ from skfm_lib.utils.paths import project_root
 
 CHAPTER = re.compile(r"\d\d_\w+")  # not a copy, such as 03_train_otfm-Copy1
 MADE_BY = {"run", "stage", "fingerprint"}  # of the metadata that `made_by` leaves
+NOT_RUN = "not run"
 DAMAGED = OSError, ValueError, KeyError, TypeError, AttributeError
 
 
@@ -108,9 +109,6 @@ def _executed(path: Path) -> Record | Unfinished | None:
         run = path.parts[-3] if path.parts[-4:-3] == ("runs",) else ""
         return Unfinished(path, chapter, run, why)
     return Record(path, chapter, **{name: made[name] for name in MADE_BY})
-
-
-NOT_RUN = "not run"
 
 
 def _unfinished(notebook: dict[str, Any]) -> str:
