@@ -32,10 +32,10 @@ def made_by(run, stage="01_preprocess", fingerprint="f"):
 
 def write_record(path, *outputs, text="text", ran=None, age=0):
     """An executed notebook, saved `age` seconds ago; `ran` by papermill from there."""
-    ran = {"outputs": list(outputs), "execution_count": 1 if outputs else None}
+    executed = {"outputs": list(outputs), "execution_count": 1 if outputs else None}
     cells = [
         nbformat.v4.new_markdown_cell(f"# {text}"),
-        nbformat.v4.new_code_cell("made_by(stage)", **ran),
+        nbformat.v4.new_code_cell("made_by(stage)", **executed),
     ]
     notebook = nbformat.v4.new_notebook(cells=cells)
     if ran:
