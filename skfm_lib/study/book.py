@@ -15,6 +15,7 @@ from typing import Any
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
+from skfm_lib.study.chapters import as_shown
 from skfm_lib.study.records import Record, find_records
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import replacing
@@ -110,15 +111,7 @@ def _shown(docname: str, source: str, records: dict[str, Record]) -> str:
     record = records.get(docname.removeprefix(CHAPTERS))
     text = record.path.read_text(encoding="utf-8") if record else source
     note = chapter_note(record, bool(records))
-    return _with_note(text, note) if note else text
-
-
-def _with_note(notebook: str, note: str) -> str:
-    """A notebook with a note below its title."""
-    content: dict[str, Any] = json.loads(notebook)
-    cell = {"cell_type": "markdown", "metadata": {}, "id": "where-from"}
-    content["cells"].insert(1, {**cell, "source": f":::{{note}}\n{note}\n:::"})
-    return json.dumps(content)
+    return json.dumps(as_shown(json.loads(text), note))
 
 
 def _numbers(chapters: Iterable[str]) -> str:
