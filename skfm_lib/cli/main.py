@@ -86,10 +86,6 @@ def book(options: argparse.Namespace) -> int:
         from skfm_lib.study.book import publish
 
         publish()
-    if options.text:
-        from skfm_lib.study.chapters import refresh
-
-        refresh()
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", "book"]
     command += ["--all"] if options.fresh else []
     return subprocess.run(command, cwd=project_root(), check=False).returncode
@@ -156,11 +152,6 @@ def _parser() -> argparse.ArgumentParser:
         "--publish",
         action="store_true",
         help="commit the shown run's records to the book",
-    )
-    command.add_argument(
-        "--text",
-        action="store_true",
-        help="take the prose of notebooks/ into the book's records; code must agree",
     )
     return parser
 

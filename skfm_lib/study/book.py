@@ -15,7 +15,7 @@ from typing import Any
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
-from skfm_lib.study.chapters import as_shown
+from skfm_lib.study.chapters import takeaway_first
 from skfm_lib.study.records import Record, find_records
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import replacing
@@ -110,8 +110,11 @@ def _shown(docname: str, source: str, records: dict[str, Record]) -> str:
         return source
     record = records.get(docname.removeprefix(CHAPTERS))
     text = record.path.read_text(encoding="utf-8") if record else source
-    note = chapter_note(record, bool(records))
-    return json.dumps(as_shown(json.loads(text), note))
+    notebook = takeaway_first(json.loads(text))
+    if note := chapter_note(record, bool(records)):
+        cell = {"cell_type": "markdown", "metadata": {}, "id": "where-from"}
+        notebook["cells"].insert(1, {**cell, "source": f":::{{note}}\n{note}\n:::"})
+    return json.dumps(notebook)
 
 
 def _numbers(chapters: Iterable[str]) -> str:
