@@ -13,7 +13,7 @@ from skfm_lib.data.manifest import Skull, read_manifest
 from skfm_lib.utils.files import replacing
 from skfm_lib.utils.progress import track
 from skfm_lib.view.gallery.exhibits import exhibit
-from skfm_lib.view.gallery.inline import HINT, asset, meshes_script
+from skfm_lib.view.gallery.viewer import HINT, asset, meshes_script
 
 SHEET, PAGE = "sheet.png", "index.html"
 MOST = 60  # skulls that are shown

@@ -6,7 +6,7 @@ from skfm_lib.data.io.volumes import read_volume
 from skfm_lib.data.manifest import read_manifest
 from skfm_lib.utils.files import read_json, write_json
 from skfm_lib.view.gallery.exhibits import Exhibit
-from skfm_lib.view.gallery.inline import Viewer, inline
+from skfm_lib.view.gallery.viewer import Viewer, inline
 
 
 def save(viewer: Viewer, path: Path, about: str) -> None:

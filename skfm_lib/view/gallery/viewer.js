@@ -240,7 +240,8 @@ window.skfmViewer = window.skfmViewer || (() => {
   function start(root) {
     root.classList.add("started");
     const meshes = JSON.parse(root.querySelector("script.meshes").textContent);
-    const group = { yaw: -0.6, pitch: 0.12, zoom: 1, turning: !still, stage: root.classList.contains("stage") };
+    const group = { yaw: -0.6, pitch: 0.12, turning: !still, stage: root.classList.contains("stage") };
+    group.zoom = group.stage ? 1.25 : 1;
     group.skulls = [...root.querySelectorAll(".skull[data-mesh]")].map(element => ({
       group, element, meshes: meshes[element.dataset.mesh], seen: false,
       view: element.querySelector(".view"), canvas: element.querySelector("canvas"),
