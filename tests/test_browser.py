@@ -25,7 +25,7 @@ WIDTHS = (1300, 390)
 TABLES = "walkthrough/07_failures"
 GALLERY = "walkthrough/05_generate"
 SKULLS = 3
-CANVAS = "document.querySelector('.skfm-skulls canvas')"
+VIEW = "document.querySelector('.skfm-skulls .view')"
 FULL_WIDTH = "document.scrollingElement.scrollWidth"
 PAGES = {"front": "intro", "tables": TABLES, "gallery": GALLERY}
 
@@ -106,12 +106,12 @@ def test_wide_tables_scroll_in_their_own_box(browser, built, width):
 @pytest.mark.parametrize("width", WIDTHS)
 def test_skulls_are_drawn_and_turn_together(browser, built, width):
     browser.open((built / f"{GALLERY}.html").as_uri(), width)
-    browser.run(f"{CANVAS}.scrollIntoView({{block: 'center'}})")
+    browser.run(f"{VIEW}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
     waited(lambda: browser.run("document.querySelectorAll('.ready').length") >= SKULLS)
-    browser.run(f"{CANVAS}.parentElement.focus()")
+    browser.run(f"{VIEW}.focus({{preventScroll: true}})")
     x, y = browser.run(
         f"(r => [r.x + r.width / 2, r.y + r.height / 2])"
-        f"({CANVAS}.getBoundingClientRect())"
+        f"({VIEW}.getBoundingClientRect())"
     )
     browser.drag(x, y, 10)  # stops the rotation
     before = pictures(browser)
