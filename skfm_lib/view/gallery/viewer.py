@@ -33,6 +33,8 @@ class Viewer:
         return f"Viewer of {', '.join(one.label for one in self.exhibits)}"
 
     def _repr_html_(self) -> str:
+        if not self.exhibits:
+            return "<p>There is no skull to show.</p>"
         skulls = "".join(one.html(str(i)) for i, one in enumerate(self.exhibits))
         kind = " stage" if self.stage else ""
         body = f'<div class="skulls">{skulls}</div>{meshes_script(self.exhibits)}'
