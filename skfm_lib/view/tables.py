@@ -6,6 +6,7 @@ from IPython.display import Markdown, display
 
 from skfm_lib.study import Stage, captions
 from skfm_lib.study.captions import KEY
+from skfm_lib.study.chapters import TAKEAWAY
 from skfm_lib.utils.front_end import in_jupyterlab
 
 
@@ -44,6 +45,16 @@ def record(name: str, value: float | str) -> None:
     metadata = {"scrapbook": {"name": name, "mime_prefix": prefix}}
     content = {f"{prefix}text/plain": repr(value)}
     display(content, raw=True, metadata=metadata)
+
+
+def takeaway(*sentences: str) -> Markdown:
+    """What a chapter found, in sentences that are made from its results.
+
+    The book shows them as a box below the chapter's title (`study.chapters`).
+    """
+    lines = [f"> - {sentence}" for sentence in sentences]
+    text = "\n".join(["> **In short**", ">", *lines])
+    return Markdown(text, metadata={TAKEAWAY: list(sentences)})
 
 
 def made_by(stage: Stage) -> Markdown:
