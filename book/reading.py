@@ -91,6 +91,9 @@ def about(record: Contents, chapter: str, names: slice) -> str:
     chosen = [c for c, text in zip(claims(record, chapter), rows) if text in wanted]
     if not chosen:
         return "The record does not test the paper's claims on this table."
+    outcomes = {claim.conclusion for claim in chosen}
+    if len(outcomes) == 1:
+        return f"The paper's {len(chosen)} claims on this table: all {outcomes.pop()}."
     said = [f"*{claim.text}*: {claim.conclusion}" for claim in in_order(chosen)]
     return f"The paper's claims on this table: {'; '.join(said)}."
 

@@ -26,12 +26,15 @@ from shown import NAMES, parts, shown
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from skfm_lib.study.record_contents import Contents
+
 CHAPTERS = {1: "06", 8: "10", 9: "07", **dict.fromkeys((2, 3, 4), "08")}
 CHAPTERS |= dict.fromkeys((5, 6, 11), "09")
 COMMANDS = {  # what makes the numbers that a record lacks
     "08": 'skfm run 08 -p sets all -p seeds "[0, 1, 2]"',
     "09": 'skfm run 09 -p sets all -p seeds "[0, 1, 2]"',
 }
+CAPTIONS = {1: "tab-generation", 8: "tab-ablations", 9: "tab-failures"}  # that say n
 READINGS: dict[int, Callable[[], str]] = {
     1: lambda: better_model(shown("06")),
     2: lambda: about(shown("08"), "08", slice(0, 3)),
@@ -81,7 +84,7 @@ class PaperTable(Generated):
         text = [READINGS[number](), "", as_markdown(numbers)]
         if chapter := CHAPTERS.get(number):
             missing = sum(not one.here for one in numbers)
-            text += ["", lacking(chapter, missing), "", made_by(chapter)]
+            text += ["", lacking(chapter, missing), "", made_by(chapter, number)]
         return "\n".join(text)
 
 
@@ -128,9 +131,20 @@ def lacking(chapter: str, count: int) -> str:
     )
 
 
-def made_by(chapter: str) -> str:
-    """What made the numbers of a chapter, in small print."""
-    return f"<small>{link(chapter)}: {story(chapter)}</small>"
+def made_by(chapter: str, number: int) -> str:
+    """How many skulls a table is of, and what made it, in small print."""
+    record = shown(chapter)
+    of = record.captions.get(CAPTIONS.get(number, ""), "")
+    if not of and (count := test_skulls(record)):
+        of = f"{count} test skulls"
+    return f"<small>{link(chapter)}: {of}{'. ' * bool(of)}{story(chapter)}</small>"
+
+
+def test_skulls(record: Contents) -> str:
+    """The number of test skulls of a record's run, as chapter 1 counts them."""
+    runs = [r.papermill.get("parameters", {}).get("run") for r in (record, shown("01"))]
+    count = shown("01").entry("tab-quality", "test", "all")
+    return count if runs[0] == runs[1] and runs[0] else ""
 
 
 def story(chapter: str) -> str:
