@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from paper_beside import Read
-from reading import CLAIM_TABLES, better_model, claims, tally
+from reading import TASKS, better_model, claims, tally
 from shown import committed, listed, number_of, parts
 
 from skfm_lib.presets.paper_tables import TABLE_9
@@ -64,7 +64,7 @@ def usable(read: Read) -> str:
 
 def paper_claims(read: Read) -> str:
     """How many of the paper's claims have each outcome."""
-    found = [claim for n in CLAIM_TABLES for claim in claims(read(n), n)]
+    found = [claim for n in TASKS for claim in claims(read(n), n)]
     return (
         f"**Do the paper's claims on alignment and completion hold?** Of {len(found)}, "
         f"{tally(found)}."
@@ -129,7 +129,9 @@ def sources(read: Read) -> str:
         dates += [papermill["start_time"][:10]] if "start_time" in papermill else []
     said = "; ".join(f"chapters {listed(n)} of {run}" for run, n in chapters.items())
     when = f", executed from {min(dates)} to {max(dates)}" if dates else ""
-    return f"<small>Read from {said}{when}.</small>"
+    sizes = read("07").captions.get("tab-failures", "").rpartition(": ")[2]
+    of = f" Skulls: {sizes}." if sizes else ""
+    return f"<small>Read from {said}{when}.{of}</small>"
 
 
 def in_readme(text: str) -> str:

@@ -1,5 +1,6 @@
 """Sentences that read the numbers of the results, whichever run is shown."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -9,9 +10,13 @@ from shown import listed, number_of, parts
 
 from skfm_lib.presets import paper_tables as paper
 from skfm_lib.study.record_contents import Contents
-from skfm_lib.tasks.experiments.statistics import CLAIMS
 
-CLAIM_TABLES = {"08": "tab-aligner-claims", "09": "tab-completer-claims"}
+TASKS = ("08", "09")  # the chapters that test claims
+WORDS = {  # of the claims about a table
+    **dict.fromkeys((2, 5), "DDPM"),
+    **dict.fromkeys((3, 6), "helps"),
+    **dict.fromkeys((4, 11), "balanced|OTFM-b|oversampled|mirrored"),
+}
 # Words of conclusions, the ones to read first in front; other words come last.
 ORDER = ("refuted", "not confirmed", "confirmed", "equivalent", "undecided")
 
@@ -53,15 +58,18 @@ class Claim(NamedTuple):
 
 
 def claims(record: Contents, chapter: str) -> list[Claim]:
-    """The claims of chapter 8 or 9, each as a sentence of its own."""
-    found, before = [], ""
-    for text, row in record.tables.get(CLAIM_TABLES[chapter], {}).items():
-        whole = f"{before}, {text}" if text.startswith("and ") else text
-        before = before if text.startswith("and ") else text
-        *_, conclusion = row.values()
-        difference = row.get("better by, mm", "")
-        theirs = row.get("in the paper", "")
-        found.append(Claim(whole, chapter, difference, theirs, conclusion))
+    """The claims in the tables of chapter 8 or 9, each as a sentence of its own."""
+    found = []
+    for rows in record.tables.values():
+        before = ""
+        for text, row in rows.items():
+            conclusion = row.get("conclusion") or row.get("verdict")
+            if not conclusion:
+                continue
+            whole = f"{before}, {text}" if text.startswith("and ") else text
+            before = before if text.startswith("and ") else text
+            here, theirs = row.get("better by, mm", ""), row.get("in the paper", "")
+            found.append(Claim(whole, chapter, here, theirs, conclusion))
     return found
 
 
@@ -84,18 +92,17 @@ def tally(claims: Iterable[Claim]) -> str:
     return listed([f"{count} {word}" for word, count in counts.items()])
 
 
-def about(record: Contents, chapter: str, names: slice) -> str:
+def about(record: Contents, chapter: str, number: int) -> str:
     """The conclusions of the claims that are about one of the paper's tables."""
-    wanted = [claim.text for claim in CLAIMS[names]]
-    rows = record.tables.get(CLAIM_TABLES[chapter], {})
-    chosen = [c for c, text in zip(claims(record, chapter), rows) if text in wanted]
+    words = WORDS[number]
+    chosen = [c for c in claims(record, chapter) if re.search(words, c.text)]
     if not chosen:
         return "The record does not test the paper's claims on this table."
     outcomes = {claim.conclusion for claim in chosen}
     if len(outcomes) == 1:
-        return f"The paper's {len(chosen)} claims on this table: all {outcomes.pop()}."
+        return f"The {len(chosen)} claims on this table: all {outcomes.pop()}."
     said = [f"*{claim.text}*: {claim.conclusion}" for claim in in_order(chosen)]
-    return f"The paper's claims on this table: {'; '.join(said)}."
+    return f"Claims on this table: {'; '.join(said)}."
 
 
 def order(number: int, read: Read, halves: Iterable[slice]) -> str:

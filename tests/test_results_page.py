@@ -107,7 +107,8 @@ def test_printed_values_are_read(text, value, interval):
 
 
 def test_refuted_claims_come_first_and_are_whole_sentences():
-    rows = {k: {"better by, mm": "1", "conclusion": v} for k, v in CLAIMS.items()}
+    found = {"better by, mm": "1", "power": "80%"}
+    rows = {text: {**found, "conclusion": word} for text, word in CLAIMS.items()}
     found = reading.claims(record("tab-aligner-claims", rows), "08")
     first, second, third = reading.in_order(found)
     assert first.text == "25% OTFM helps 50% real, and helps 50% real more"
@@ -165,3 +166,13 @@ def test_functions_of_the_figure_exist_and_are_documented():
         )
         rest = names[module.count(".") + 1 :]
         assert reduce(getattr, rest, importlib.import_module(module))
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(2, "*OTFM is better"), (3, "*25% OTFM helps"), (4, "does not test")],
+)
+def test_claims_stand_below_the_table_that_they_are_about(number, text):
+    rows = {text: {"conclusion": word} for text, word in CLAIMS.items()}
+    rows["OTFM is better than DDPM beside 50% real"] = {"conclusion": "undecided"}
+    assert text in reading.about(record("tab-aligner-claims", rows), "08", number)
