@@ -76,7 +76,8 @@ def box(row: float, column: int, text: str, function: str) -> str:
     lines = [f'<text x="{middle}" y="{24 if function else 35}">{label(text)}</text>']
     if function:
         page, name = function.partition(".")[0], ".".join(function.split(".")[-2:])
-        name = name if name[0].isupper() else function.rpartition(".")[2]
+        if page != "losses" and not name[0].isupper():  # of several called path
+            name = function.rpartition(".")[2]
         href = f"api/{page}.html#skfm_lib.{function}"
         line = f'<text class="name" x="{middle}" y="46">{name}</text>'
         lines.append(f'<a href="{href}">{line}</a>')

@@ -112,8 +112,14 @@ def table(read: Read) -> str:
         rows[f"{kind} ↓"] = [read("07").entry("tab-failures", s, kind) for s in sets]
     lines = [["", *SETS], ["---"] * (1 + len(SETS))]
     for name, texts in rows.items():
-        lines.append([name, *(" ".join(parts(text)) or "–" for text in texts)])
+        lines.append([name, *map(entry, texts)])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def entry(text: str) -> str:
+    """A value, and below it its interval."""
+    value, interval = parts(text)
+    return f"{value}<br><i>{interval}</i>" if interval else value or "–"
 
 
 def sources(read: Read) -> str:

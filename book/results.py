@@ -94,13 +94,14 @@ class Claims(Generated):
     def text(self) -> str:
         found = in_order(c for n in TASKS for c in claims(shown(n), n))
         lines = [
-            "| claim | conclusion | better by, mm | in the paper | |",
+            "| claim | conclusion | better by, mm | in the paper | chapter |",
             "| --- | --- | --- | --- | --- |",
         ]
         for one in found:
             here = " ".join(parts(one.better_by)) or "–"
             row = [one.text, f"**{one.conclusion}**", here, one.in_the_paper]
-            lines.append(f"| {' | '.join([*row, link(one.chapter)])} |")
+            row.append(link(one.chapter, f"{int(one.chapter)}"))
+            lines.append(f"| {' | '.join(row)} |")
         return f"Of {len(found)} claims: {tally(found)}.\n\n" + "\n".join(lines)
 
 
@@ -114,10 +115,9 @@ class Records(Generated):
         return "\n".join(lines)
 
 
-def link(chapter: str) -> str:
+def link(chapter: str, text: str = "") -> str:
     """A link to the chapter called ``06``."""
-    name = NAMES[chapter]
-    return f"[chapter {int(chapter)}](walkthrough/{name})"
+    return f"[{text or f'chapter {int(chapter)}'}](walkthrough/{NAMES[chapter]})"
 
 
 def lacking(chapter: str, count: int) -> str:

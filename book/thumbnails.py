@@ -18,9 +18,9 @@ COLOURS = 64
 
 
 def thumbnail(png: bytes) -> str:
-    """The middle of a picture, small, as the address of an image."""
+    """A small picture on white, as the address of an image."""
     with Image.open(io.BytesIO(png)) as image:
-        small = ImageOps.fit(image.convert("RGB"), SIZE)
+        small = ImageOps.pad(image.convert("RGB"), SIZE, color="white")
     stream = io.BytesIO()
     small.quantize(COLOURS).save(stream, "PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
