@@ -17,7 +17,7 @@ README = Path(__file__).parents[1] / "README.md"
 BLOCK = re.compile(r"(?<=<!-- findings -->\n).*(?=<!-- end of findings -->)", re.S)
 MISSING = "not in the record"
 CHAPTERS = ("06", "07", "08", "09", "13", "14", "16")
-SETS = {"real": "ref", "DDPM": "DDPM", "OTFM": "OTFM", "ours": "ours"}
+SETS = {"phantoms": "ref", "DDPM": "DDPM", "OTFM": "OTFM", "ours": "ours"}
 METRICS = {"FID ↓": "FID ↓", "precision (IP) ↑": "IP ↑", "recall (IR) ↑": "IR ↑"}
 FAILED, ERRORS = "failed generations", "conditioning errors"
 
