@@ -8,7 +8,11 @@ from docutils.parsers.rst import Directive
 from sphinx.application import Sphinx
 
 from skfm_lib.reference_model import find_package
-from skfm_lib.reference_model.model_card import model_rows, screening_rows
+from skfm_lib.reference_model.model_card import (
+    distance_rows,
+    model_rows,
+    screening_rows,
+)
 
 
 def table(rows: Mapping[str, Mapping[str, str]]) -> str:
@@ -38,6 +42,7 @@ class Model(Directive):
             about = model_rows(package.index).items()
             rows = {name: {"": value.replace("`", "")} for name, value in about}
             text = table(rows) + table(screening_rows(package.index))
+            text += table(distance_rows(package.index))
         return [nodes.raw("", text, format="html")]
 
 

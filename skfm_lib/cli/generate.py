@@ -37,6 +37,7 @@ def generate(options: argparse.Namespace) -> None:
     skulls are screened; --screen replaces those that fail.
     """
     from skfm_lib import generation
+    from skfm_lib.data.manifest import read_manifest
     from skfm_lib.data.phantom_set import PAPER_TRAIN
     from skfm_lib.reference_model.cards import MADE
     from skfm_lib.study.provenance import provenance
@@ -52,22 +53,31 @@ def generate(options: argparse.Namespace) -> None:
     if source.screener:
         screening = generation.Screening(source.screener, options.screen)
     mixed = generation.mix_of(PAPER_TRAIN, options.count)
-    skulls = generation.generate_skulls(
-        source.generator,
-        options.out,
-        mixed if options.mix else [options.qs] * options.count,
-        options.seed,
-        generation.usual_sampler(options.model or "ours", source.sampling, **chosen),
-        source.sampling.batch,
-        None if options.mesh == "none" else options.mesh,
-        tuple(options.field_of_view) if options.field_of_view else options.vault,
-        screening,
-    )
+    lacking = None
+    try:
+        generation.generate_skulls(
+            source.generator,
+            options.out,
+            mixed if options.mix else [options.qs] * options.count,
+            options.seed,
+            generation.usual_sampler(
+                options.model or "ours", source.sampling, **chosen
+            ),
+            source.sampling.batch,
+            None if options.mesh == "none" else options.mesh,
+            tuple(options.field_of_view) if options.field_of_view else options.vault,
+            screening,
+        )
+    except generation.IncompleteSet as error:
+        lacking = error
     command = {"command": shlex.join(["skfm", *sys.argv[1:]])}
     write_json(options.out / MADE, {**command, **provenance()})
-    print(generation.summary(options.out, skulls))
-    page = write_pages(options.out, source.summary)
-    print(f"next: open {page} in a browser")
+    if skulls := read_manifest(options.out):
+        print(generation.summary(options.out, skulls))
+        page = write_pages(options.out, source.summary)
+        print(f"next: open {page} in a browser")
+    if lacking:
+        raise lacking
 
 
 def _source(options: argparse.Namespace) -> Source:
@@ -115,14 +125,15 @@ def pack(options: argparse.Namespace) -> None:
     from skfm_lib.reference_model import package
     from skfm_lib.reference_model.packing import pack as pack_study
 
-    print(pack_study(existing_study(options.run), options.out or package.FOLDER))
+    folder = options.out or package.FOLDER
+    print(pack_study(existing_study(options.run), folder, options.count))
 
 
 def card(options: argparse.Namespace) -> None:
     """Write card.md of a generated set: what it holds, from measurements only.
 
-    Scores, screening, copies and origin; with --run also the distance to its test
-    skulls.
+    Scores, screening, distances to held-out skulls, recall, copies and origin; with
+    --run by comparison with the skulls of that run.
     """
     from skfm_lib.reference_model.cards import write_card
 
@@ -137,6 +148,9 @@ def add_generate_commands(commands: argparse._SubParsersAction, add: Add) -> Non
     command.add_argument("--run", required=True, help="name of a run of phantoms")
     command.add_argument(
         "--out", type=Path, help="a folder, for SKFM_WEIGHTS (default: the library's)"
+    )
+    command.add_argument(
+        "--count", type=int, default=726, help="skulls that are screened (726)"
     )
     command = add(commands, "card", card)
     command.add_argument("folder", type=Path, help="a set of skfm generate")

@@ -196,7 +196,8 @@ def table_1(
     features, measures = {}, {}
     for name, sample in samples.items():
         features[name] = features_of(network, sample.volumes, cache)
-        measures[name] = measure_skulls(sample, name, folder / f"{name}.npz")
+        measured = measure_skulls(sample, name, folder / f"{name}.npz")
+        measures[name] = measured.values
     found = {}
     for row, (reference, sample) in compared.items():
         real, fake = reference.name, sample.name

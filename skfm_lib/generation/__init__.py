@@ -18,7 +18,12 @@ from skfm_lib.generation.set_writer import (
     Screening,
     sample_seed,
 )
-from skfm_lib.generation.skull_sets import generate_skulls, mix_of, summary
+from skfm_lib.generation.skull_sets import (
+    IncompleteSet,
+    generate_skulls,
+    mix_of,
+    summary,
+)
 from skfm_lib.samplers import Sampler
 
 __all__ = [
@@ -28,6 +33,7 @@ __all__ = [
     "SHORTCUT_STEPS",
     "STAGES",
     "VOLUME",
+    "IncompleteSet",
     "Outcome",
     "Sampler",
     "Screening",

@@ -23,6 +23,10 @@ SEED, RESULT = "seed", "screening"  # further columns of the manifest
 MOST = 20  # skulls drawn for each one that is asked for, if those that fail are redrawn
 
 
+class IncompleteSet(SkfmError):
+    """Too few skulls passed the screening; the manifest holds those that did."""
+
+
 def mix_of(counts: dict[int, int], total: int) -> list[int]:
     """`total` quality scores in the proportions of `counts`, in ascending order.
 
@@ -62,8 +66,8 @@ def generate_skulls(
 
     Raises:
         SkfmError: for settings that the model does not have, a folder that holds other
-            skulls, and where MOST skulls were drawn for each one that is asked for; the
-            manifest then holds those that passed.
+            skulls.
+        IncompleteSet: where MOST skulls were drawn for each one that is asked for.
     """
     generator.check(sampler)
     if not len(qualities):
@@ -100,7 +104,7 @@ def generate_skulls(
     }
     write_manifest(folder, skulls, more)
     if waiting:
-        raise SkfmError(
+        raise IncompleteSet(
             f"{writer.drawn(attempt)} skulls drawn, of which {len(kept)} passed the "
             f"screening: {len(waiting)} are missing in {folder}",
             f"one of {MOST} to pass",

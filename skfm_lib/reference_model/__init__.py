@@ -3,6 +3,7 @@
 from skfm_lib.reference_model.loading import (
     MODEL,
     load_generator,
+    load_reference,
     load_screener,
     load_tool,
     settings_of,
@@ -17,6 +18,7 @@ __all__ = [
     "find_package",
     "generate",
     "load_generator",
+    "load_reference",
     "load_screener",
     "load_tool",
     "open_package",

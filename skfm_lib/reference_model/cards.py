@@ -9,14 +9,15 @@ import numpy as np
 
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.manifest import read_manifest
-from skfm_lib.evaluation.screening.anatomical_distance import anatomical_interval
 from skfm_lib.evaluation.screening.measures import Measurements, measure_skulls
 from skfm_lib.evaluation.screening.reference_ranges import distance_to_nearest
 from skfm_lib.evaluation.screening.screener import Screener, study_screener
 from skfm_lib.generation import RECORD
 from skfm_lib.metrics import share
-from skfm_lib.reference_model.loading import load_screener
+from skfm_lib.reference_model.comparison_set import FEWEST, ComparisonSet
+from skfm_lib.reference_model.loading import load_reference, load_screener
 from skfm_lib.reference_model.model_card import (
+    distance_rows,
     markdown_table,
     model_rows,
     screening_rows,
@@ -24,11 +25,12 @@ from skfm_lib.reference_model.model_card import (
 from skfm_lib.reference_model.package import Package, find_package
 from skfm_lib.study import Study, stage_names
 from skfm_lib.study.data_stage import skulls
+from skfm_lib.training.feature_net import study_features
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import read_json, replacing
 
 CARD, MADE = "card.md", "made.json"  # of a set's folder
-FEWEST = 22  # skulls whose anatomy is compared: each half as many as measures
+PACKED = "the packed model"
 INTENDED = """For research on methods: training and testing of segmentation,
 registration, completion and shape models, teaching, and as a set that can be shared
 where patients' scans cannot."""
@@ -49,14 +51,14 @@ class Reference:
 
     name: str
     screener: Screener
-    held_out: SkullSet | None
+    held_out: ComparisonSet | None
 
 
 def write_card(folder: Path, study: Study | None = None) -> Path:
     """Write ``card.md`` of a set that `skfm generate` made; returns its path.
 
     With a study, the set is compared with its training and test skulls; otherwise with
-    the training skulls of the packed model, if that made the set.
+    those of the packed model, if that made the set.
 
     Raises:
         SkfmError: for a folder without such a set, and for a study whose chapter 7 is
@@ -73,7 +75,7 @@ def write_card(folder: Path, study: Study | None = None) -> Path:
     sections = {
         "What it is": _content(folder, made, settings, own),
         "Screening": _screening(folder),
-        "Distance to held-out skulls": _distance(reference, made, measured),
+        "Distance to held-out skulls": _distance(reference, made, measured, own),
         "Copies": _copies(reference, measured),
         "How it was made": _origin(folder, settings),
         "Intended use": INTENDED,
@@ -104,11 +106,22 @@ def _data(study: Study | None, package: Package | None) -> list[str]:
 def _reference(study: Study | None, package: Package | None) -> Reference | None:
     if study:
         study.finished(stage_names.FAILURES)  # or it raises
-        screener, test = study_screener(study), skulls(study, "test")
-        return Reference(f"run {study.name}", screener, test) if screener else None
+        screener, name = study_screener(study), f"run {study.name}"
+        return Reference(name, screener, _held_out(study)) if screener else None
     if package:
-        return Reference("the packed model", load_screener(package), None)
+        given = load_screener(package), load_reference(package)
+        return Reference(PACKED, *given)
     return None
+
+
+def _held_out(study: Study) -> ComparisonSet | None:
+    """The test skulls in the features of chapter 6; None where that is not finished."""
+    if not study.is_finished(stage_names.METRICS):
+        return None
+    stage = study.finished(stage_names.METRICS)
+    train, test = skulls(study, "train"), skulls(study, "test")
+    network = study_features(stage, train, stage.settings["feature_steps"])
+    return ComparisonSet.of(network, test, measure_skulls(test, "held-out skulls"))
 
 
 def _content(
@@ -128,7 +141,7 @@ def _content(
     about = {name: {"": value} for name, value in model_rows(package.index).items()}
     screened = markdown_table(screening_rows(package.index))
     return (
-        f"{text}, the packed model of skfm:\n\n{markdown_table(about)}\n\n"
+        f"{text}, {PACKED} of skfm:\n\n{markdown_table(about)}\n\n"
         f"Its screening when it was packed, without redrawing:\n\n{screened}"
     )
 
@@ -154,23 +167,29 @@ def _screening(folder: Path) -> str:
 
 
 def _distance(
-    reference: Reference | None, made: SkullSet, measured: Measurements
+    reference: Reference | None,
+    made: SkullSet,
+    measured: Measurements,
+    package: Package | None,
 ) -> str:
     if reference is None or reference.held_out is None:
         return (
-            "Left out: it needs held-out skulls, such as those of a study "
-            "(`skfm card SET --run quick`)."
+            "Left out: it needs the held-out skulls of a study whose chapter 6 is "
+            "finished (`skfm card SET --run quick`)."
         )
-    test = reference.held_out
-    if min(len(made), len(test)) < FEWEST:
+    held_out = reference.held_out
+    count = min(len(made), len(held_out))
+    if count < FEWEST:
         return f"Left out: it needs at least {FEWEST} skulls in both sets."
-    other = measure_skulls(test, "held-out skulls")
-    found = anatomical_interval(other, measured)
+    rows = {name: str(v) for name, v in held_out.compare(made, measured).items()}
+    table = {f"{count} of this set": rows}
+    if package and reference.name == PACKED:
+        table |= distance_rows(package.index)
     return (
-        f"Fréchet distance of eleven measures of anatomy to the {len(test)} test "
-        f"skulls of {reference.name}: {found}, with its 95 % interval. Mixes of scores "
-        "are not matched. Distances in a network's features, and recall, are left "
-        "out: no feature network is packed. Chapter 6 of a study computes them."
+        f"{markdown_table(table)}\n\n{count} of the test skulls of {reference.name}, "
+        "on which no network was trained, against as many others, with 95 % intervals; "
+        f"{held_out.caption(count)}. The anatomical distance is that of eleven "
+        "measures. Mixes of scores are not matched."
     )
 
 

@@ -13,6 +13,12 @@ from skfm_lib.evaluation.screening.screener import RANGES, Screener
 from skfm_lib.generation import SkullGenerator
 from skfm_lib.models import VQVAE, UNet3D
 from skfm_lib.presets.settings import Settings
+from skfm_lib.reference_model.comparison_set import (
+    HELD_OUT,
+    NETWORK,
+    ComparisonSet,
+    load_comparison_set,
+)
 from skfm_lib.reference_model.package import REMEDY, Package
 from skfm_lib.tasks.apply_to_scan import Tool
 from skfm_lib.tasks.task import Task
@@ -74,6 +80,11 @@ def load_screener(package: Package) -> Screener:
     shape = settings_of(package, presets.VQVAEConfig, "vqvae").output_shape
     files = package.file(CLASSIFIER), package.file(RANGES)
     return screener.load_screener(*files, skull_grid(shape))
+
+
+def load_reference(package: Package) -> ComparisonSet:
+    """The held-out skulls of the study that was packed; errors as `load_generator`."""
+    return load_comparison_set(package.file(NETWORK), package.file(HELD_OUT))
 
 
 def load_tool(package: Package, task: Task[Network]) -> Tool[Network]:

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from skfm_lib.metrics import share
+from skfm_lib.metrics import Interval, share
 
 KINDS = {"generated": "generated skulls", "held out": "held-out skulls (false alarms)"}
+
+SETS = {"generated": "generated skulls", "training": "training skulls (best to expect)"}
 
 
 def model_rows(index: Mapping[str, Any]) -> dict[str, str]:
@@ -45,6 +47,20 @@ def screening_rows(index: Mapping[str, Any]) -> dict[str, dict[str, str]]:
             "mostly by": ", ".join(f"{m} {k}" for m, k in list(reasons)[:3]) or "–",
         }
     return rows
+
+
+def distance_rows(index: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Compared set → its distances to the held-out skulls, with 95 % intervals.
+
+    Empty where none were measured.
+    """
+    found = index["distances"]
+    return {
+        f"{found['skulls']} {SETS[name]}": {
+            column: str(Interval(**value)) for column, value in row.items()
+        }
+        for name, row in found.get("rows", {}).items()
+    }
 
 
 def markdown_table(rows: Mapping[str, Mapping[str, str]]) -> str:

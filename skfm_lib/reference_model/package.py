@@ -5,6 +5,7 @@
     denoiser.safetensors        ours, and linear_start.safetensors
     score_classifier.safetensors, screening.npz       for the screening
     aligner.safetensors, completer.safetensors        for `skfm align` and `complete`
+    feature_network.safetensors, held_out.npz         for distances and recall
     example.npz                 a skull that it generated, to compare with
 
 Weights of convolutions and products are bf16, to which autocast rounds them anyway:
@@ -30,7 +31,10 @@ from skfm_lib.utils.files import read_json, replacing, write_json
 FOLDER = Path(__file__).parent / "weights"
 VARIABLE = "SKFM_WEIGHTS"  # environment variable: the folder of another packed model
 INDEX, EXAMPLE = "index.json", "example.npz"
-KEYS = ("preset", "settings", "origin", "screening", "tools", "example", "files")
+KEYS = (
+    *("preset", "settings", "origin", "screening", "distances", "tools", "example"),
+    "files",
+)
 REMEDY = "install skfm again (in a clone: git checkout -- skfm_lib)"
 EXACT = (  # float32 although they are matrices
     *("codebook.vectors", "encoder.project.weight", "condition.label.weight"),

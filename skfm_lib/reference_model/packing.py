@@ -5,23 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.phantom_set import PAPER_TRAIN
-from skfm_lib.evaluation.screening.measures import measure_skulls
-from skfm_lib.evaluation.screening.reference_ranges import ScreeningResult
 from skfm_lib.evaluation.screening.score_classifier import WEIGHTS as CLASSIFIER
-from skfm_lib.evaluation.screening.screener import (
-    RANGES,
-    Screener,
-    save_ranges,
-    stage_screener,
-)
-from skfm_lib.generation import generate_skulls, mix_of, sample_seed, usual_sampler
-from skfm_lib.reference_model.loading import MODEL, load_generator
+from skfm_lib.evaluation.screening.screener import RANGES, save_ranges, stage_screener
+from skfm_lib.reference_model.loading import MODEL
+from skfm_lib.reference_model.measuring import MeasuredModel, counts_of
 from skfm_lib.reference_model.package import (
-    EXAMPLE,
     INDEX,
     Package,
     checksum,
@@ -37,25 +26,30 @@ from skfm_lib.tasks.apply_to_scan import ERROR, chosen_experiment, describe
 from skfm_lib.tasks.completion import COMPLETION
 from skfm_lib.tasks.task import Task
 from skfm_lib.training.denoiser import WEIGHTS
+from skfm_lib.training.feature_net import study_features
 from skfm_lib.training.linear_start import LINEAR
 from skfm_lib.training.vqvae import WEIGHTS as VQVAE_WEIGHTS
 from skfm_lib.utils.errors import SkfmError
-from skfm_lib.utils.files import replacing
 
 STAGE = "reference_model"  # of the study: the screening of what was packed
 TASKS: tuple[Task[Any], ...] = (ALIGNMENT, COMPLETION)
-SKULLS = "skulls"  # of that stage: those that were screened
-COMPLETE = 5  # the quality score of complete skulls
-CLASSIFIER_STEPS = 250  # as in chapter 7
+CLASSIFIER_STEPS, FEATURE_STEPS = 250, 300  # as in chapters 7 and 6
 
 
-def pack(study: Study, folder: Path, classifier_steps: int = CLASSIFIER_STEPS) -> str:
+def pack(
+    study: Study,
+    folder: Path,
+    count: int = sum(PAPER_TRAIN.values()),
+    classifier_steps: int = CLASSIFIER_STEPS,
+    feature_steps: int = FEATURE_STEPS,
+) -> str:
     """Pack a study's model "ours", its screening and its tools; returns a summary.
 
-    The packed model itself is screened: as many skulls as the preset generates, in the
-    paper's mix, and the held-out skulls for the false alarms.  Aligner and completer
-    are left out where chapters 8 and 9 are not finished.  The index is written last,
-    so that an interrupted call leaves no packed model; the same call resumes.
+    The packed model itself is measured: `count` skulls in the paper's mix are screened
+    and compared with the held-out skulls, which are screened for the false alarms.
+    Aligner and completer are left out where chapters 8 and 9 are not finished.  The
+    index is written last, so that an interrupted call leaves no packed model; the same
+    call resumes.
 
     Raises:
         SkfmError: where a stage is missing, and for a study of scans: the screening
@@ -83,9 +77,12 @@ def pack(study: Study, folder: Path, classifier_steps: int = CLASSIFIER_STEPS) -
     tools = _pack_tools(study, folder)
     packed.index["settings"].update(tools["settings"])
     packed.index["tools"].update(tools["records"])
-    results = _screened(stage, packed, screener)
+    measured = MeasuredModel.of(stage, packed, count)
+    results = measured.screened(screener)
     packed.index["screening"].update({k: counts_of(v) for k, v in results.items()})
-    packed.index["example"].update(_example(stage, results["generated"], folder))
+    network = study_features(stage, train, feature_steps)
+    packed.index["distances"].update(measured.distances(network, folder))
+    packed.index["example"].update(measured.example(results["generated"], folder))
     stage.finish(**packed.index["screening"])
     write_index(folder, {k: v for k, v in packed.index.items() if k != "files"})
     return _summary(folder)
@@ -120,6 +117,7 @@ def _index(study: Study, vqvae: Stage, ours: Stage, folder: Path) -> dict[str, A
             "trained": trained,
         },
         "screening": {},
+        "distances": {},
         "tools": {},
         "example": {},
         "files": {name: {"sha256": checksum(path)} for name, path in files.items()},
@@ -141,60 +139,6 @@ def _pack_tools(study: Study, folder: Path) -> dict[str, dict[str, Any]]:
         errors = study.finished(task.stage).results[ERROR]
         records[task.name] = {"errors": errors, "about": describe(study, task)}
     return {"settings": settings, "records": records}
-
-
-def _screened(
-    stage: Stage, packed: Package, screener: Screener
-) -> dict[str, ScreeningResult]:
-    """The screening of skulls of the packed model, and of the held-out skulls."""
-    study, sampling = stage.study, stage.study.settings.sampling
-    made = stage.folder / SKULLS
-    generate_skulls(
-        load_generator(packed),
-        made,
-        mix_of(PAPER_TRAIN, sampling.count),
-        study.seed,
-        usual_sampler(MODEL, sampling),
-        sampling.batch,
-    )
-    sets = {"generated": SkullSet(made, "train"), "held out": skulls(study, "test")}
-    found = {}
-    for name, one in sets.items():
-        measured = measure_skulls(one, name, stage.folder / f"{name}.npz")
-        found[name] = screener.compare(one, measured)
-    return found
-
-
-def _example(stage: Stage, result: ScreeningResult, folder: Path) -> dict[str, int]:
-    """Keep a generated skull that passed, by which a copy of the model is tested.
-
-    The first one of QS 5; returns its score and seed, or nothing where none passed.
-    """
-    (folder / EXAMPLE).unlink(missing_ok=True)
-    wrong = result.failed | result.misconditioned | (result.requested != COMPLETE)
-    if wrong.all():
-        return {}
-    item = int(np.flatnonzero(~wrong)[0])
-    volume = SkullSet(stage.folder / SKULLS, "train").volume(item)
-    with replacing(folder / EXAMPLE) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(stream, volume=volume)
-    return {"quality": COMPLETE, "seed": sample_seed(stage.study.seed, item)}
-
-
-def counts_of(result: ScreeningResult) -> dict[str, Any]:
-    """How many skulls were screened, failed, by which measures, or show another score.
-
-    A skull may fail by several measures.
-    """
-    items = range(len(result.requested))
-    reasons = Counter(name for item in items for name in result.reasons(item))
-    return {
-        "skulls": len(items),
-        "failed": int(result.failed.sum()),
-        "of another score": int(result.misconditioned.sum()),
-        "either": int((result.failed | result.misconditioned).sum()),
-        "reasons": dict(reasons.most_common()),
-    }
 
 
 def _summary(folder: Path) -> str:

@@ -6,6 +6,7 @@ OTFM = "03_train_otfm"
 DDPM = "04_train_ddpm"
 DDPM_V = "04_train_ddpm_v"
 GENERATE = "05_generate"
+METRICS = "06_metrics"
 FAILURES = "07_failures"
 ALIGNMENT = "08_alignment"
 COMPLETION = "09_completion"
@@ -24,6 +25,7 @@ NEEDS = {
     DDPM_V: (VQVAE,),
     OURS: (VQVAE,),
     GENERATE: (OTFM, DDPM, OURS),
+    METRICS: (GENERATE,),
     FAILURES: (GENERATE,),
     ALIGNMENT: (DATA,),
     COMPLETION: (DATA,),

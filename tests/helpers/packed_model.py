@@ -11,9 +11,12 @@ from skfm_lib.evaluation.screening.measures import Measurements, measure_skulls
 from skfm_lib.evaluation.screening.reference_ranges import with_limits
 from skfm_lib.evaluation.screening.score_classifier import ScoreNet
 from skfm_lib.models import VQVAE, Aligner, LinearShapeModel, PointAttN, UNet3D
+from skfm_lib.models.feature_net import StudyFeatures
 from skfm_lib.presets import QUALITY_SCORES, preset
+from skfm_lib.reference_model.comparison_set import ComparisonSet
 from skfm_lib.reference_model.package import save_compact, write_index
 from skfm_lib.training.checkpoints import save_weights
+from skfm_lib.training.corruptions import KINDS
 from skfm_lib.training.latents import LatentScale
 
 TINY = preset("tiny")
@@ -61,6 +64,19 @@ def noisy_ranges(phantoms):
     return with_limits(measured, scores, limits), measured, scores
 
 
+def held_out(phantoms, measured, scores):
+    """Four noisy copies of the features of six phantoms, in an untrained network."""
+    torch.manual_seed(1)
+    network, first = (
+        StudyFeatures(len(KINDS)).eval(),
+        measured[np.arange(len(phantoms))],
+    )
+    few = ComparisonSet.of(network, phantoms, first)
+    features, rng = np.tile(few.features, (4, 1)), np.random.default_rng(1)
+    noise = rng.normal(0, features.std(axis=0), features.shape)
+    return ComparisonSet(few.network, features + noise, measured.values, scores)
+
+
 def write_packed(folder, phantoms):
     """Write the model to a folder, with the ranges of a few phantoms."""
     folder.mkdir()
@@ -69,8 +85,9 @@ def write_packed(folder, phantoms):
         save_weights(network, full, about)
         save_compact(full, target)
         full.unlink()
-    ranges, _, scores = noisy_ranges(phantoms)
+    ranges, measured, scores = noisy_ranges(phantoms)
     screener.save_ranges(folder / screener.RANGES, ranges, scores)
+    held_out(phantoms, measured, scores).save(folder)
     groups = ("vqvae", "ours", "sampling", "aligner", "completer")
     tool = {"errors": {"mean": 9.0, "95 % below": 14.0}}
     tool["about"] = {"trained on": "Run test: 6 phantom skulls", "warning": "none"}
@@ -82,6 +99,7 @@ def write_packed(folder, phantoms):
         "settings": {name: getattr(TINY, name).as_dict() for name in groups},
         "origin": origin | {"skulls": 6, "kind": "phantom skulls", "commit": "none"},
         "screening": {"generated": counts, "held out": counts | {"failed": 1}},
+        "distances": {},
         "tools": {"aligner": tool, "completer": tool},
         "example": {},
     }

@@ -36,7 +36,7 @@ def test_a_card_holds_counts_screening_copies_and_origin(made, capsys):
     )
     assert "another skull of this set" in text
     assert "a training skull of the packed model" in text
-    assert "Left out: it needs held-out skulls" in text
+    assert "Left out: it needs at least 22 skulls" in text
     assert "trained on phantoms" in text and "Not a medical device" in text
     assert "| seed | 7 |" in text and "6 phantom skulls" in text
 

@@ -4,12 +4,20 @@ import pytest
 from packed_model import TINY, networks
 
 from skfm_lib.evaluation.screening.screener import Screener
-from skfm_lib.reference_model import load_generator, load_screener, package, packing
+from skfm_lib.reference_model import (
+    load_generator,
+    load_reference,
+    load_screener,
+    package,
+    packing,
+)
 from skfm_lib.reference_model.package import Package, read_index
 from skfm_lib.study import open_study, stage_names
 from skfm_lib.tasks.apply_to_scan import ERROR, EXPERIMENT
 from skfm_lib.training.checkpoints import save_weights
 from skfm_lib.utils.errors import SkfmError
+
+COUNT = 5  # skulls that are generated
 
 
 def finished(study, name, settings, weights, after=(), **results):
@@ -26,7 +34,7 @@ def finished(study, name, settings, weights, after=(), **results):
 
 @pytest.fixture
 def study(project, phantoms):
-    made = open_study("mine", "tiny").but("sampling", count=5)
+    made = open_study("mine", "tiny")
     data = {"folder": str(phantoms.folder), "made_from": "phantoms"}
     finished(made, stage_names.DATA, {}, [], **data)
     settings = {"vqvae": TINY.vqvae.but(steps=7).as_dict()}
@@ -60,6 +68,8 @@ def screened(packed_once, monkeypatch):
         return screener
 
     monkeypatch.setattr(packing, "stage_screener", screen)
+    network = load_reference(other).network
+    monkeypatch.setattr(packing, "study_features", lambda *given: network)
     compared = []
     compare = Screener.compare
 
@@ -75,7 +85,7 @@ def test_a_study_is_packed_with_its_origin_and_its_screening(
     study, screened, tmp_path, capsys
 ):
     out = tmp_path / "out"
-    said = packing.pack(study, out)
+    said = packing.pack(study, out, COUNT)
     assert "MB  together" in said and "generated: " in said
     assert (
         "without the completer: 09_completion is not finished"
@@ -89,10 +99,12 @@ def test_a_study_is_packed_with_its_origin_and_its_screening(
     assert index["screening"]["generated"]["skulls"] == 5
     assert index["screening"]["held out"]["skulls"] == 2
     names = {p.name for p in out.iterdir()} - {package.INDEX}
-    assert set(index["files"]) == names and len(names) == 6
+    assert set(index["files"]) == names and len(names) == 8
+    assert index["distances"] == {}  # of so few skulls
+    assert len(load_reference(Package(out, index))) == 2
     made = load_generator(Package(out, index))
     assert made.vqvae.settings == TINY.vqvae.but(steps=7)
-    packing.pack(study, out)  # what was drawn is kept
+    packing.pack(study, out, COUNT)  # what was drawn is kept
     assert read_index(out)["files"] == index["files"]
 
 
@@ -100,14 +112,14 @@ def test_an_interrupted_call_leaves_no_packed_model(
     study, screened, tmp_path, monkeypatch
 ):
     out = tmp_path / "out"
-    packing.pack(study, out)
+    packing.pack(study, out, COUNT)
 
     def stop(*given):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(packing, "save_ranges", stop)
     with pytest.raises(KeyboardInterrupt):
-        packing.pack(study, out)
+        packing.pack(study, out, COUNT)
     assert not (out / package.INDEX).exists()
 
 

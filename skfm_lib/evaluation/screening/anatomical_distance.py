@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from skfm_lib import metrics
-from skfm_lib.evaluation.screening.measures import MEASURES, SINGLE, Measurements
+from skfm_lib.evaluation.screening.measures import MEASURES, SINGLE
 from skfm_lib.metrics import Draws, Interval
 from skfm_lib.metrics.distributions import feature_pair
 from skfm_lib.metrics.kernel import Labels
@@ -41,23 +41,28 @@ def anatomical_distance(
 
 
 def anatomical_draws(
-    real: Measurements, fake: Measurements, seed: int, labels: Labels | None = None
+    real: Float[np.ndarray, "n single"],
+    fake: Float[np.ndarray, "m single"],
+    seed: int,
+    labels: Labels | None = None,
 ) -> Draws:
-    """The `anatomical_distance` of two measured sets, and of halves of them.
+    """The `anatomical_distance` of two sets of measures, and of halves of them.
 
     `labels` are the quality scores of sets that are matched by them.
 
     Raises:
         SkfmError: as that, for half of each set.
     """
-    sets = real.values, fake.values
     statistic = lambda a, b: [anatomical_distance(a, b)]  # noqa: E731
-    return metrics.deal_draws(statistic, *sets, seed=seed, labels=labels)
+    return metrics.deal_draws(statistic, real, fake, seed=seed, labels=labels)
 
 
 def anatomical_interval(
-    real: Measurements, fake: Measurements, seed: int = 0, labels: Labels | None = None
+    real: Float[np.ndarray, "n single"],
+    fake: Float[np.ndarray, "m single"],
+    seed: int = 0,
+    labels: Labels | None = None,
 ) -> Interval:
-    """The `anatomical_distance` of two measured sets with its 95 % interval."""
+    """The `anatomical_distance` of two sets of measures with its 95 % interval."""
     (found,) = anatomical_draws(real, fake, seed, labels).intervals()
-    return metrics.bounded(found, 0, np.inf, len(fake.values))
+    return metrics.bounded(found, 0, np.inf, len(fake))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skfm_lib.models.ops.tiling import cuts
-from skfm_lib.utils.device import on_cpu
+from skfm_lib.utils.device import on_cpu, sizes
 
 
 @dataclass
@@ -147,7 +147,57 @@ class NormSiLU(nn.GroupNorm):
         weight, bias = self.weight.expand(len(x), -1), self.bias.expand(len(x), -1)
         if scale is not None and shift is not None:
             weight, bias = weight * (1 + scale), bias * (1 + scale) + shift
-        return _NormSiLU.apply(x, weight, bias, self.num_groups, self.eps)
+        small = on_cpu(x) and x.numel() * x.element_size() <= sizes(x).slab
+        given = x, weight, bias, self.num_groups, self.eps
+        return _Small.apply(*given) if small else _NormSiLU.apply(*given)
+
+
+class _Small(torch.autograd.Function):
+    """A batch of small maps at once: their time is that of calls, not of voxels."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float
+    ) -> Tensor:
+        b, channels = x.shape[:2]
+        dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+        ones = torch.ones(channels, dtype=dtype)
+        counts = b, channels, x[0, 0].numel(), groups
+        dense = x if x.stride(1) == 1 else x.contiguous()
+        given = dense, ones, torch.zeros_like(ones), *counts, eps
+        _, *found = torch.native_group_norm(*given)
+        mean, rstd = (v.repeat_interleave(channels // groups, 1) for v in found)
+        ctx.save_for_backward(x, mean, rstd, weight, bias)
+        ctx.groups, ctx.dtype = groups, dtype
+        scale = weight * rstd
+        n = torch.addcmul(_each(bias - scale * mean), x.to(dtype), _each(scale))
+        return F.silu(n, inplace=True).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """As `Normalised.backward` and `Normalised.finish`, of all samples."""
+        x, mean, rstd, weight, bias = ctx.saved_tensors
+        scale, wide = weight * rstd, x.to(ctx.dtype)
+        n = torch.addcmul(_each(bias - scale * mean), wide, _each(scale))
+        of_n = torch.ops.aten.silu_backward(grad.to(ctx.dtype), n)
+        of_bias, with_x = (v.sum((2, 3, 4)) for v in (of_n, of_n * wide))
+        of_weight = (with_x - mean * of_bias) * rstd
+        slope = -rstd.square() * _of_groups(weight * of_weight, x, ctx.groups)
+        start = -rstd * _of_groups(weight * of_bias, x, ctx.groups) - slope * mean
+        of_x = torch.addcmul(_each(start), wide, _each(slope))
+        of_x = of_x.addcmul_(of_n, _each(scale))
+        return of_x.to(x.dtype), of_weight, of_bias, None, None
+
+
+def _each(vectors: Tensor) -> Tensor:
+    """(b, c) for maps (b, c, D, H, W)."""
+    return vectors[:, :, None, None, None]
+
+
+def _of_groups(sums: Tensor, x: Tensor, groups: int) -> Tensor:
+    """(b, c): means over the voxels and channels of each group, from sums (b, c)."""
+    means = (sums / x[0, 0].numel()).unflatten(1, (groups, -1)).mean(-1)
+    return means.repeat_interleave(x.shape[1] // groups, 1)
 
 
 class _NormSiLU(torch.autograd.Function):

@@ -7,7 +7,7 @@ from skfm_lib.evaluation.screening.anatomical_distance import (
     anatomical_distance,
     anatomical_interval,
 )
-from skfm_lib.evaluation.screening.measures import SINGLE, Measurements
+from skfm_lib.evaluation.screening.measures import SINGLE
 from skfm_lib.utils.errors import SkfmError
 
 
@@ -38,20 +38,10 @@ def test_a_measure_in_which_real_skulls_agree_counts_by_its_least_difference(whi
 
 
 def test_the_interval_holds_its_value_and_is_positive(white):
-    real, fake = (
-        Measurements(x, np.zeros((150, 1, 1)), np.zeros((150, 1)))
-        for x in (100 * white[:150], 100 * white[150:])
-    )
+    real, fake = 100 * white[:150], 100 * white[150:]
     value, low, high = anatomical_interval(real, fake)
     assert 0 < low < value < high
-    assert value == pytest.approx(anatomical_distance(real.values, fake.values))
-
-
-def measured(values):
-    """Measures of skulls of which nothing else is known."""
-    return Measurements(
-        values, np.zeros((len(values), 1, 1)), np.zeros((len(values), 1))
-    )
+    assert value == pytest.approx(anatomical_distance(real, fake))
 
 
 @pytest.mark.parametrize(("n", "repeats"), [(48, 60), (182, 30)])
@@ -60,8 +50,7 @@ def test_the_interval_covers_the_mean_at_the_sizes_used(n, repeats, shift):
     found = []
     for i in range(repeats):
         real, fake = 100 * np.random.default_rng([n, i]).normal(size=(2, n, SINGLE))
-        interval = anatomical_interval(measured(real), measured(fake + 100 * shift), i)
-        found.append(interval)
+        found.append(anatomical_interval(real, fake + 100 * shift, i))
     value, low, high = np.array(found).T
     covered = np.mean((low <= value.mean()) & (value.mean() <= high))
     assert 0.95 - 3 * np.sqrt(0.95 * 0.05 / repeats) < covered
