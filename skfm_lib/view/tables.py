@@ -1,6 +1,7 @@
 """Tables and single numbers for the book."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from IPython.display import Markdown, display
 
@@ -68,11 +69,22 @@ def made_by(stage: Stage) -> Markdown:
         f"<small>Made by stage {stage.name} of run `{study.name}`: preset "
         f"{study.settings.name}, seed {study.seed}, fingerprint "
         f"`{stage.fingerprint}`, commit `{made['commit']}`{changes}, "
-        f"{made['time'][:10]}.</small>"
+        f"{made['time'][:10]}{_how_long(made)}.</small>"
     )
     about: dict[str, object] = {"run": study.name, "stage": stage.name}
     about |= {"fingerprint": stage.fingerprint, "inputs": stage.inputs}
     return Markdown(text, metadata={KEY: about})
+
+
+def _how_long(made: Mapping[str, Any]) -> str:
+    """The minutes that a stage took, and on what; stages of old name no processor.
+
+    The minutes are those of the call that finished it: after an interruption, of the
+    rest.  They stay where the finished stage is only shown again.
+    """
+    if "processor" not in made:
+        return ""
+    return f", {made['seconds'] / 60:.1f} min on {made['processor']}, {made['device']}"
 
 
 def _line(texts: Sequence[str]) -> str:
