@@ -55,14 +55,14 @@ def in_words(errors: pd.DataFrame) -> str:
     helped = (distance[BOTH] < distance[REGISTRATION] - 1).to_numpy()
     harmed = (distance[BOTH] > distance[REGISTRATION] + 1).to_numpy()
     text.append(
-        f"With the network's pose as one more start, the pose of {changed.sum()} "
-        f"skulls is another one; {helped.sum()} are closer by more than 1 mm, "
-        f"{harmed.sum()} farther by as much."
+        f"With the network's pose as one more start, the pose is another one for "
+        f"{changed.sum()} of {number} skulls: closer by more than 1 mm for "
+        f"{helped.sum()}, farther by as much for {harmed.sum()}."
     )
     if FRAME in distance:
         text.append(
-            f"{distance[FRAME].mean():.1f} mm of each error cannot be found from the "
-            "bone: so far are the phantoms from their own skull frames."
+            f"The phantoms lie {distance[FRAME].mean():.1f} mm from their own skull "
+            "frames, at random: a method that finds these exactly has this error."
         )
     return " ".join(text)
 

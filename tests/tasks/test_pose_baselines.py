@@ -149,13 +149,13 @@ def test_tables_have_means_medians_and_shares(errors):
 def test_the_sentences_count_what_the_tables_show(errors):
     text = in_words(errors)
     assert "Of 8 skulls, 7 are within 5 mm by registration, 0 by the aligner" in text
-    assert "8 by both" in text and "the pose of 1 skulls is another one" in text
-    assert "1 are closer by more than 1 mm, 0 farther" in text
-    assert "1.9 mm of each error cannot be found" in text
+    assert "8 by both" in text and "another one for 1 of 8 skulls" in text
+    assert "closer by more than 1 mm for 1, farther by as much for 0" in text
+    assert "lie 1.9 mm from their own skull frames" in text
     distances = {ALIGNER: 1.0, REGISTRATION: 4.0}
     other = errors.assign(
         distance=errors["method"].map(distances).fillna(errors["distance"])
     )
     assert "Registration is farther off than the aligner" in in_words(other)
     without = errors[errors["method"] != FRAME]
-    assert "cannot be found" not in in_words(without)
+    assert "own skull frames" not in in_words(without)
