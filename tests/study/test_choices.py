@@ -24,7 +24,7 @@ REPORTING = {  # results; nothing is set or selected by them
     "notebooks/07_failures.ipynb",
     "notebooks/14_privacy.ipynb",
     "skfm_lib/reference_model/cards.py",  # what a finished set or model has
-    "skfm_lib/reference_model/packing.py",
+    "skfm_lib/reference_model/measuring.py",
     "skfm_lib/reference_model/privacy.py",
 }
 CHOOSING = (  # settings, weights, limits, numbers of steps
