@@ -17,6 +17,7 @@ REPORTING = {  # results; nothing is set or selected by them
     "skfm_lib/evaluation/table1_protocol.py",  # chapter 6
     "skfm_lib/tasks/experiments/skull_pool.py",  # chapters 8, 9 and 15
     "skfm_lib/tasks/experiments/learning_curve.py",  # of chapter 8
+    "skfm_lib/tasks/implant_benchmark.py",  # chapter 19
     "notebooks/01_preprocess.ipynb",
     "notebooks/02_train_vqvae.ipynb",
     "notebooks/05_generate.ipynb",
