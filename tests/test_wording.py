@@ -63,7 +63,10 @@ NAMES = {
     "persuade mend news": "a plain word",
 }
 METRIC = re.compile(r"(worst_)?dice$")  # Dice's overlap
-NOTEBOOKS_READ = ("skfm_lib/study/book.py", "skfm_lib/study/parameters.py")  # cells
+NOTEBOOKS_READ = tuple(  # their cells
+    f"skfm_lib/study/{name}.py"
+    for name in ("book", "captions", "parameters", "records", "rendering")
+)
 
 
 @cache

@@ -11,6 +11,7 @@ from skfm_lib.generation.models import (
     trained_models,
     usual_sampler,
 )
+from skfm_lib.generation.preview import Preview
 from skfm_lib.generation.set_writer import (
     RECORD,
     VOLUME,
@@ -35,6 +36,7 @@ __all__ = [
     "VOLUME",
     "IncompleteSet",
     "Outcome",
+    "Preview",
     "Sampler",
     "Screening",
     "SkullGenerator",

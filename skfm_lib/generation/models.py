@@ -1,11 +1,13 @@
 """The models that a study has trained, as generators."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from skfm_lib import presets, samplers
 from skfm_lib.data.field_of_view import FieldsOfView
 from skfm_lib.generation.generator import SkullGenerator
-from skfm_lib.models import UNet3D
+from skfm_lib.models import VQVAE, UNet3D
 from skfm_lib.samplers import Sampler
 from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.training.checkpoints import load_weights
@@ -33,28 +35,49 @@ def load_generator(study: Study, objective: str) -> SkullGenerator:
 
 def generator_of(stage: Stage, objective: str, file: str = WEIGHTS) -> SkullGenerator:
     """The generator whose network's weights are in a `file` of a training's folder."""
-    device, study = pick_device(), stage.study
-    group = OBJECTIVES[objective].group if objective in OBJECTIVES else "denoiser"
-    settings = study.settings.denoiser.but(**stage.settings[group])
+    device, settings = pick_device(), network_settings(stage, objective)
     network = UNet3D(settings, leaps=objective == "shortcut")
     known = ("fields_of_view",) if settings.field_of_view else ()
     about = load_weights(network, stage.folder / file, "scale", *known)
-    fields = FieldsOfView.from_dict(about["fields_of_view"]) if known else None
-    linear = None
+    network = device.to_device(network).eval()
+    vqvae = load_vqvae(stage.study, device)
+    return assembled(stage, objective, network, vqvae, about)
+
+
+def network_settings(stage: Stage, objective: str) -> presets.DenoiserConfig:
+    """The settings of the network that a stage trains by `objective`."""
+    group = OBJECTIVES[objective].group if objective in OBJECTIVES else "denoiser"
+    return stage.study.settings.denoiser.but(**stage.settings[group])
+
+
+def assembled(
+    stage: Stage,
+    objective: str,
+    network: UNet3D,
+    vqvae: VQVAE,
+    about: Mapping[str, Any],
+) -> SkullGenerator:
+    """The generator of a network, on its device, by what its stage has.
+
+    `about` is `denoiser.about_weights`.
+    """
+    device, study = pick_device(), stage.study
+    settings, linear = network_settings(stage, objective), None
+    fields = about["fields_of_view"] if settings.field_of_view else None
     if settings.components:
         few = objective == "shortcut"  # whose linear model is that of ours
         owner = study.finished(stage_names.OURS) if few else stage
         linear = load_linear(owner.folder / LINEAR, settings, study.settings.vqvae)
     return SkullGenerator(
         objective,
-        device.to_device(network).eval(),
-        load_vqvae(study, device),
+        network,
+        vqvae,
         LatentScale.from_dict(about["scale"]),
         device,
         settings.label_dropout,
         stage.fingerprint,
         settings.timesteps,
-        fields,
+        FieldsOfView.from_dict(fields) if fields else None,
         device.to_device(linear) if linear else None,
         settings.start,
     )

@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Sequence
 from typing import Annotated, Any, Optional
 
+from skfm_lib.study.captions import caption_figures
 from skfm_lib.study.runs import open_study
 from skfm_lib.study.store import Study
 from skfm_lib.utils.errors import SkfmError
@@ -27,6 +28,8 @@ TYPES = {
 
 def open_chapter(namespace: dict[str, Any]) -> Study:
     """The study of a chapter, whose parameters are checked first.
+
+    In JupyterLab, figures have their captions from then on (`caption_figures`).
 
     Args:
         namespace: the notebook's ``globals()``; values that came as text are parsed
@@ -49,6 +52,7 @@ def open_chapter(namespace: dict[str, Any]) -> Study:
             )
     for name, hint in declared.items():
         namespace[name] = conform(name, namespace[name], hint)
+    caption_figures()
     return open_study(namespace["run"], namespace["preset"], namespace["seed"])
 
 

@@ -35,6 +35,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         ) from error
 
 
+def read_history(path: Path) -> dict[str, list[float]]:
+    """The losses of a training in its checkpoint: quantity → a value a step."""
+    return {k: v.tolist() for k, v in read_checkpoint(path)["history"].items()}
+
+
 def save_weights(model: nn.Module, path: Path, about: Mapping[str, object]) -> None:
     """Save a network's weights as safetensors, with `about` as metadata (JSON)."""
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}

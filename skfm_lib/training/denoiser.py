@@ -26,7 +26,7 @@ from skfm_lib.training.latents import (
 from skfm_lib.training.linear_start import check_start, save_linear
 from skfm_lib.training.mirrored_latents import mirrored_latents
 from skfm_lib.training.muon import optimiser_of
-from skfm_lib.training.trainer import Trainer
+from skfm_lib.training.trainer import Trainer, Watch
 from skfm_lib.utils import distributed
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.seeding import generator, seed_of
@@ -95,6 +95,7 @@ def train_denoiser(
     device: Device,
     kept: Collection[int] = (),
     more_averages: Mapping[str, Decay] | None = None,
+    watch: Watch | None = None,
 ) -> tuple[UNet3D, dict[str, list[float]]]:
     """Train the U-Net by `objective`, or resume: the network and its loss per step.
 
@@ -132,7 +133,8 @@ def train_denoiser(
     torch.manual_seed(seed)
     network, owner = UNet3D(settings), (stage.folder, stage.fingerprint)
     more = dict(more_averages or {})
-    trainer = _trainer(network, settings, device, *owner, list(more.values()))
+    decays = list(more.values())
+    trainer = _trainer(network, settings, device, *owner, decays, watch)
 
     def pairs(step: int) -> tuple[Tensor, ...]:
         chosen = seed, step, count
@@ -169,6 +171,7 @@ def _trainer(
     folder: Path,
     fingerprint: str,
     more_decays: Sequence[Decay] = (),
+    watch: Watch | None = None,
 ) -> Trainer[UNet3D]:
     """A trainer with the averages and the optimizer of the settings."""
     return Trainer(
@@ -181,6 +184,7 @@ def _trainer(
         average_lengths=settings.average_lengths,
         make_optimiser=optimiser_of(settings.optimizer, device),
         more_decays=more_decays,
+        watch=watch,
     )
 
 

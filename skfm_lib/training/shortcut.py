@@ -18,7 +18,7 @@ from skfm_lib.training.latents import (
 )
 from skfm_lib.training.mirrored_latents import mirrored_latents
 from skfm_lib.training.multi_device import global_batch
-from skfm_lib.training.trainer import Trainer
+from skfm_lib.training.trainer import Trainer, Watch
 from skfm_lib.utils.device import Device
 from skfm_lib.utils.seeding import generator, seed_of
 
@@ -45,13 +45,14 @@ def train_shortcut(
     scale: LatentScale,
     settings: presets.ShortcutConfig,
     device: Device,
+    watch: Watch | None = None,
 ) -> tuple[UNet3D, dict[str, list[float]]]:
     """Train a copy of `flow`, the network of stage 17, for large steps, or resume.
 
     After Frans et al. (2024), for times up to the start of the flow.  In every batch
     three quarters regress the velocity of the flow at the smallest step, one quarter
     the mean of two half-steps of the network itself.  The averaged weights are saved in
-    the stage's folder.
+    the stage's folder.  `watch` is called after every step.
     """
     count = global_batch(settings, latents, 1)
     seed = seed_of(stage.study.seed, "shortcut")
@@ -61,7 +62,9 @@ def train_shortcut(
         mirrored_latents(stage.study, latents, device) if denoiser.mirrored else None
     )
     network, owner = shortcut_network(flow, denoiser), (stage.folder, stage.fingerprint)
-    trainer = Trainer(network, settings, device, *owner, settings.ema_decay)
+    trainer = Trainer(
+        network, settings, device, *owner, settings.ema_decay, watch=watch
+    )
 
     def pairs(step: int) -> tuple[Tensor, ...]:
         chosen = seed, step, count

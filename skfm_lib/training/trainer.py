@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +45,7 @@ from skfm_lib.utils.signals import noting_warnings
 
 SAVE_SECONDS = 60.0
 Network = TypeVar("Network", bound=nn.Module)
+Watch = Callable[["Trainer[Any]"], None]  # what it gets goes on afterwards as it was
 
 
 class Trainer(Generic[Network]):
@@ -56,6 +57,7 @@ class Trainer(Generic[Network]):
 
     Resumes from ``folder/checkpoint.pt`` if that exists, and refuses one of another
     `fingerprint`.  A `companion` network is saved and resumed at the same step.
+    `watch` is called after every step, in the first process only.
     """
 
     def __init__(
@@ -71,11 +73,12 @@ class Trainer(Generic[Network]):
         average_lengths: Sequence[float] = (),
         make_optimiser: Callable[[nn.Module, TrainingConfig], Optimiser] = adam,
         more_decays: Sequence[Decay] = (),
+        watch: Watch | None = None,
     ) -> None:
         self.model, self.device = device.to_device(model), device
         self.settings, self.fingerprint = settings, fingerprint
         self.checkpoint, self.save_seconds = folder / "checkpoint.pt", save_seconds
-        self.companion = companion
+        self.companion, self.watch = companion, watch
         self.optimiser = make_optimiser(model, settings)
         self.decays: list[Decay] = [exponential(ema_decay)] if ema_decay else []
         if average_lengths:
@@ -131,6 +134,8 @@ class Trainer(Generic[Network]):
                 if last or time.monotonic() - saved > self.save_seconds:
                     self.save()
                     saved = time.monotonic()
+                if self.watch and distributed.is_first():
+                    self.watch(self)
             distributed.wait()  # until the first process has saved
         if self.step < total:
             raise Interrupted(
@@ -165,10 +170,7 @@ class Trainer(Generic[Network]):
             self.history.setdefault(name, []).append(value)
 
     def use_average(self, index: int = 0) -> Network:
-        """The network with its averaged weights, in evaluation mode.
-
-        Of several averages, `index` is the number.
-        """
+        """The network with the averaged weights number `index`, in evaluation mode."""
         with torch.no_grad():
             for weight, mean in zip(self.model.parameters(), self._average(index)):
                 weight.copy_(mean)
@@ -178,11 +180,12 @@ class Trainer(Generic[Network]):
     def averaged(self, index: int = 0) -> Iterator[Network]:
         """The network with its averaged weights; afterwards training goes on."""
         own = [weight.detach().clone() for weight in self.model.parameters()]
-        yield self.use_average(index)
-        with torch.no_grad():
-            for weight, former in zip(self.model.parameters(), own):
-                weight.copy_(former)
-        self.model.train()
+        try:
+            yield self.use_average(index)
+        finally:
+            with torch.no_grad():
+                torch._foreach_copy_(list(self.model.parameters()), own)
+            self.model.train()
 
     def save(self) -> None:
         """Write the checkpoint atomically, in the first process only."""

@@ -1,6 +1,6 @@
 """Stage one: train the VQ-VAE and measure its reconstructions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.training import memory_plan, multi_device, vqgan_losses
 from skfm_lib.training.checkpoints import load_weights, save_weights
 from skfm_lib.training.muon import optimiser_of
-from skfm_lib.training.trainer import Trainer
+from skfm_lib.training.trainer import Trainer, Watch
 from skfm_lib.training.vqgan_losses import VQGANLosses, perceptual_distance
 from skfm_lib.utils import distributed
 from skfm_lib.utils.device import Device
@@ -36,14 +36,18 @@ def vqvae_stage(
 
 
 def train_vqvae(
-    stage: Stage, skulls: SkullSet, settings: presets.VQVAEConfig, device: Device
+    stage: Stage,
+    skulls: SkullSet,
+    settings: presets.VQVAEConfig,
+    device: Device,
+    watch: Watch | None = None,
 ) -> tuple[VQVAE, dict[str, list[float]]]:
     """Train the autoencoder on `skulls`, or resume: the network, its losses per step.
 
     The loss is L_recon + 0.25 · L_commit (B.1), plus optional `vqgan_losses`; the
     codebook follows the latents by moving averages after each step.  The weights are
-    saved in the stage's folder.  A stage of several devices is trained by
-    `multi_device.train_in_processes`.
+    saved in the stage's folder.  `watch` is called after every step.  A stage of
+    several devices is trained by `multi_device.train_in_processes`, without it.
     """
     count = multi_device.global_batch(settings, skulls, distributed.devices())
     multi_device.train_in_processes(stage, settings)
@@ -61,6 +65,7 @@ def train_vqvae(
         *owner,
         companion=gan.discriminators,
         make_optimiser=optimiser_of(settings.optimizer, device),
+        watch=watch,
     )
 
     def packed(step: int) -> tuple[Tensor]:
@@ -117,6 +122,24 @@ def reconstruct_items(
     """`reconstruct` for the chosen items of a set: (v, v̂*, code indices)."""
     v = _stack(skulls, items)
     return v, *reconstruct(model, v, device)
+
+
+def preview(
+    skulls: SkullSet, items: Sequence[int], device: Device
+) -> Callable[[VQVAE], dict[str, dict[str, np.ndarray]]]:
+    """A function of the network: row → column → v (D, H, W), for `view.live`.
+
+    The rows are the chosen items of a set, of different scores, and what the network
+    makes of them.
+    """
+
+    def reconstructed(model: VQVAE) -> dict[str, dict[str, np.ndarray]]:
+        v, v_hat, _ = reconstruct_items(model, skulls, items, device)
+        titles = [f"QS {skulls.qualities[item]}" for item in items]
+        rows = {"skull": v, "VQ-VAE": v_hat}
+        return {k: dict(zip(titles, x[:, 0].numpy())) for k, x in rows.items()}
+
+    return reconstructed
 
 
 def evaluate_each(

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Sized
 from pathlib import Path
 from typing import TypeVar
 
+from skfm_lib.utils.front_end import in_notebook
+
 T = TypeVar("T")
 
 
@@ -23,13 +25,6 @@ def clock(seconds: float) -> str:
     if minutes >= 60:
         return f"{minutes // 60} h {minutes % 60:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
-def _in_notebook() -> bool:
-    """True under a Jupyter kernel (JupyterLab, papermill), false elsewhere."""
-    shell = sys.modules.get("IPython")
-    running = shell.get_ipython() if shell else None
-    return running is not None and hasattr(running, "kernel")
 
 
 class Progress:
@@ -43,7 +38,7 @@ class Progress:
         self._handle = None
 
     def __enter__(self) -> "Progress":
-        self._notebook, self._terminal = _in_notebook(), sys.stderr.isatty()
+        self._notebook, self._terminal = in_notebook(), sys.stderr.isatty()
         self._show()
         return self
 

@@ -1,6 +1,6 @@
 """Training losses over steps, and quality over cost."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,7 +26,19 @@ def loss_curves(
     `steps` is the number of training steps, if a history holds means of several steps.
     """
     figure, axis = plt.subplots(figsize=(6.4, 3.0), layout="constrained")
-    for colour, (label, history) in zip(COLOURS, histories.items()):
+    draw_losses(axis, histories, name, steps)
+    return figure
+
+
+def draw_losses(
+    axis: Axes,
+    histories: Mapping[str, Mapping[str, list[float]]],
+    name: str,
+    steps: int | None = None,
+    colours: Sequence[str] = COLOURS,
+) -> None:
+    """Draw `loss_curves` on an axis."""
+    for colour, (label, history) in zip(colours, histories.items()):
         values = np.asarray(history[name])
         window = max(1, len(values) // 50)
         mean = np.convolve(values, np.ones(window) / window, "valid")
@@ -37,7 +49,6 @@ def loss_curves(
     plain_numbers(axis)
     axis.grid(alpha=0.25, which="both")
     axis.legend(frameon=False)
-    return figure
 
 
 def sweep_curves(panels: Panels, cost: str, quality: str) -> Figure:

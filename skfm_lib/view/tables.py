@@ -1,28 +1,35 @@
 """Tables and single numbers for the book."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from IPython.display import Markdown, display
 
-from skfm_lib.study import Stage
+from skfm_lib.study import Stage, captions
+from skfm_lib.study.captions import KEY
 from skfm_lib.study.chapters import TAKEAWAY
-from skfm_lib.study.records import KEY
+from skfm_lib.utils.front_end import in_jupyterlab
 
 
 def table(
     rows: Mapping[str, Mapping[str, object]], name: str, caption: str
 ) -> Markdown:
-    """A numbered table of the book: row label → column → value.
+    """A numbered table: row label → column → value.
 
-    Shown from a cell with ``"mystnb": {"markdown_format": "myst"}``; pages refer to
-    it by `name`.  A column that a row lacks is left empty.
+    In the book it is shown from a cell with ``"mystnb": {"markdown_format": "myst"}``,
+    and pages refer to it by `name`; JupyterLab shows the same number and caption.  A
+    column that a row lacks is left empty.
     """
     columns = list(dict.fromkeys(c for row in rows.values() for c in row))
     lines = [_line(["", *columns]), _line(["---"] * (1 + len(columns)))]
     for label, row in rows.items():
         lines.append(_line([label, *(_text(row.get(c)) for c in columns)]))
     body = "\n".join(lines)
-    return Markdown(f":::{{table}} {caption}\n:name: {name}\n\n{body}\n:::")
+    in_book = f":::{{table}} {caption}\n:name: {name}\n\n{body}\n:::"
+    if not in_jupyterlab():
+        return Markdown(in_book)
+    text = f"**{captions.title('Table', name)}** {caption}\n\n{body}"
+    return Markdown(text, metadata=captions.for_lab(in_book))
 
 
 def with_sums(rows: Mapping[str, Mapping[int, int]]) -> dict[str, dict[str, int]]:
@@ -62,10 +69,22 @@ def made_by(stage: Stage) -> Markdown:
         f"<small>Made by stage {stage.name} of run `{study.name}`: preset "
         f"{study.settings.name}, seed {study.seed}, fingerprint "
         f"`{stage.fingerprint}`, commit `{made['commit']}`{changes}, "
-        f"{made['time'][:10]}.</small>"
+        f"{made['time'][:10]}{_how_long(made)}.</small>"
     )
-    about = {"run": study.name, "stage": stage.name, "fingerprint": stage.fingerprint}
+    about: dict[str, object] = {"run": study.name, "stage": stage.name}
+    about |= {"fingerprint": stage.fingerprint, "inputs": stage.inputs}
     return Markdown(text, metadata={KEY: about})
+
+
+def _how_long(made: Mapping[str, Any]) -> str:
+    """The minutes that a stage took, and on what; stages of old name no processor.
+
+    The minutes are those of the call that finished it: after an interruption, of the
+    rest.  They stay where the finished stage is only shown again.
+    """
+    if "processor" not in made:
+        return ""
+    return f", {made['seconds'] / 60:.1f} min on {made['processor']}, {made['device']}"
 
 
 def _line(texts: Sequence[str]) -> str:

@@ -71,7 +71,7 @@ def test_a_notebook_gets_one_output_updated_in_place(monkeypatch):
         return Handle()
 
     monkeypatch.setattr(IPython.display, "display", display)
-    monkeypatch.setattr(progress, "_in_notebook", lambda: True)
+    monkeypatch.setattr(progress, "in_notebook", lambda: True)
     list(track(range(5), "Work"))
     assert len(shown) == 1 and shown[0][1] is True
     assert updates[-1].startswith("Work  5/5")
