@@ -63,6 +63,7 @@ weights: setup
 	$(BIN)/skfm run 17 --run $(WEIGHTS_RUN) -p steps $(STEPS_OURS)
 	$(BIN)/skfm run 08 09 --run $(WEIGHTS_RUN)
 	$(BIN)/skfm pack --run $(WEIGHTS_RUN)
+	$(BIN)/python -m skfm_lib.reference_model.privacy --run $(WEIGHTS_RUN)
 
 setup: .venv/.ready
 

@@ -8,6 +8,7 @@ from docutils.parsers.rst import Directive
 from sphinx.application import Sphinx
 
 from skfm_lib.reference_model import find_package
+from skfm_lib.reference_model.findings import privacy_rows
 from skfm_lib.reference_model.model_card import (
     distance_rows,
     model_rows,
@@ -29,7 +30,7 @@ def table(rows: Mapping[str, Mapping[str, str]]) -> str:
 
 
 class Model(Directive):
-    """The model's origin and its screening, or that there is no model."""
+    """The model's origin, screening and privacy, or that there is no model."""
 
     def run(self) -> list[nodes.Node]:
         """The nodes that stand for the directive."""
@@ -43,6 +44,7 @@ class Model(Directive):
             rows = {name: {"": value.replace("`", "")} for name, value in about}
             text = table(rows) + table(screening_rows(package.index))
             text += table(distance_rows(package.index))
+            text += table(privacy_rows(package))
         return [nodes.raw("", text, format="html")]
 
 

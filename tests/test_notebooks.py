@@ -18,6 +18,9 @@ from skfm_lib.cli.main import main
 from skfm_lib.evaluation import table1
 from skfm_lib.evaluation.levers import shares, trainings
 from skfm_lib.evaluation.levers.parameters import plan_of
+from skfm_lib.evaluation.privacy import shares as privacy_shares
+from skfm_lib.evaluation.privacy import trainings as privacy_trainings
+from skfm_lib.evaluation.privacy.plan import plan_of as privacy_plan
 from skfm_lib.study import open_study
 from skfm_lib.utils.files import read_json
 
@@ -34,7 +37,8 @@ STAGES = {
     "07": "07_failures",
 }
 LEVERS = ["average", "autoguidance 2"]  # of chapter 18
-SETS = ["100% real", "100% real + 25% OTFM"]  # training sets of chapters 08 and 09
+# Training sets of chapters 08 and 09, one of them scarce, and a control.
+SETS = ["100% real", "100% real + 25% OTFM", "8 real", "blurred"]
 SHORT = {  # parameters
     "04": {"steps": "20"},
     "06": {"pairs": "50"},
@@ -292,13 +296,12 @@ def test_ablations_are_trained_and_judged(study):
 
 @pytest.fixture(scope="module")
 def compared(study):
-    """Runs chapter 08 or 09 with two training sets, once."""
+    """Runs chapter 08 or 09 with a few training sets, once."""
 
     @cache
     def run(number):
         given = {"sets": json.dumps(SETS), "seeds": "[0, 1]", "steps": "2"}
         given |= {"evaluations": "3", "grid_steps": "1"}
-        given |= {"more_seeds": "[2]", "curve": "[8]"} if number == "08" else {}
         assert main(["run", number, "--preset", "tiny", *options(given)]) == 0
 
     return run
@@ -310,26 +313,45 @@ def test_the_tasks_compare_their_training_sets(study, compared, number):
     notebook = record(study, number)
     assert "error" not in {output.output_type for output in outputs(notebook)}
     found = pictures(notebook)
-    assert len(found) == {"08": 4, "09": 3}[number]
+    assert len(found) == 4  # with the learning curve
     assert all(len(picture) > 3000 for picture in found)
     done = list(study.folder.glob(f"{number}_experiments/100-*/done.json"))
-    # One is also trained for more steps, and in chapter 8 with one more seed.
-    assert len(done) == {"08": 6, "09": 5}[number]
+    assert len(done) == 5  # one is also trained for more steps
     skulls = {read_json(path)["results"]["skulls"] for path in done}
     assert min(skulls) == 40 < max(skulls) <= 50  # without generated fragments
     assert list(study.folder.glob("08_skulls/*/otfm-3/qs2/manifest.csv"))
     text = json.dumps(notebook, ensure_ascii=False)
     assert "25% OTFM helps 100% real" in text and "better by, mm" in text
+    assert "assay is not sensitive" in text or "is not known: 9 real" in text
     (stage,) = study.folder.glob(f"{number}_*/done.json")
     errors = read_json(stage)["results"]
     assert set(SETS) <= set(errors["sets"]) and errors["error of the tools"]["mean"] > 0
-    if number == "08":
-        assert errors["learning_curve"]["8"]["standard error"] > 0
+    assert [row["skulls"] for row in errors["learning_curve"].values()] == [8, 40]
+    assert errors["controls"]["blurred, 1 steps"]["trainings"] == 2
+    assert errors["conclusions"]["OTFM is better than DDPM alone"] == "not tried"
     scan = next((study.folder / "01_preprocess" / "skulls" / "volumes").glob("*qs5*"))
     command = {"08": "align", "09": "complete"}[number]
     words = [command, str(scan), "--out", f"tried-{number}", "--run", study.name]
     # At 8 mm a voxel, a skull does not fit upon the reference.
     assert main(words + ["--aligned"] * (number == "09")) == 0
+
+
+def test_both_networks_stand_beside_their_baselines(study, compared):
+    compared("09")
+    assert main(["run", "08", "--preset", "tiny", "-p", "steps", "2"]) == 0
+    given = ["-p", "phantoms", "2", "-p", "spacing", "4"]
+    assert main(["run", "19", "--preset", "tiny", *given]) == 0
+    notebook = record(study, "19")
+    assert "error" not in {output.output_type for output in outputs(notebook)}
+    results = study.finished("19_baselines").results
+    aligned = {name: row["mean, mm"] for name, row in results["alignment"].items()}
+    assert aligned["registration"]["value"] < aligned["aligner"]["value"]
+    assert aligned["own skull frame"]["value"] < aligned["registration"]["value"]
+    assert results["implants"]["linear shape model"]["implants"] == "10 of 10"
+    assert set(results["kinds"]) >= {"bilateral", "frontoorbital", "parietotemporal"}
+    text = json.dumps(notebook, ensure_ascii=False)
+    assert "within 5 mm by registration" in text
+    assert "Over 10 defects of 2 skulls" in text
 
 
 @needs_cranium
@@ -484,3 +506,37 @@ def test_few_steps_are_trained_and_swept(velocity):
     words = ["--qs", "4", "--out", "few", "--model", "shortcut", "--preset", "tiny"]
     words += ["--vault", "whole"]
     assert main(["generate", *words, "--run", study.name]) == 0
+
+
+def test_privacy_is_attacked(study, monkeypatch):
+    given = {"shadows": 4, "shadow_steps": 4, "canary_steps": 4, "times": 2}
+    words = options({name: str(value) for name, value in given.items()})
+    assert (
+        main(["run", "14", "--preset", "tiny", *words, "-p", "feature_steps", "20"])
+        == 0
+    )
+    notebook = record(study, "14")
+    assert "error" not in {output.output_type for output in outputs(notebook)}
+    found = pictures(notebook)
+    assert len(found) == 3 and all(len(picture) > 3000 for picture in found)
+    results = study.finished("14_privacy").results
+    assert set(results["planted"]["voxels"]) > {"as it is", "as decoded"}
+    doses = ["dose 0", "dose 1", "dose 10", "dose 50", "validation"]
+    assert list(results["canaries"]) == doses
+    assert results["canaries"]["validation"]["skulls"] == 12
+    assert set(results["similarity"]) == set(results["copies"])
+    assert "NNDR" not in results["copies"]["voxels: test"]
+    rows = results["membership"]
+    assert {"OTFM: loss", "ours: linear start", "autoencoder"} < set(rows)
+    for row in (*rows.values(), results["shadow"]["likelihood ratio"]):
+        assert 0 <= row["AUC"]["low"] <= row["AUC"]["value"] <= row["AUC"]["high"] <= 1
+        assert 0.5 < row["detectable AUC"] <= 1
+    assert "not measured" in results["shadow"]["calibrated loss, QS 6"]["AUC"]
+    assert len(results["jaws"]) == 2 * 3
+    done = list(study.folder.glob("14_experiments/*/done.json"))
+    assert len(done) == 5
+    assert not list(study.folder.glob("14_experiments/*/checkpoint.pt"))
+    for name in ("train_denoiser", "generate_skulls", "latent_losses"):
+        stop = lambda *_: pytest.fail("repeated")  # noqa: E731
+        monkeypatch.setattr(privacy_trainings, name, stop)
+    privacy_shares.train_share(privacy_plan(study, given))

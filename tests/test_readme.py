@@ -1,12 +1,13 @@
 """What the README and the book tell a reader to type is there to be typed."""
 
 import csv
-import json
 import re
 import shlex
 from pathlib import Path
 
+import findings
 import pytest
+import shown
 
 from skfm_lib.cli.main import _parser
 from skfm_lib.reference_model.package import FOLDER, INDEX
@@ -102,63 +103,38 @@ def test_links_between_pages_lead_somewhere(path):
         assert file.is_file() or file.with_suffix(".md").is_file(), target
 
 
-def outputs_of(chapter: str) -> list[dict]:
-    """All outputs of a committed record."""
-    text = (ROOT / f"book/walkthrough/{chapter}.ipynb").read_text("utf-8")
-    cells = json.loads(text)["cells"]
-    return [output for cell in cells for output in cell.get("outputs", [])]
-
-
-def recorded() -> dict[str, str]:
-    """The values that the committed records of chapters 6 and 7 keep by name."""
-    found = {}
-    for output in [*outputs_of("06_metrics"), *outputs_of("07_failures")]:
-        name = output.get("metadata", {}).get("scrapbook", {}).get("name")
-        for value in output.get("data", {}).values() if name else ():
-            found[name] = "".join(value)
-    return found
-
-
-def table_1() -> dict[tuple[str, str], str]:
-    """(metric, set) → the value in the committed record of chapter 6."""
-    texts = [
-        o.get("data", {}).get("text/markdown", "") for o in outputs_of("06_metrics")
-    ]
-    (text,) = [t for t in map("".join, texts) if ":name: tab-generation" in t]
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    head, _, *rows = ([word.strip() for word in x.split("|")[1:-1]] for x in lines)
-    return {
-        (row[0], name): value.split(" ")[0]
-        for row in rows
-        for name, value in zip(head[1:], row[1:])
-    }
-
-
 def test_the_last_row_of_time_to_skull_is_that_of_the_records():
     path = ROOT / "book" / "time_to_skull.csv"
     with path.open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
-    last, found, table = rows[-1], recorded(), table_1()
+    last, metrics, failures = rows[-1], shown.committed("06"), shown.committed("07")
     assert last["model"] == "ours"
-    assert last["FID"] == f"{float(found['fid-ours']):.1f}"
-    assert last["FID of real skulls"] == f"{float(found['fid-ref']):.1f}"
-    assert last["failed"] == f"{100 * float(found['failed-ours']):.1f} %"
-    alarms = 100 * float(found["failed-held-out"])
+    assert last["FID"] == f"{metrics.values['fid-ours']:.1f}"
+    assert last["FID of real skulls"] == f"{metrics.values['fid-ref']:.1f}"
+    assert last["failed"] == f"{100 * failures.values['failed-ours']:.1f} %"
+    alarms = 100 * failures.values["failed-held-out"]
     assert last["false alarms"] == f"{alarms:.1f} %"
-    assert last["IR"] == table["IR ↑", "ours"] and last["PR"] == table["PR ↑", "ours"]
+    for column, metric in (("IR", "IR ↑"), ("PR", "PR ↑")):
+        text = metrics.entry("tab-generation", metric, "ours")
+        assert last[column] == shown.parts(text)[0]
     assert [row["date"] for row in rows] == sorted(row["date"] for row in rows)
     assert all(re.fullmatch("[0-9a-f]{7}", row["commit"]) for row in rows)
 
 
 def test_the_results_in_the_readme_are_those_of_the_records():
-    found = recorded()
-    lines = (ROOT / "README.md").read_text("utf-8").splitlines()
-    rows = {"held out": "held-out", "DDPM": "ddpm", "OTFM": "otfm", "ours": "ours"}
-    for start, key in rows.items():
-        (line,) = [one for one in lines if re.match(rf"\| {start}\b.*%", one)]
-        _, fid, failed, other = (cell.strip() for cell in line.strip("|").split("|"))
-        assert failed == f"{100 * float(found[f'failed-{key}']):.1f} %"
-        assert other == f"{100 * float(found[f'misconditioned-{key}']):.1f} %"
-        assert fid == (f"{float(found[f'fid-{key}']):.1f}" if key != "held-out" else "")
-    (said,) = re.findall(r"training skulls has ([0-9.]+)\)", "\n".join(lines))
-    assert said == f"{float(found['fid-ref']):.1f}"
+    text = findings.README.read_text("utf-8")
+    assert findings.BLOCK.search(text)[0].strip()
+    assert text == findings.in_readme(text), "next: python book/findings.py"
+
+
+def test_pages_tell_the_tool_s_own_result_on_the_test_head():
+    record = ROOT / "book/walkthrough/15_patient.ipynb"
+    uncertain = "UNCERTAIN" in record.read_text("utf-8")
+    passages = {
+        "README.md": r"^\| 15 \|.*$",
+        "book/intro.md": r":link: walkthrough/15_patient\n(?:.+\n)+?:::",
+        "book/howto.md": r"Chapter 15 shows both commands(?:.|\n)+?\n\n",
+    }
+    for page, pattern in passages.items():
+        found = re.findall(pattern, (ROOT / page).read_text("utf-8"), re.M)
+        assert len(found) == 1 and ("uncertain" in found[0]) == uncertain, page

@@ -1,11 +1,8 @@
 """Measurements as tables: medians, their spread, and ratios within a round."""
 
 import os
-import platform
-import re
 import statistics
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
 
@@ -13,10 +10,10 @@ from skfm_lib.benchmarks.cases import CONVOLUTION, OURS
 from skfm_lib.benchmarks.measurement import Round, Run
 from skfm_lib.metrics import Interval
 from skfm_lib.utils.device import pick_device
+from skfm_lib.utils.processor import processor_name
 
 GIB = 2**30
 TERA = 10**12
-CPUINFO = Path("/proc/cpuinfo")
 Rows = dict[str, dict[str, object]]
 
 
@@ -68,10 +65,8 @@ def rate(rounds: Sequence[Round]) -> Interval:
 def machine() -> dict[str, object]:
     """The machine on which the numbers were measured."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    listed = CPUINFO.read_text() if CPUINFO.is_file() else ""
-    name = re.search(r"^model name.*?: (.*)", listed, re.MULTILINE)
     return {
-        "processor": name[1] if name else platform.processor(),
+        "processor": processor_name(),
         "cores": os.cpu_count(),
         "memory, GiB": round(memory / GIB),
         "networks run on": str(pick_device()),

@@ -18,11 +18,9 @@ Group = tuple[str, ...]  # chapters that do not need each other
 MODELS: list[Group] = [("01",), ("02",), ("03", "04"), ("17",), ("05",)]  # in order
 TASKS: Group = ("08", "09")
 RESULTS: list[Group] = [("06", "07"), TASKS]
-LONGER: list[Group] = [("14",), ("10",), ("13",), ("12",), ("16",), ("18",)]
+LONGER: list[Group] = [("19",), ("14",), ("10",), ("13",), ("12",), ("16",), ("18",)]
 REAL_SCAN: list[Group] = [("11",), ("15",)]
-GRID = [("sets", "all"), ("seeds", "[0, 1, 2]")]
-ALIGNERS = [*GRID, ("more_seeds", "[3, 4, 5]"), ("curve", "[9, 36, 138]")]
-FULL_GRIDS = {"08": ALIGNERS, "09": GRID}
+FULL_GRIDS = {number: [("plan", "all")] for number in TASKS}  # experiments.plan
 
 
 def study(options: argparse.Namespace) -> int:
@@ -67,10 +65,14 @@ def _groups(complete: bool, real: bool) -> list[Group]:
 
 def _sample_for_both(made: Study) -> None:
     """Generate the skulls and clouds of both grids, which share one folder."""
-    from skfm_lib.tasks.experiments import MIXES, gather
+    from skfm_lib.evaluation.screening.screener import study_screener
+    from skfm_lib.tasks import experiments
 
     with contextlib.suppress(SkfmError):  # the chapters report what is wrong
-        gather(made, list(MIXES))
+        for task in experiments.PLANS:
+            grid = experiments.planned_grid(made, task, getattr(made.settings, task))
+            names = list(grid.trainings)
+            experiments.gather(made, names, grid.base, screening=study_screener)
 
 
 def _parameters(options: argparse.Namespace, number: str) -> list[tuple[str, str]]:

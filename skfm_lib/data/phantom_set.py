@@ -20,6 +20,8 @@ PAPER_TRAIN = {2: 167, 3: 212, 4: 154, 5: 155, 6: 38}  # 726 skulls, paper Table
 PAPER_TOTAL = 908  # paper §4.1
 PAPER_TEST = proportional(PAPER_TRAIN, PAPER_TOTAL - sum(PAPER_TRAIN.values()))
 
+SOURCE = "phantom seed "  # and the seed: a phantom's source in the manifest
+
 Job = tuple[Path, int, int, Shape]
 
 
@@ -57,13 +59,12 @@ def phantom_skulls(
     spacing = round(skull_grid(shape).spacing, 6)
     skulls, jobs = [], []
     counts = counts_train, counts_test, counts_validation or {}
-    for number, (split, wanted) in enumerate(zip(SPLITS, counts)):
+    for split, wanted in zip(SPLITS, counts):
         for quality, count in sorted(wanted.items()):
             for index in range(count):
-                parts = np.random.SeedSequence((seed, number, quality, index))
-                own = int(parts.generate_state(1)[0])
+                own = phantom_seed(seed, split, quality, index)
                 name = f"phantom-{split}-qs{quality}-{index:04d}"
-                file, source = f"volumes/{name}.nii.gz", f"phantom seed {own}"
+                file, source = f"volumes/{name}.nii.gz", f"{SOURCE}{own}"
                 skulls.append(Skull(name, split, quality, file, source, spacing))
                 if not (folder / file).exists():
                     jobs.append((folder / file, own, quality, shape))
@@ -71,6 +72,21 @@ def phantom_skulls(
         pass
     write_manifest(folder, skulls)
     return skulls
+
+
+def phantom_seed(seed: int, split: str, quality: int, index: int) -> int:
+    """The own seed of a skull of `phantom_skulls`, whether it was drawn or not."""
+    parts = np.random.SeedSequence((seed, SPLITS.index(split), quality, index))
+    return int(parts.generate_state(1)[0])
+
+
+def seed_in(source: str) -> int | None:
+    """The seed of a phantom by the column ``source`` of its manifest; None of a scan.
+
+    >>> seed_in("phantom seed 7"), seed_in("ward7/scan.nii.gz")
+    (7, None)
+    """
+    return int(source.removeprefix(SOURCE)) if source.startswith(SOURCE) else None
 
 
 def make_skull(job: Job) -> None:

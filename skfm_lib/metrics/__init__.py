@@ -19,6 +19,7 @@ from skfm_lib.metrics.distributions import (
     probabilistic_precision_recall,
 )
 from skfm_lib.metrics.feature_extraction import extract
+from skfm_lib.metrics.implants import ImplantScores, implant_scores
 from skfm_lib.metrics.kernel import kernel_distance
 from skfm_lib.metrics.reconstruction import (
     Chamfer,
@@ -41,6 +42,7 @@ __all__ = [
     "Chamfer",
     "Draws",
     "FewSamples",
+    "ImplantScores",
     "Interval",
     "Share",
     "bootstrap",
@@ -53,6 +55,7 @@ __all__ = [
     "extract",
     "fitting",
     "frechet_distance",
+    "implant_scores",
     "improved_precision_recall",
     "kernel_distance",
     "largest_window",

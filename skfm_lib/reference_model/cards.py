@@ -15,6 +15,7 @@ from skfm_lib.evaluation.screening.screener import Screener, study_screener
 from skfm_lib.generation import RECORD
 from skfm_lib.metrics import share
 from skfm_lib.reference_model.comparison_set import FEWEST, ComparisonSet
+from skfm_lib.reference_model.findings import privacy_rows
 from skfm_lib.reference_model.loading import load_reference, load_screener
 from skfm_lib.reference_model.model_card import (
     distance_rows,
@@ -142,7 +143,9 @@ def _content(
     screened = markdown_table(screening_rows(package.index))
     return (
         f"{text}, {PACKED} of skfm:\n\n{markdown_table(about)}\n\n"
-        f"Its screening when it was packed, without redrawing:\n\n{screened}"
+        f"Its screening when it was packed, without redrawing:\n\n{screened}\n\n"
+        "What its weights and its skulls disclose of the skulls that it was trained "
+        f"on:\n\n{markdown_table(privacy_rows(package))}"
     )
 
 

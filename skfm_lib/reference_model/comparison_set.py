@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from skfm_lib import metrics
 from skfm_lib.data.dataset import SkullSet
-from skfm_lib.evaluation.screening.anatomical_distance import anatomical_draws
+from skfm_lib.evaluation.screening.anatomical_distance import anatomical_interval
 from skfm_lib.evaluation.screening.measures import SINGLE, Measurements
 from skfm_lib.evaluation.table1 import Sample, stratified_sample
 from skfm_lib.evaluation.table1_columns import ANATOMY, Row, compare, in_range
@@ -65,9 +65,8 @@ class ComparisonSet:
         fake = _features(self.network, skulls, chosen.tolist())
         row = compare(self.features[kept], fake, seed).row()
         real = self.values[kept]
-        (anatomy,) = anatomical_draws(real, measured.values[chosen], seed).intervals()
-        found = {name: row[name] for name in COLUMNS} | {ANATOMY: anatomy}
-        return in_range(found, count)
+        anatomy = anatomical_interval(real, measured.values[chosen], seed)
+        return {**in_range({n: row[n] for n in COLUMNS}, count), ANATOMY: anatomy}
 
     def common_size(self, skulls: SkullSet) -> int:
         """The number of skulls that are compared; SkfmError where it is too small."""

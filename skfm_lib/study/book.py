@@ -17,6 +17,7 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 
 from skfm_lib.study.captions import as_in_book, number_figures
+from skfm_lib.study.chapters import takeaway_first
 from skfm_lib.study.records import DAMAGED, Record, Unfinished, find_executed
 from skfm_lib.study.rendering import rendered
 from skfm_lib.utils.errors import SkfmError
@@ -164,7 +165,7 @@ def _page(docname: str, source: str, found: Shown) -> str:
     else:
         notebook, earlier = _committed(chapter, json.loads(source))
         note = " ".join(filter(None, (note, earlier)))
-    notebook = as_in_book(notebook)
+    notebook = takeaway_first(as_in_book(notebook))
     if note:
         cell = {"cell_type": "markdown", "metadata": {}, "id": "where-from"}
         notebook["cells"].insert(1, {**cell, "source": f":::{{note}}\n{note}\n:::"})

@@ -11,12 +11,13 @@ import torch
 import skfm_lib
 from skfm_lib.utils.accelerator import driver
 from skfm_lib.utils.device import pick_device
+from skfm_lib.utils.processor import processor
 
 PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "pyvista", "scikit-image")
 
 
 def provenance() -> dict[str, object]:
-    """What made a result: device, versions, commit, time.
+    """What made a result: processor, device, versions, commit, time.
 
     `clean` is False where tracked files differ from the commit, or there is none.
     """
@@ -25,6 +26,7 @@ def provenance() -> dict[str, object]:
         _git("status", "-s", "-uno"),
     )
     return {
+        "processor": processor(),
         "device": str(pick_device()),
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},

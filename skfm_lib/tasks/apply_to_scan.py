@@ -30,6 +30,7 @@ from skfm_lib.tasks.alignment import ALIGNMENT, align_skull, mean_distance
 from skfm_lib.tasks.completion import COMPLETION
 from skfm_lib.tasks.experiments.runs import Experiments
 from skfm_lib.tasks.implant import Completion, complete_skull
+from skfm_lib.tasks.implant_evaluation import CLEARLY, MISSING, RUNNER_UP
 from skfm_lib.tasks.task import Network, Task
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.errors import SkfmError
@@ -227,9 +228,9 @@ def complete_scan(
     found = complete_skull(model, mesh, pick_device(), spot)
     quality = {
         KIND: IMPLANT,
-        "points that are missing": int(found.missing.sum()),
-        "points of the next largest cluster": found.runner_up,
-        "clearly missing": found.clear,
+        MISSING: int(found.missing.sum()),
+        RUNNER_UP: found.runner_up,
+        CLEARLY: found.clear,
         "points in all": len(found.cloud),
         **doubt,
         "Chamfer distance in test defects, mm": errors,

@@ -1,6 +1,7 @@
 """The classical baseline of the aligner: iterative closest points (ICP)."""
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
@@ -25,21 +26,28 @@ KEEP = 0.8  # share of the points that must fit: two skulls differ in what they 
 Reference = tuple[np.ndarray, np.ndarray]
 
 
-def icp(points: np.ndarray, reference: Reference) -> tuple[np.ndarray, float]:
+def icp(
+    points: np.ndarray,
+    reference: Reference,
+    starts: Sequence[np.ndarray] | None = None,
+) -> tuple[np.ndarray, float]:
     """The best trimmed fit of points (n, 3) to the points and normals of a reference.
 
-    Fits start from the points as given and from their mean moved to the reference's.
-    Each first matches points to points, which never increases the residual, and then
-    points to planes, which goes further but may diverge; all results are compared.
+    Fits start from the motions `starts` (4×4); by default from the points as given and
+    from their mean moved to the reference's.  Each first matches points to points,
+    which never increases the residual, and then points to planes, which goes further
+    but may diverge; all results are compared.
 
     Returns:
         The 4×4 motion, and the root mean square distance of the kept points, mm.
     """
     target, normals = reference
-    centred = np.eye(4)
-    centred[:3, 3] = target.mean(axis=0) - points.mean(axis=0)
+    if starts is None:
+        centred = np.eye(4)
+        centred[:3, 3] = target.mean(axis=0) - points.mean(axis=0)
+        starts = np.eye(4), centred
     fits = []
-    for matrix in (np.eye(4), centred):
+    for matrix in starts:
         for planes in (None, normals):
             moved = apply(matrix, points)
             step, residual = rigid_icp(moved, target, KEEP, planes, STEPS)

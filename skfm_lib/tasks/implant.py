@@ -60,15 +60,28 @@ def complete_skull(
 ) -> Completion:
     """Find the missing bone of a skull in the canonical pose (RAS mm).
 
-    With a point `near` (3,) in the defect, the cluster nearest to it and within NEAR is
-    taken, whatever the other side shows: a defect may cross the midline.  Raises
-    SkfmError for a mesh without area.
+    `near` is that of `find_missing`.  Raises SkfmError for a mesh without area.
     """
     cloud = completed(model, mesh, device)
+    return find_missing(cloud, distance_to_surface(cloud, mesh), mesh, near)
+
+
+def find_missing(
+    cloud: np.ndarray,
+    distance: np.ndarray,
+    mesh: pv.PolyData,
+    near: np.ndarray | None = None,
+) -> Completion:
+    """What points (n, 3) of the complete skull, mm, show and a skull lacks.
+
+    `distance` (n,) is theirs from the skull's surface.  With a point `near` (3,) in the
+    defect, the cluster nearest to it and within NEAR is taken, whatever the other side
+    shows: a defect may cross the midline.
+    """
     # Candidates are the points where the skull has no bone.  Orbits and what lies
     # below the scan have none either, but on both sides: a candidate's mirror image
     # must lie on bone.
-    (index,) = np.nonzero(distance_to_surface(cloud, mesh) > MARGIN)
+    (index,) = np.nonzero(distance > MARGIN)
     if near is None:
         other_side = distance_to_surface(cloud[index] * MIRROR, mesh)
         index = index[other_side <= MARGIN]

@@ -1,6 +1,7 @@
 """Implants compared with the bone that was cut out, and with a skull's other side."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,12 @@ from skfm_lib.tasks.defects import Cuboid
 from skfm_lib.tasks.experiments.skull_pool import SkullPool
 from skfm_lib.tasks.implant import AROUND, complete_skull
 from skfm_lib.utils.device import pick_device
+from skfm_lib.utils.files import read_json
 from skfm_lib.utils.progress import track
 
+# Keys of an implant's record.
+MISSING, RUNNER_UP = "points that are missing", "points of the next largest cluster"
+CLEARLY = "clearly missing"
 COUNTED = ["found", "clear", "alarm"]
 COLUMNS = ["name", "quality", *COUNTED, "volume", "distance"]
 
@@ -80,6 +85,21 @@ def mirror_distances(implant: pv.PolyData, bone: pv.PolyData) -> dict[str, float
     near = points[distance_to_surface(points, implant) <= AROUND]
     clouds = {"implant": implant.points, "bone around": near}
     return {name: mean_surface_distance(c * MIRROR, bone) for name, c in clouds.items()}
+
+
+def own_result(folder: Path) -> str:
+    """What `apply_to_scan.complete_scan` recorded in a folder of its own certainty."""
+    record = read_json(folder / "implant.json", MISSING, RUNNER_UP, CLEARLY)
+    missing, other = record[MISSING], record[RUNNER_UP]
+    if not missing:
+        return "**Nothing is missing** by the tool: it has found no defect."
+    numbers = f"{missing} points are missing, {other} in the next largest cluster"
+    if record[CLEARLY]:
+        return f"The tool calls its result clear: {numbers}."
+    return (
+        f"**The tool calls its result UNCERTAIN**: {numbers}, and complete skulls "
+        "differ as much. The implant below is not a reliable one."
+    )
 
 
 def cut_mesh(mesh: pv.PolyData, cuboid: Cuboid) -> tuple[pv.PolyData, pv.PolyData]:

@@ -77,7 +77,7 @@ def sweep_curves(panels: Panels, cost: str, quality: str) -> Figure:
         axis.set(xlabel=cost, xscale="log", title=title)
         _scale(axis, band, [v.value for line in lines.values() for _, v in line])
         axis.grid(alpha=0.25)
-        axis.legend(fontsize=8)
+        axis.legend(fontsize=9)
     axes[0, 0].set_ylabel(quality)
     return figure
 

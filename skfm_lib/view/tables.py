@@ -1,11 +1,13 @@
 """Tables and single numbers for the book."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from IPython.display import Markdown, display
 
 from skfm_lib.study import Stage, captions
 from skfm_lib.study.captions import KEY
+from skfm_lib.study.chapters import TAKEAWAY
 from skfm_lib.utils.front_end import in_jupyterlab
 
 
@@ -46,6 +48,16 @@ def record(name: str, value: float | str) -> None:
     display(content, raw=True, metadata=metadata)
 
 
+def takeaway(*sentences: str) -> Markdown:
+    """What a chapter found, in sentences that are made from its results.
+
+    The book shows them as a box below the chapter's title (`study.chapters`).
+    """
+    lines = [f"> - {sentence}" for sentence in sentences]
+    text = "\n".join(["> **In short**", ">", *lines])
+    return Markdown(text, metadata={TAKEAWAY: list(sentences)})
+
+
 def made_by(stage: Stage) -> Markdown:
     """One small line: what made the results above, and when.
 
@@ -57,11 +69,22 @@ def made_by(stage: Stage) -> Markdown:
         f"<small>Made by stage {stage.name} of run `{study.name}`: preset "
         f"{study.settings.name}, seed {study.seed}, fingerprint "
         f"`{stage.fingerprint}`, commit `{made['commit']}`{changes}, "
-        f"{made['time'][:10]}.</small>"
+        f"{made['time'][:10]}{_how_long(made)}.</small>"
     )
     about: dict[str, object] = {"run": study.name, "stage": stage.name}
     about |= {"fingerprint": stage.fingerprint, "inputs": stage.inputs}
     return Markdown(text, metadata={KEY: about})
+
+
+def _how_long(made: Mapping[str, Any]) -> str:
+    """The minutes that a stage took, and on what; stages of old name no processor.
+
+    The minutes are those of the call that finished it: after an interruption, of the
+    rest.  They stay where the finished stage is only shown again.
+    """
+    if "processor" not in made:
+        return ""
+    return f", {made['seconds'] / 60:.1f} min on {made['processor']}, {made['device']}"
 
 
 def _line(texts: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from skfm_lib.cli import study
 from skfm_lib.cli.main import main
 from skfm_lib.study import notebooks, open_study, parallel
 from skfm_lib.tasks import experiments
+from skfm_lib.tasks.experiments.grid import Grid
 from skfm_lib.utils.errors import Interrupted, SkfmError
 
 SOURCES = Path(__file__).parents[2] / "notebooks"
@@ -224,9 +225,7 @@ def test_a_whole_study_runs_the_whole_grids(project, monkeypatch):
     chapters_run(monkeypatch, {}, whole)
     assert main(["study", "--preset", "tiny", "--all"]) == 0
     assert part["08"] == part["09"] == {} and set(part) < set(whole)
-    assert whole["09"] == {"sets": "all", "seeds": "[0, 1, 2]"}
-    more = {"more_seeds": "[3, 4, 5]", "curve": "[9, 36, 138]"}
-    assert whole["08"] == whole["09"] | more
+    assert whole["08"] == whole["09"] == {"plan": "all"}
 
 
 def test_chapters_without_need_of_each_other_share_the_cores(project, monkeypatch):
@@ -250,8 +249,8 @@ def test_chapters_without_need_of_each_other_share_the_cores(project, monkeypatc
 def test_skulls_of_both_grids_are_drawn_before_they_run(project, monkeypatch, wrong):
     done = []
 
-    def gather(made, names):
-        done.append((made.name, names))
+    def gather(made, names, base, screening):
+        done.append((made.name, names, base))
         if wrong:
             raise wrong  # which the chapters would say again
 
@@ -263,10 +262,13 @@ def test_skulls_of_both_grids_are_drawn_before_they_run(project, monkeypatch, wr
     monkeypatch.setattr(parallel, "cores_for", lambda count: count <= 2)
     monkeypatch.setattr(parallel, "side_by_side", beside)
     monkeypatch.setattr(notebooks, "find_notebook", lambda n: Path(f"{n}.ipynb"))
+    grids = {task: Grid({f"set of {task}": [0]}, 36) for task in experiments.PLANS}
+    monkeypatch.setattr(experiments, "planned_grid", lambda _, task, __: grids[task])
     monkeypatch.setattr(experiments, "gather", gather)
     assert main(["study", "--preset", "tiny", "--all"]) == 0
-    assert done[-2:] == [("tiny", list(experiments.MIXES)), ["08", "09"]]
-    assert len(done) == 4  # with the two other pairs
+    first = ("tiny", ["set of aligner"], 36)
+    second = [] if wrong else [("tiny", ["set of completer"], 36)]
+    assert done[2:] == [first, *second, ["08", "09"]]  # after the two other pairs
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
 """The book builds offline without warnings, and shows the reader's own run."""
 
+import html
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import nbformat
 import pytest
@@ -217,7 +220,7 @@ def test_published_records_hold_no_path_of_this_machine(run, monkeypatch):
 
 
 def test_the_book_builds_without_warnings_and_shows_a_run(tmp_path):
-    names = ("book", "_config.yml", "pyproject.toml", "notebooks")
+    names = ("book", "_config.yml", "pyproject.toml", "notebooks", "CITATION.cff")
     for name in names:
         source = ROOT / name
         copy = shutil.copytree if source.is_dir() else shutil.copy
@@ -250,6 +253,32 @@ def test_the_book_builds_without_warnings_and_shows_a_run(tmp_path):
     for number, kind in (("6.1", "Table"), ("7.4", "Fig.")):
         (page,) = pages.glob(f"walkthrough/0{number[0]}_*.html")
         assert f"{kind} {number} " in page.read_text()
+    results = (pages / "results.html").read_text()
+    assert 'href="cite.html">How to cite' in results  # the foot of every page
+    assert results.count("paper 0.073") == 1  # of Table 1
+    assert "data:image/png" in (pages / "intro.html").read_text()  # thumbnails
     for page in pages.rglob("*.html"):
         text = page.read_text()
         assert 'src="http' not in text and 'rel="stylesheet" href="http' not in text
+        assert "THEBE_JS_URL" not in text  # it was declared twice on every page
+    assert broken_links(pages) == []
+
+
+def broken_links(pages):
+    """Links of a built book that lead to no file, or to no place in a page."""
+    texts = {page.resolve(): page.read_text() for page in pages.rglob("*.html")}
+    ids = {
+        page: set(map(html.unescape, re.findall(r'\bid="([^"]+)"', text)))
+        for page, text in texts.items()
+    }
+    broken = []
+    for page, text in texts.items():
+        for link in map(html.unescape, re.findall(r'href="([^"]+)"', text)):
+            if re.match(r"[a-z]+:|{{", link):
+                continue
+            name, _, anchor = unquote(link).partition("#")
+            target = (page.parent / name.partition("?")[0]).resolve() if name else page
+            known = ids.get(target, set())
+            if not target.is_file() or (anchor and anchor not in known):
+                broken.append((page.name, link))
+    return broken

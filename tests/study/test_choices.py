@@ -25,6 +25,7 @@ REPORTING = {  # results; nothing is set or selected by them
     "notebooks/14_privacy.ipynb",
     "skfm_lib/reference_model/cards.py",  # what a finished set or model has
     "skfm_lib/reference_model/packing.py",
+    "skfm_lib/reference_model/privacy.py",
 }
 CHOOSING = (  # settings, weights, limits, numbers of steps
     "skfm_lib/presets",

@@ -14,12 +14,17 @@ from skfm_lib.tasks import implant
 from skfm_lib.tasks.defects import Cuboid
 from skfm_lib.tasks.experiments import SkullPool
 from skfm_lib.tasks.implant_evaluation import (
+    CLEARLY,
     COLUMNS,
+    MISSING,
+    RUNNER_UP,
     cut_mesh,
     implant_trial,
     mirror_distances,
+    own_result,
     summary,
 )
+from skfm_lib.utils.files import write_json
 
 MODEL = PointAttN(preset("tiny").completer)
 
@@ -27,7 +32,7 @@ MODEL = PointAttN(preset("tiny").completer)
 @pytest.fixture
 def pool(phantoms, tmp_path):
     clouds = load_clouds(phantoms, tmp_path)
-    return SkullPool([], {}, clouds, clouds, phantoms)
+    return SkullPool(phantoms, (), clouds, clouds, phantoms)
 
 
 def test_a_completer_that_knows_the_skull_finds_its_defect(pool, phantoms, monkeypatch):
@@ -86,3 +91,19 @@ def test_a_cut_takes_every_triangle_that_reaches_in():
     assert not box.contains(left.points[np.unique(left.regular_faces)]).any()
     faces = lost.points[lost.regular_faces]
     assert box.contains(faces.reshape(-1, 3)).reshape(-1, 3).any(axis=1).all()
+
+
+@pytest.mark.parametrize(
+    "missing, other, clear, words",
+    [
+        (270, 165, False, "UNCERTAIN"),
+        (900, 100, True, "calls its result clear"),
+        (0, 0, False, "has found no defect"),
+    ],
+)
+def test_the_tool_s_own_result_is_told(missing, other, clear, words, tmp_path):
+    record = {MISSING: missing, RUNNER_UP: other, CLEARLY: clear}
+    write_json(tmp_path / "implant.json", record)
+    text = own_result(tmp_path)
+    assert words in text and ("UNCERTAIN" in text) == (words == "UNCERTAIN")
+    assert not missing or f"{missing} points are missing, {other} in the next" in text

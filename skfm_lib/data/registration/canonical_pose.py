@@ -1,5 +1,6 @@
 """Registration of a scan's surface to the skull frame."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
@@ -54,6 +55,7 @@ LEVELS = (
     _Level(800, 3000, COARSE_MODES, SLOWLY, 3, 5.0),
     _Level(2500, 8000, MODES, FINELY, 3, 0.0),
 )
+POINTS = LEVELS[-1].scan_points  # of a scan's surface
 
 
 @dataclass(frozen=True)
@@ -92,13 +94,8 @@ def register(mesh: pv.PolyData) -> Registration:
         SkfmError: if the surface is flat, shows too little of a skull
             (`check_coverage`), or remains farther than POOR_FIT from the reference.
     """
-    points = sample_surface(mesh, LEVELS[-1].scan_points, seed=0)
-    fits = _starts(points[: LEVELS[0].scan_points])
-    for level in LEVELS:
-        scan = Scan(points[: level.scan_points])
-        target = reference().subset(level.reference_points, level.modes)
-        fits = [fit(scan, target, start, level.scales) for start in fits]
-        fits = _distinct(scan, fits, level)
+    points = sample_surface(mesh, POINTS, seed=0)
+    fits = find_poses(points)
     best = fits[0]
     moved = mesh.transform(best.matrix, inplace=False)
     covered = coverage(moved, best.shape)
@@ -110,8 +107,33 @@ def register(mesh: pv.PolyData) -> Registration:
         expected = f"a skull, roughly upright, within {POOR_FIT:g} mm"
         remedy = "look at it; fix its orientation, its unit or the bone threshold"
         raise SkfmError(found, expected, remedy)
-    error = _uncertainty(scan, fits)
+    error = _uncertainty(Scan(points), fits)
     return Registration(moved, best.matrix, best.distance, error, best.shape, covered)
+
+
+def find_poses(points: np.ndarray) -> list[Fit]:
+    """The most probable poses of POINTS points (n, 3) of a skull, mm; the best first.
+
+    Raises:
+        SkfmError: if they are in a plane.
+    """
+    return _refined(points, _starts(points[: LEVELS[0].scan_points]), LEVELS)
+
+
+def refine_pose(points: np.ndarray, matrix: np.ndarray) -> Fit:
+    """`find_poses` from one initial pose, 4×4, in place of the search for it."""
+    return _refined(points, [Fit(matrix, np.zeros(0))], LEVELS[1:])[0]
+
+
+def _refined(
+    points: np.ndarray, fits: list[Fit], levels: Sequence[_Level]
+) -> list[Fit]:
+    for level in levels:
+        scan = Scan(points[: level.scan_points])
+        target = reference().subset(level.reference_points, level.modes)
+        fits = [fit(scan, target, start, level.scales) for start in fits]
+        fits = _distinct(scan, fits, level)
+    return fits
 
 
 def _starts(points: np.ndarray) -> list[Fit]:

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pyvista as pv
 from scipy.spatial import ConvexHull, QhullError, cKDTree
 from scipy.spatial.transform import Rotation
 
@@ -221,11 +222,17 @@ def template_surface() -> tuple[np.ndarray, np.ndarray]:
     Points (3, m) in random order; outward unit normals (m, 3) of the surface that the
     individual AVERAGE has when mapped to the template.
     """
+    points, normals = oriented_vertices(template_mesh(), POINTS)
+    return points.T, normals
+
+
+@cache
+def template_mesh() -> pv.PolyData:
+    """The closed surface of a complete skull in template coordinates, mm."""
     # QS 5 ends above the neck, QS 6 below the vertex: together they are complete.
     parts = [phantom_skull(AVERAGE, quality, FINE) for quality in (5, 6)]
     mesh = skull_surface(np.maximum(*parts), skull_grid(FINE))
     matrix, shift = pose(AVERAGE)
     head = (mesh.points - shift) @ matrix
     mesh.points = to_template(AVERAGE, craniometry(AVERAGE), tuple(head.T)).T
-    points, normals = oriented_vertices(mesh, POINTS)
-    return points.T, normals
+    return mesh

@@ -68,7 +68,7 @@ def step_curves(
         panel.set(xlabel=axis, title=name, xscale="log")
         panel.set_xticks(sorted(points[axis].unique()), minor=False)
         _scale(panel, name)
-    axes[0].legend(fontsize=8)
+    axes[0].legend(fontsize=9)
     return figure
 
 
@@ -93,7 +93,7 @@ def error_curves(errors: Mapping[str, pd.DataFrame]) -> Figure:
         panel.set(xlabel="t", yscale="log", title=f"x̂₀ {column}")
         panel.grid(alpha=0.25)
     axes[0].set_ylabel("root mean squared error of x̂₀")
-    axes[0].legend(fontsize=8)
+    axes[0].legend(fontsize=9)
     return figure
 
 

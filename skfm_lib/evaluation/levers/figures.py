@@ -63,7 +63,7 @@ def stopping_curves(points: pd.DataFrame, reference: Mapping[str, float]) -> Fig
         else:
             panel.set_ylim(0, 1.02)
         panel.grid(alpha=0.25)
-    axes[0].legend(fontsize=8)
+    axes[0].legend(fontsize=9)
     return figure
 
 

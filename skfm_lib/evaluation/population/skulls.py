@@ -13,6 +13,7 @@ from skfm_lib.data.io.meshes import MESH_SUFFIXES
 from skfm_lib.data.io.sample_scan import TEST
 from skfm_lib.data.io.sandbox import Sandbox
 from skfm_lib.data.phantom import phantom_skull
+from skfm_lib.data.phantom_set import seed_in
 from skfm_lib.data.voxels import Grid, skull_grid
 from skfm_lib.evaluation.population.measures import SHAPE, UNITS, measure, vault_walls
 from skfm_lib.evaluation.real_scans import prepared_skulls, real_scans
@@ -27,7 +28,6 @@ from skfm_lib.utils.progress import track
 COMPLETE = 5  # the quality score of phantoms with cap, base and face
 FINEST = scaled_shape(1 / 4)  # 2 mm; finer grids tell nothing more of these measures
 FEWEST = len(UNITS) + 2  # phantoms of which the spread of all measures is known
-PHANTOM = "phantom seed "  # before the seed, in the column `source` of a manifest
 
 
 def measuring_shape(shape: Shape) -> Shape:
@@ -45,10 +45,11 @@ def phantom_seeds(skulls: SkullSet) -> list[int]:
 
     Of another data set they are at least FEWEST, however small it is.
     """
-    sources = [skull.source for skull in skulls.skulls]
-    if all(source.startswith(PHANTOM) for source in sources):
-        return [int(source.removeprefix(PHANTOM)) for source in sources]
-    return list(range(max(len(sources), FEWEST)))
+    found = [seed_in(skull.source) for skull in skulls.skulls]
+    seeds = [seed for seed in found if seed is not None]
+    if len(seeds) == len(found):
+        return seeds
+    return list(range(max(len(found), FEWEST)))
 
 
 @dataclass(frozen=True)

@@ -52,31 +52,34 @@ class Findings:
         """The `count` samples with the smallest `by_limit`, in ascending order."""
         return np.argsort(self.by_limit, kind="stable")[:count].tolist()
 
-    def summary(self, seed: int = 0) -> dict[str, Interval | float]:
-        """The set's row of the table of copies, with 95 % intervals.
+    def summary(self) -> dict[str, Interval | float]:
+        """The set's row of the table of copies, with Wilson's 95 % intervals.
 
         "memorised" is the share of training skulls that are nearest to a copy (Dar
-        et al. 2024).  The intervals, by bootstrap for means and Wilson's for shares,
-        are of chance in the samples, for these training skulls.
+        et al. 2024).  The intervals are of chance in the samples, for these training
+        skulls.
         """
         memorised = np.unique(self.which[self.copies])
         return {
             "copies": share(self.copies),
             "expected": self.expected,
             "memorised": share(len(memorised), self.skulls),
-            "NNDR": bootstrap(np.mean, self.ratio, seed=seed),
-            "authentic": share(self.authentic),
         }
 
-    def closeness(self, seed: int = 0) -> dict[str, Interval]:
-        """Share of samples closer to training, and its range by chance alone.
+    def similarity(self, seed: int = 0) -> dict[str, Interval]:
+        """Similarity to training skulls: for description, no measure of disclosure.
 
-        The first interval is of chance in the samples, the second of chance in which
-        skulls were held out.  The second decides, since all samples share the same
-        real skulls.
+        Means of `measures.neighbour_ratio`, of the authentic samples, and of those
+        closer to training than to the hold-out.  Their intervals are of chance in the
+        samples; "by chance" is the range of the last one by chance in which skulls were
+        held out, which decides, since all samples share the same real skulls.
         """
-        closer = bootstrap(np.mean, self.closer, seed=seed)
-        return {"closer to training": closer, "by chance": self.chance}
+        return {
+            "NNDR": bootstrap(np.mean, self.ratio, seed=seed),
+            "authentic": share(self.authentic),
+            "closer to training": bootstrap(np.mean, self.closer, seed=seed),
+            "by chance": self.chance,
+        }
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,14 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import torch
 
+from skfm_lib.data.bone_fractions import network_values, stored
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.voxels import Grid, mirrored
+from skfm_lib.models import VQVAE
+from skfm_lib.training.vqvae import reconstruct
+from skfm_lib.utils.device import Device
 
 Change = Callable[[np.ndarray], np.ndarray]  # of a volume (D, H, W), bits or bytes
 
@@ -51,3 +56,17 @@ def disguises(grid: Grid, seed: int = 0) -> dict[str, Change]:
         "1 % of voxels flipped": lambda volume: np.where(noise, ~volume, volume),
         "moved by a voxel": lambda volume: np.pad(volume, BELOW)[..., :-1],
     }
+
+
+def as_decoded(model: VQVAE, device: Device, grid: Grid) -> Change:
+    """The copy that a generator would emit: encoded, quantised and decoded.
+
+    A denoiser that has memorised a skull gives its latent, and the decoder this volume.
+    """
+
+    def change(volume: np.ndarray) -> np.ndarray:
+        v = network_values(torch.from_numpy(volume))[None, None]
+        v_hat, _ = reconstruct(model, v, device)
+        return stored(v_hat[0, 0].numpy(), grid)
+
+    return change

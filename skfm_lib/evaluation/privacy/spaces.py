@@ -4,7 +4,7 @@ In each space a skull is a vector, and the distance of two skulls is the Euclide
 one.  Since a copy may be mirrored, real skulls are compared as they are and mirrored.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -87,6 +87,20 @@ class Space:
         return found
 
 
+class Approach(NamedTuple):
+    """How near a set comes to each real skull, in units of its next training skull.
+
+    Attributes:
+        train: (N,), nearest sample / nearest other training skull.
+        holdout: (M,), nearest sample / nearest training skull.
+        copies: (N,), samples that are called copies of the training skull.
+    """
+
+    train: np.ndarray
+    holdout: np.ndarray
+    copies: np.ndarray
+
+
 class CopySearch:
     """A search for copies of training skulls in one space.
 
@@ -110,14 +124,33 @@ class CopySearch:
         to_holdout = self.space.distances(these, self.holdout)
         return self.real.compare(to_train, to_holdout, these.qualities, seed)
 
-    def planted(self, items: Sequence[int]) -> dict[str, str]:
+    def approach(self, samples: SkullSet, label: str) -> Approach:
+        """How near a set, labelled as for `compare`, comes to each real skull."""
+        these = self.space.read(samples, label)
+        to_train = self.space.distances(these, self.train)
+        to_holdout = self.space.distances(these, self.holdout)
+        real, scores = self.real, these.qualities
+        found = real.compare(to_train, to_holdout, scores)
+        among = real.train_train.min(axis=0)
+        np.fill_diagonal(among, np.inf)
+        near = [one.min(axis=(0, 1)) for one in (to_train, to_holdout)]
+        own = among.min(axis=1), real.holdout_train.min(axis=(0, 2))
+        count = np.bincount(found.which[found.copies], minlength=found.skulls)
+        return Approach(near[0] / own[0], near[1] / own[1], count)
+
+    def planted(
+        self,
+        items: Sequence[int],
+        more: Mapping[str, planted_copies.Change] | None = None,
+    ) -> dict[str, str]:
         """How many of the training skulls `items`, planted as samples, are found.
 
-        For each of the `disguises`: the number called copies, and the number of
-        those whose nearest training skull is the one that was planted.
+        For each of the `disguises`, and of those in `more`: the number called copies,
+        and the number of those whose nearest training skull is the one that was
+        planted.
         """
-        row = {}
-        for name, change in planted_copies.disguises(self.skulls.grid).items():
+        row, changes = {}, planted_copies.disguises(self.skulls.grid)
+        for name, change in {**changes, **(more or {})}.items():
             copies = planted_copies.Altered(self.skulls, items, change)
             found = self.compare(copies, f"planted {name}")
             traced = found.copies & (found.which == np.asarray(items))

@@ -5,7 +5,7 @@ from jaxtyping import Float
 
 from skfm_lib import metrics
 from skfm_lib.evaluation.screening.measures import MEASURES, SINGLE
-from skfm_lib.metrics import Draws
+from skfm_lib.metrics import Draws, Interval
 from skfm_lib.metrics.distributions import feature_pair
 from skfm_lib.metrics.kernel import Labels
 from skfm_lib.utils.errors import SkfmError
@@ -55,3 +55,14 @@ def anatomical_draws(
     """
     statistic = lambda a, b: [anatomical_distance(a, b)]  # noqa: E731
     return metrics.deal_draws(statistic, real, fake, seed=seed, labels=labels)
+
+
+def anatomical_interval(
+    real: Float[np.ndarray, "n single"],
+    fake: Float[np.ndarray, "m single"],
+    seed: int = 0,
+    labels: Labels | None = None,
+) -> Interval:
+    """The `anatomical_distance` of two sets of measures with its 95 % interval."""
+    (found,) = anatomical_draws(real, fake, seed, labels).intervals()
+    return metrics.bounded(found, 0, np.inf, len(fake))

@@ -12,12 +12,14 @@ from skfm_lib.evaluation.screening.measures import MEASURES, Skulls
 from skfm_lib.evaluation.screening.reference_ranges import Results
 from skfm_lib.evaluation.screening.tolerance_limits import Limits
 from skfm_lib.presets import QUALITY_SCORES
+from skfm_lib.view.gallery import Viewer, inline
 from skfm_lib.view.meshes import draw
 from skfm_lib.view.slices import panels
 
 COLOURS = ("#8a857a", "#c9a227", "#c4622d", "#1f5a94", "#4b8b3b")
 RIM = "#111111"
 COLUMNS = 3
+TURNING = 7_000  # triangles of a skull to turn
 FAR = 8.0  # spreads beyond a limit, where dots are clipped
 WIDTH = 0.8  # of the strips of one quality score; scores are 1 apart
 Sets = Mapping[str, Skulls]
@@ -61,9 +63,9 @@ def _panel(axis: Axes, results: Results, limits: Limits, column: int) -> None:
         axis.hlines(end[finite], middle - half, middle + half, "black", lw=1.2)
     axis.set_xticks(limits.scores, [f"QS {q}" for q in limits.scores])
     axis.set_xlim(limits.scores[0] - 0.6, limits.scores[-1] + 0.6)
-    axis.tick_params(labelsize=7)
+    axis.tick_params(labelsize=8)
     title = f"{MEASURES[column].name} {MEASURES[column].unit}".rstrip()
-    axis.set_title(title, fontsize=9)
+    axis.set_title(title, fontsize=10)
 
 
 def worst(
@@ -73,13 +75,29 @@ def worst(
 
     Only those of the requested `scores` are shown.
     """
+    return _gallery(sets, results, _worst(sets, results, count, scores))
+
+
+def worst_turning(sets: Sets, results: Results, count: int) -> Viewer:
+    """The same skulls of all scores to turn, one at a time, with the reasons."""
+    skulls, notes = {}, {}
+    for name, items in _worst(sets, results, count, QUALITY_SCORES).items():
+        for number, (item, measures) in enumerate(items, 1):
+            label = f"{name} {number}, QS {results[name].requested[item]}"
+            skulls[label] = sets[name].volume(item)
+            notes[label] = ", ".join(results[name].describe(item, m) for m in measures)
+    grid = next(iter(sets.values())).grid
+    return inline(skulls, grid, notes, stage=True, triangles=TURNING)
+
+
+def _worst(sets: Sets, results: Results, count: int, scores: Sequence[int]) -> Chosen:
     chosen: Chosen = {}
     for name in sets:
         order = results[name].worst_first()
         wanted = np.isin(results[name].requested[order], scores)
         items = order[wanted][:count].tolist()
         chosen[name] = [(item, results[name].reasons(item)[:3]) for item in items]
-    return _gallery(sets, results, chosen)
+    return chosen
 
 
 def extremes(sets: Sets, results: Results, measures: Sequence[str]) -> Figure:
@@ -102,7 +120,7 @@ def _gallery(sets: Sets, results: Results, chosen: Chosen) -> Figure:
             draw(axis, skulls.volume(item), skulls.grid, view)
             values = ", ".join(result.describe(item, measure) for measure in measures)
             caption = f"QS {result.requested[item]}: {values}"
-            axis.set_xlabel(fill(caption, 26), fontsize=7)
+            axis.set_xlabel(fill(caption, 25), fontsize=8)
         for axis in line[len(items) :]:
             axis.spines[:].set_visible(False)
     return figure

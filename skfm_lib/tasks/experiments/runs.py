@@ -13,8 +13,13 @@ from torch import nn
 from skfm_lib.presets import AlignerConfig, TrainingConfig
 from skfm_lib.study import Stage, Study, stage_names
 from skfm_lib.tasks.alignment import ALIGNMENT
-from skfm_lib.tasks.experiments.skull_pool import SkullPool, sampler_of, stages_of
-from skfm_lib.tasks.experiments.training_sets import mix_of
+from skfm_lib.tasks.experiments.mixes import mix_of
+from skfm_lib.tasks.experiments.skull_pool import (
+    SkullPool,
+    generator_of,
+    sampler_of,
+    stages_of,
+)
 from skfm_lib.tasks.icp_baseline import icp_errors
 from skfm_lib.tasks.task import History, Task
 from skfm_lib.utils.device import Device, pick_device
@@ -25,17 +30,22 @@ RECORDED = 200  # points of a recorded history, at most
 
 @dataclass(frozen=True)
 class Experiments:
-    """One task's grid in one study; all experiments share the test."""
+    """One task's grid in one study; all experiments share the test.
+
+    `base` and `generators` are those of the pool of skulls (`skull_pool.gather`).
+    """
 
     study: Study
     task: Task
     settings: TrainingConfig
     device: Device = field(default_factory=pick_device)
+    base: int | None = None
+    generators: Sequence[str] = ()
 
     def run(
         self, pool: SkullPool, trainings: Mapping[str, Sequence[int]]
     ) -> pd.DataFrame:
-        """The errors of all experiments, with columns ``set`` and ``seed``.
+        """The errors of all experiments, with columns ``set``, ``seed``, ``generator``.
 
         `trainings`: training set → its seeds.  Missing experiments are trained now.
         """
@@ -48,20 +58,26 @@ class Experiments:
                 if not stage.done:
                     self._train(stage, pool, name, seed)
                 errors = stage.results["errors"]
-                tables.append(pd.DataFrame({"set": name, "seed": seed, **errors}))
+                about = {"set": name, "seed": seed, "generator": self._turn(seed)}
+                tables.append(pd.DataFrame({**about, **errors}))
         return pd.concat(tables, ignore_index=True)
 
     def stage(self, name: str, seed: int) -> Stage:
         """The experiment of one training set and seed, finished or not."""
         mix = mix_of(name)
-        settings = {
+        settings: dict[str, object] = {
             # "cell" is kept from former versions: it is part of every seed.
             "seed": seed_of(self.study.seed, "cell", seed),
             "set": name,
             self.task.name: self.settings.as_dict(),
         }
-        if mix.model:
+        if self.base is not None and not mix.every:
+            settings["base"] = self.base
+        if mix.generator:
             settings["sampler"] = sampler_of(self.study, mix.model).as_dict()
+        if mix.generator and (turn := self._turn(seed)):
+            run = self.generators[turn - 1]
+            settings["generator"] = generator_of(self.study, run, mix.model)
         label = name.replace("%", "").replace(" + ", "+").replace(" ", "-").lower()
         label, after = f"{label}-{seed}", stages_of([name])
         return self.study.experiment(self.task.folder, label, settings, after)
@@ -73,6 +89,10 @@ class Experiments:
     def history(self, name: str, seed: int) -> History:
         """The losses of a finished experiment: at most `RECORDED` averages."""
         return self.stage(name, seed).results["history"]
+
+    def _turn(self, seed: int) -> int:
+        """Which generators a seed uses: 0 for the study's own."""
+        return seed % (1 + len(self.generators))
 
     def _train(self, stage: Stage, pool: SkullPool, name: str, seed: int) -> None:
         clouds = pool.training(name, seed)

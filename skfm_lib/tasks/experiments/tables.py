@@ -9,20 +9,12 @@ import pandas as pd
 from skfm_lib.metrics import Interval
 from skfm_lib.presets import QUALITY_SCORES
 from skfm_lib.tasks.experiments import statistics
+from skfm_lib.tasks.experiments.claims import better, set_name
+from skfm_lib.tasks.experiments.plan import Published
 from skfm_lib.tasks.experiments.statistics import errors_of
 
 Rows = dict[str, dict[str, Any]]
-Published = Mapping[str, Mapping[str, Any]]  # one of `paper_tables`
 CHAMFER = {"CD": "cd", "Acc": "accuracy", "Comp": "completeness"}  # Tables 5, 6
-
-
-def set_name(row: str, column: str) -> str:
-    """The training set of a row and column of Tables 2, 3, 5 and 6."""
-    if row == "real only":
-        return column
-    if row == "+25% OTFM":
-        return f"{column} + 25% OTFM"
-    return column.replace("synth", row)
 
 
 def comparison(
@@ -71,8 +63,8 @@ def against(table: pd.DataFrame, name: str, way: str, other: str) -> Rows:
     """How much smaller the CD of one way of filling is than another's, paired, mm."""
     own = table[table["set"] == name]
     both = pd.concat(own[own["way"] == w].assign(set=w) for w in (way, other))
-    found = statistics.contrast(both, statistics.better(way, other), "cd")
-    return {f"{way} against {other}": {"closer by, mm": found}}
+    found = statistics.contrast(both, better(way, other), "cd")
+    return {f"{way} against {other}": {"closer by, mm": found.interval()}}
 
 
 def means(table: pd.DataFrame, column: str) -> dict[str, Interval]:
@@ -88,39 +80,6 @@ def over_seeds(table: pd.DataFrame, column: str) -> Rows:
         name, seed = cast(tuple[str, int], keys)  # pandas: Hashable
         rows[name][f"seed {seed}"] = float(errors[column].mean())
     return rows
-
-
-def claims(table: pd.DataFrame, column: str, *papers: Published) -> Rows:
-    """The paper's claims: the difference here and in its tables, mm, the conclusion."""
-    published, rows = paper_errors(*papers), {}
-    for claim in statistics.CLAIMS:
-        score = f"QS {claim.quality}" if claim.quality else "overall"
-        gap = sum(w * published[name][score] for name, w in claim.contrast.items())
-        found, seeds = statistics.claim_contrast(table, claim, column)
-        rows[claim.text] = {
-            "better by, mm": found,
-            "in the paper": gap,
-            "seeds": seeds or None,
-            "conclusion": statistics.conclusion(found, seeds),
-        }
-    return rows
-
-
-def paper_errors(*papers: Published) -> dict[str, dict]:
-    """The errors of each set in the paper's tables: "overall", and by score if stated.
-
-    Of triples the first, the Chamfer distance, counts.
-    """
-    found: dict[str, dict[str, float]] = {}
-    for table in papers:
-        for row, values in table.items():
-            if "overall" in values:
-                found.setdefault(row, {}).update(values)
-                continue
-            for column, value in values.items():
-                overall = float(np.atleast_1d(value)[0])
-                found.setdefault(set_name(row, column), {})["overall"] = overall
-    return found
 
 
 def _by_score(table: pd.DataFrame, name: str, column: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
-"""The pages of a set of skulls: a contact sheet, and a page on which they turn."""
+"""Skulls that can be turned: the pages of a set, and viewers inside other pages."""
 
 from skfm_lib.view.gallery.pages import write_pages
+from skfm_lib.view.gallery.viewer import Viewer, inline
 
-__all__ = ["write_pages"]
+__all__ = ["Viewer", "inline", "write_pages"]

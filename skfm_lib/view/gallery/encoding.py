@@ -10,8 +10,12 @@ STEPS = 32_000  # of a coordinate, from the middle of the skull frame to REACH
 REACH = 150.0  # mm; a skull's centre is subtracted first
 
 
-def encoded(mesh: pv.PolyData, triangles: int) -> dict[str, int | str]:
+def encoded(
+    mesh: pv.PolyData, triangles: int, centre: np.ndarray | None = None
+) -> dict[str, int | str]:
     """A mesh of at most so many `triangles`, which `viewer.js` decodes.
+
+    `centre` (3,), mm, becomes the origin; by default that of the mesh (`centre_of`).
 
     Coordinates are rounded to REACH / STEPS (0.005 mm) and stored as differences
     between vertices in the order of their first use; vertices of triangles as
@@ -26,7 +30,7 @@ def encoded(mesh: pv.PolyData, triangles: int) -> dict[str, int | str]:
     used, first, numbers = np.unique(faces, return_index=True, return_inverse=True)
     rank = np.argsort(np.argsort(first))
     points = np.asarray(mesh.points, float)[used[np.argsort(first)]]
-    centre = (points.min(axis=0) + points.max(axis=0)) / 2
+    centre = centre_of(mesh) if centre is None else centre
     steps = np.clip((points - centre) * STEPS / REACH, -32767, 32767).round()
     differences = np.diff(steps.astype(np.int32), axis=0, prepend=0).astype(np.uint16)
     index = rank[numbers].astype(np.int64)
@@ -36,6 +40,12 @@ def encoded(mesh: pv.PolyData, triangles: int) -> dict[str, int | str]:
     data = b"".join(_bytes(part.ravel()) for part in (differences, codes))
     text = base64.b64encode(zlib.compress(data, 9)).decode()
     return {"vertices": len(points), "faces": len(faces) // 3, "data": text}
+
+
+def centre_of(*meshes: pv.PolyData) -> np.ndarray:
+    """The middle (3,) of the box around all meshes."""
+    bounds = np.array([mesh.bounds for mesh in meshes]).reshape(-1, 3, 2)
+    return (bounds[..., 0].min(axis=0) + bounds[..., 1].max(axis=0)) / 2
 
 
 def _triangles(mesh: pv.PolyData) -> pv.PolyData:

@@ -1,30 +1,23 @@
 """Contact sheet and page of a data set, from the files in its folder."""
 
-import base64
 import csv
-import io
-import json
 from html import escape
 from pathlib import Path
 from string import Template
 
 import matplotlib.pyplot as plt
-import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
 
 from skfm_lib.data.io.volumes import read_volume
 from skfm_lib.data.manifest import Skull, read_manifest
 from skfm_lib.utils.files import replacing
 from skfm_lib.utils.progress import track
-from skfm_lib.view.gallery.encoding import encoded
-from skfm_lib.view.meshes import picture, smooth_surface
+from skfm_lib.view.gallery.exhibits import exhibit
+from skfm_lib.view.gallery.viewer import HINT, asset, meshes_script
 
-FOLDER = Path(__file__).parent
 SHEET, PAGE = "sheet.png", "index.html"
 MOST = 60  # skulls that are shown
-TRIANGLES = 12_000  # of a mesh of the page
-PIXELS = 420  # of a picture
+TRIANGLES = 12_000  # of a mesh of the page: 70 to 85 kB
 COLUMNS = 6
 COLOURS = {"passed": "#2f6f4f", "failed": "#a4461f"}
 FOOTER = (
@@ -34,18 +27,30 @@ FOOTER = (
 
 
 class Shown:
-    """A skull of a set, with its picture and its mesh (None without bone)."""
+    """A skull of a set, with its picture."""
 
     def __init__(self, folder: Path, skull: Skull, more: dict[str, str]) -> None:
         self.skull, self.result = skull, more.get("screening", "")
         self.seed = more.get("seed", "")
         volume, grid = read_volume(folder / skull.file)
-        self.picture = np.full((PIXELS, PIXELS, 3), 255, np.uint8)
-        self.mesh: dict[str, int | str] | None = None
-        if (volume > 0).any():
-            mesh = smooth_surface(volume, grid)
-            self.picture = picture(mesh, grid, "oblique", PIXELS)
-            self.mesh = encoded(mesh, TRIANGLES)
+        self.exhibit = exhibit(
+            f"{skull.name}, quality score {skull.quality}, {self.result}",
+            self._caption(),
+            volume,
+            grid,
+            TRIANGLES,
+        )
+
+    def _caption(self) -> str:
+        name, result = escape(self.skull.name), escape(self.result)
+        parts = [f"<b>{name}</b>", f"<span>QS {self.skull.quality}</span>"]
+        if result:
+            parts.append(f'<span class="{result}">{result}</span>')
+        if self.reasons:
+            parts.append(f'<span class="note">{escape(self.reasons)}</span>')
+        if self.seed:
+            parts.append(f'<span class="note">seed {escape(self.seed)}</span>')
+        return "".join(parts)
 
     @property
     def reasons(self) -> str:
@@ -87,7 +92,7 @@ def contact_sheet(shown: list[Shown]) -> Figure:
     for axis in axes.flat:
         axis.set_axis_off()
     for axis, one in zip(axes.flat, shown):
-        axis.imshow(one.picture)
+        axis.imshow(one.exhibit.pixels())
         colour = COLOURS.get(one.result, "#333333")
         axis.set_title(f"{_number(one.skull)}  QS {one.skull.quality}", fontsize=9)
         text = _shortened(one.reasons) or one.result
@@ -104,44 +109,19 @@ def contact_sheet(shown: list[Shown]) -> Figure:
 
 def page(shown: list[Shown], title: str, summary: str) -> str:
     """The page as HTML."""
-    meshes = {one.skull.name: one.mesh for one in shown if one.mesh}
+    exhibits = [one.exhibit for one in shown]
+    skulls = "\n".join(one.html(str(i)) for i, one in enumerate(exhibits))
     texts = {
         "title": escape(title),
         "summary": escape(summary),
+        "hint": escape(HINT),
         "footer": escape(FOOTER),
-        "style": (FOLDER / "style.css").read_text(encoding="utf-8"),
-        "figures": "\n".join(map(_figure, shown)),
-        "meshes": f"const meshes = {json.dumps(meshes)};",
-        "script": (FOLDER / "viewer.js").read_text(encoding="utf-8"),
+        "style": asset("viewer.css") + asset("page.css"),
+        "skulls": skulls,
+        "meshes": meshes_script(exhibits),
+        "script": asset("viewer.js"),
     }
-    return Template((FOLDER / "page.html").read_text("utf-8")).substitute(texts)
-
-
-def _figure(one: Shown) -> str:
-    name, result = escape(one.skull.name), escape(one.result)
-    label = f"{name}, quality score {one.skull.quality}, {result}"
-    mesh = f' data-mesh="{name}"' if one.mesh else ""
-    parts = [f"<b>{name}</b>", f"QS {one.skull.quality}"]
-    if one.result:
-        parts.append(f'<span class="{result}">{result}</span>')
-    if one.reasons:
-        parts.append(f'<span class="reasons">{escape(one.reasons)}</span>')
-    if one.seed:
-        parts.append(f'<span class="seed">seed {escape(one.seed)}</span>')
-    image = f'<img alt="" src="{_data_url(one.picture)}"><canvas></canvas>'
-    box = f'<div class="skull" tabindex="0" role="img" aria-label="{label}">'
-    caption = f"<figcaption>{' '.join(parts)}</figcaption>"
-    return f"<figure{mesh}>{box}{image}</div>{caption}</figure>"
-
-
-def _data_url(picture: np.ndarray) -> str:
-    """A picture as a PNG of 256 colours, its white transparent, for both themes."""
-    image = Image.fromarray(picture)
-    alpha = Image.fromarray(np.where((picture == 255).all(-1), 0, 255).astype(np.uint8))
-    image.putalpha(alpha)
-    stream = io.BytesIO()
-    image.quantize(256, method=Image.Quantize.FASTOCTREE).save(stream, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    return Template(asset("page.html")).substitute(texts)
 
 
 def _further_columns(folder: Path) -> list[dict[str, str]]:

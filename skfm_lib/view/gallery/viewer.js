@@ -1,8 +1,10 @@
-/* Skulls that turn together: one WebGL context draws each of them, and the picture is
-   copied to the skull's own canvas, because browsers allow few contexts.  Without WebGL
-   or DecompressionStream, the pictures of the page stay. */
+/* Skulls that turn: one WebGL context draws all skulls of a page, and the picture is
+   copied to each skull's own canvas, because browsers allow few contexts.  Without WebGL
+   or DecompressionStream, the pictures of the page stay.
+
+   `skfmViewer()` starts the groups (.skfm-skulls) that are in the page and not started. */
 "use strict";
-(() => {
+window.skfmViewer = window.skfmViewer || (() => {
   const VERTEX = `
     attribute vec3 position, normal;
     uniform mat3 turn; uniform vec2 scale; varying vec3 n;
@@ -13,36 +15,38 @@
     }`;
   // A key light from the upper left, a weak one from the right, and a soft rim.
   const FRAGMENT = `
-    precision mediump float; varying vec3 n;
+    precision mediump float; uniform vec3 colour; varying vec3 n;
     void main() {
       vec3 m = normalize(n);
       float key = max(dot(m, normalize(vec3(-0.55, 0.6, 0.75))), 0.0);
       float fill = max(dot(m, normalize(vec3(0.9, 0.1, 0.35))), 0.0);
       float rim = pow(1.0 - max(m.z, 0.0), 3.0);
-      vec3 bone = vec3(0.93, 0.88, 0.78);
-      vec3 colour = bone * (0.2 + 0.78 * key + 0.22 * fill) + 0.1 * rim;
-      gl_FragColor = vec4(colour, 1.0);
+      gl_FragColor = vec4(colour * (0.2 + 0.78 * key + 0.22 * fill) + 0.1 * rim, 1.0);
     }`;
   const SPEED = 0.35; // radians a second
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const state = { yaw: -0.6, pitch: 0.12, zoom: 1, turning: !still };
   const screen = document.createElement("canvas");
   const gl = screen.getContext("webgl", { antialias: true, preserveDrawingBuffer: true });
-  if (!gl || !window.DecompressionStream) return;
+  if (!gl || !window.DecompressionStream) return () => {};
+  let program, uniforms;
 
-  const program = gl.createProgram();
-  for (const [kind, text] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
-    const shader = gl.createShader(kind);
-    gl.shaderSource(shader, text);
-    gl.compileShader(shader);
-    gl.attachShader(program, shader);
+  function prepare() {
+    program = gl.createProgram();
+    for (const [kind, text] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
+      const shader = gl.createShader(kind);
+      gl.shaderSource(shader, text);
+      gl.compileShader(shader);
+      gl.attachShader(program, shader);
+    }
+    gl.linkProgram(program);
+    if (!gl.getProgramParameter(program, gl.LINK_STATUS)) return false;
+    gl.useProgram(program);
+    gl.enable(gl.DEPTH_TEST);
+    const at = name => gl.getUniformLocation(program, name);
+    uniforms = { turn: at("turn"), scale: at("scale"), colour: at("colour") };
+    return true;
   }
-  gl.linkProgram(program);
-  if (!gl.getProgramParameter(program, gl.LINK_STATUS)) return;
-  gl.useProgram(program);
-  gl.enable(gl.DEPTH_TEST);
-  const at = name => gl.getUniformLocation(program, name);
-  const uniforms = { turn: at("turn"), scale: at("scale") };
+  if (!prepare()) return () => {};
 
   /* The mesh of `view.gallery.encoded`: differences of 16-bit coordinates, then of
      vertex numbers to the highest so far, low bytes before high bytes, deflated. */
@@ -82,12 +86,22 @@
   }
 
   async function load(skull) {
-    const { points, index, normals } = await decoded(skull.mesh);
-    skull.count = index.length;
-    skull.points = buffer(gl.ARRAY_BUFFER, points);
-    skull.normals = buffer(gl.ARRAY_BUFFER, normals);
-    skull.index = buffer(gl.ELEMENT_ARRAY_BUFFER, index);
-    skull.figure.classList.add("ready");
+    const decodedParts = await Promise.all(skull.meshes.map(decoded));
+    skull.parts = decodedParts.map(({ points, index, normals }, i) => ({
+      count: index.length, colour: rgb(skull.meshes[i].colour),
+      points: buffer(gl.ARRAY_BUFFER, points), normals: buffer(gl.ARRAY_BUFFER, normals),
+      index: buffer(gl.ELEMENT_ARRAY_BUFFER, index),
+    }));
+    skull.element.classList.add("ready");
+  }
+  const rgb = text => [1, 3, 5].map(i => parseInt(text.slice(i, i + 2), 16) / 255);
+
+  /* A skull that left the page, or whose context was lost, gives its memory back. */
+  function unload(skull) {
+    for (const { points, normals, index } of skull.parts || [])
+      [points, normals, index].forEach(one => gl.deleteBuffer(one));
+    skull.parts = skull.loading = null;
+    skull.element.classList.remove("ready");
   }
 
   function attribute(name, values, type, normalised) {
@@ -98,7 +112,7 @@
   }
 
   function draw(skull) {
-    const { canvas } = skull;
+    const { canvas, group: { yaw, pitch, zoom } } = skull;
     const width = Math.round(canvas.clientWidth * devicePixelRatio);
     const height = Math.round(canvas.clientHeight * devicePixelRatio);
     if (!width || !height) return;
@@ -110,102 +124,135 @@
     gl.viewport(0, 0, width, height);
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
-    attribute("position", skull.points, gl.SHORT, true);
-    attribute("normal", skull.normals, gl.FLOAT, false);
-    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, skull.index);
-    const [s, c] = [Math.sin(state.yaw), Math.cos(state.yaw)];
-    const [p, q] = [Math.sin(state.pitch), Math.cos(state.pitch)];
+    const [s, c, p, q] = [Math.sin(yaw), Math.cos(yaw), Math.sin(pitch), Math.cos(pitch)];
     // From RAS (right, front, up) to the screen, as seen from the front at yaw 0.
     gl.uniformMatrix3fv(uniforms.turn, false, [-c, -s * p, s * q, s, -c * p, c * q, 0, q, p]);
-    const size = 1.16 * state.zoom * Math.min(width, height);
+    const size = 1.16 * zoom * Math.min(width, height);
     gl.uniform2f(uniforms.scale, size / width, size / height);
-    gl.drawElements(gl.TRIANGLES, skull.count, gl.UNSIGNED_SHORT, 0);
+    for (const part of skull.parts) {
+      gl.uniform3fv(uniforms.colour, part.colour);
+      attribute("position", part.points, gl.SHORT, true);
+      attribute("normal", part.normals, gl.FLOAT, false);
+      gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, part.index);
+      gl.drawElements(gl.TRIANGLES, part.count, gl.UNSIGNED_SHORT, 0);
+    }
     const target = canvas.getContext("2d");
     target.clearRect(0, 0, width, height);
     target.drawImage(screen, 0, screen.height - height, width, height, 0, 0, width, height);
   }
 
-  const skulls = [...document.querySelectorAll("figure[data-mesh]")].map(figure => ({
-    figure, mesh: meshes[figure.dataset.mesh], box: figure.querySelector(".skull"),
-    canvas: figure.querySelector("canvas"), seen: false,
-  }));
+  const groups = [];
   let asked = false, before = 0;
   function refresh() {
     if (!asked) { asked = true; requestAnimationFrame(frame); }
   }
   function frame(now) {
     asked = false;
-    if (state.turning) state.yaw += SPEED * Math.min((now - before) / 1000, 0.1);
+    const passed = Math.min((now - before) / 1000, 0.1);
     before = now;
-    const shown = skulls.filter(skull => skull.seen && skull.count);
-    shown.forEach(draw);
-    if (state.turning && shown.length) refresh();
+    for (const group of groups) {
+      const shown = group.skulls.filter(skull => skull.seen && skull.parts && isLive(skull));
+      if (group.turning) group.yaw += SPEED * passed;
+      shown.forEach(draw);
+      if (group.turning && shown.length) refresh();
+    }
   }
-  function turn(x, y) {
-    state.turning = false;
-    state.yaw += x;
-    state.pitch = Math.max(-1.5, Math.min(1.5, state.pitch + y));
-    refresh();
-  }
-  function zoom(factor) {
-    state.zoom = Math.max(0.6, Math.min(4, state.zoom * factor));
-    refresh();
-  }
-  function enlarge(skull) {
-    const large = skull.figure.classList.contains("large");
-    skulls.forEach(one => one.figure.classList.remove("large"));
-    skull.figure.classList.toggle("large", !large);
-    skull.figure.scrollIntoView({ block: "nearest" });
-    refresh();
-  }
-  const KEYS = {
-    ArrowLeft: () => turn(-0.12, 0), ArrowRight: () => turn(0.12, 0),
-    ArrowUp: () => turn(0, -0.12), ArrowDown: () => turn(0, 0.12),
-    "+": () => zoom(1.15), "=": () => zoom(1.15), "-": () => zoom(1 / 1.15),
-    " ": () => { state.turning = !state.turning; refresh(); },
-    Escape: () => { skulls.forEach(one => one.figure.classList.remove("large")); refresh(); },
-  };
+  const isLarge = skull => skull.element.classList.contains("large");
+  const isLive = skull => !skull.group.stage || isLarge(skull);
 
-  for (const skull of skulls) {
-    const { box } = skull, fingers = new Map();
+  function turn(group, x, y) {
+    group.turning = false;
+    group.yaw += x;
+    group.pitch = Math.max(-1.5, Math.min(1.5, group.pitch + y));
+    refresh();
+  }
+  function zoom(group, factor) {
+    group.zoom = Math.max(0.6, Math.min(4, group.zoom * factor));
+    refresh();
+  }
+  function enlarge({ group, element }, large) {
+    group.skulls.forEach(one => one.element.classList.remove("large"));
+    element.classList.toggle("large", large);
+    element.scrollIntoView({ block: "nearest" });
+    group.skulls.forEach(see);
+  }
+  const choose = skull => enlarge(skull, skull.group.stage || !isLarge(skull));
+
+  async function see(skull) {
+    if (skull.seen && isLive(skull) && !skull.loading) await (skull.loading = load(skull));
+    refresh();
+  }
+
+  function listen(skull) {
+    const { view, group } = skull, fingers = new Map();
+    const keys = {
+      ArrowLeft: () => turn(group, -0.12, 0), ArrowRight: () => turn(group, 0.12, 0),
+      ArrowUp: () => turn(group, 0, -0.12), ArrowDown: () => turn(group, 0, 0.12),
+      "+": () => zoom(group, 1.15), "=": () => zoom(group, 1.15), "-": () => zoom(group, 1 / 1.15),
+      " ": () => { group.turning = !group.turning; refresh(); },
+      Enter: () => choose(skull), Escape: () => group.stage || enlarge(skull, false),
+    };
     let moved = 0;
-    box.addEventListener("pointerdown", event => {
+    view.addEventListener("pointerdown", event => {
       fingers.set(event.pointerId, event);
-      box.setPointerCapture(event.pointerId);
+      if (isLive(skull)) view.setPointerCapture(event.pointerId);
       moved = 0;
     });
-    box.addEventListener("pointermove", event => {
+    view.addEventListener("pointermove", event => {
       const last = fingers.get(event.pointerId);
       if (!last) return;
       const [x, y] = [event.clientX - last.clientX, event.clientY - last.clientY];
-      if (fingers.size === 1) turn(x / 110, event.pointerType === "touch" && !skull.figure.classList.contains("large") ? 0 : y / 110);
-      else {
+      const scrolls = event.pointerType === "touch" && (group.stage || !isLarge(skull));
+      if (fingers.size > 1) {
         const [other] = [...fingers].filter(([id]) => id !== event.pointerId).map(([, e]) => e);
         const apart = e => Math.hypot(e.clientX - other.clientX, e.clientY - other.clientY);
-        zoom(apart(event) / Math.max(apart(last), 1));
-      }
+        zoom(group, apart(event) / Math.max(apart(last), 1));
+      } else if (isLive(skull)) turn(group, x / 110, scrolls ? 0 : y / 110);
       moved += Math.abs(x) + Math.abs(y);
       fingers.set(event.pointerId, event);
     });
     const lift = event => {
-      if (fingers.delete(event.pointerId) && event.type === "pointerup" && moved < 5) enlarge(skull);
+      if (fingers.delete(event.pointerId) && event.type === "pointerup" && moved < 5) choose(skull);
     };
-    box.addEventListener("pointerup", lift);
-    box.addEventListener("pointercancel", lift);
-    box.addEventListener("wheel", event => {
-      if (!event.ctrlKey && !skull.figure.classList.contains("large")) return; // scrolls
+    view.addEventListener("pointerup", lift);
+    view.addEventListener("pointercancel", lift);
+    view.addEventListener("wheel", event => {
+      if (!event.ctrlKey && (group.stage || !isLarge(skull))) return; // scrolls
       event.preventDefault();
-      zoom(Math.exp(-event.deltaY / 400));
+      zoom(group, Math.exp(-event.deltaY / 400));
     }, { passive: false });
-    box.addEventListener("keydown", event => {
-      const act = event.key === "Enter" ? () => enlarge(skull) : KEYS[event.key];
-      if (act && !event.ctrlKey && !event.metaKey && !event.altKey) { event.preventDefault(); act(); }
+    view.addEventListener("keydown", event => {
+      const act = keys[event.key];
+      if (act && !event.ctrlKey && !event.metaKey && !event.altKey) {
+        event.preventDefault();
+        event.stopPropagation(); // a notebook has keys of its own
+        act();
+      }
     });
-    new IntersectionObserver(async ([entry]) => {
+    new IntersectionObserver(([entry]) => {
       skull.seen = entry.isIntersecting;
-      if (skull.seen && !skull.loading) await (skull.loading = load(skull));
-      refresh();
-    }, { rootMargin: "200px" }).observe(box);
-    new ResizeObserver(refresh).observe(box);
+      if (!view.isConnected) unload(skull);
+      see(skull);
+    }, { rootMargin: "200px" }).observe(view);
+    new ResizeObserver(refresh).observe(view);
   }
+
+  function start(root) {
+    root.classList.add("started");
+    const meshes = JSON.parse(root.querySelector("script.meshes").textContent);
+    const group = { yaw: -0.6, pitch: 0.12, turning: !still, stage: root.classList.contains("stage") };
+    group.zoom = group.stage ? 1.25 : 1;
+    group.skulls = [...root.querySelectorAll(".skull[data-mesh]")].map(element => ({
+      group, element, meshes: meshes[element.dataset.mesh], seen: false,
+      view: element.querySelector(".view"), canvas: element.querySelector("canvas"),
+    }));
+    if (group.stage && group.skulls.length) group.skulls[0].element.classList.add("large");
+    groups.push(group);
+    group.skulls.forEach(listen);
+  }
+
+  const all = act => groups.forEach(group => group.skulls.forEach(act));
+  screen.addEventListener("webglcontextlost", event => { event.preventDefault(); all(unload); });
+  screen.addEventListener("webglcontextrestored", () => { if (prepare()) all(see); });
+  return () => document.querySelectorAll(".skfm-skulls:not(.started)").forEach(start);
 })();

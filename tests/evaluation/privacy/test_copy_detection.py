@@ -80,7 +80,7 @@ def test_planted_copies_raise_every_measure_by_their_number():
     others = np.ones(60, bool)
     others[:30:3] = False
     assert (dirty.copies[others] == clean.copies[others]).all()
-    a, b = (f.summary() | f.closeness() for f in (clean, dirty))
+    a, b = (f.summary() | f.similarity() for f in (clean, dirty))
     assert b["copies"].value > a["copies"].value and b["NNDR"].value < a["NNDR"].value
     assert b["authentic"].value < a["authentic"].value
     assert b["closer to training"].value > a["closer to training"].value
@@ -131,7 +131,7 @@ def test_order_does_not_matter():
 def test_a_row_of_the_table_has_intervals_around_its_values():
     world = World(6)
     found = world.compare(*world.draw(30))
-    row = found.summary() | found.closeness()
+    row = found.summary() | found.similarity()
     assert 0 < row.pop("expected") < 0.1
     for name, interval in row.items():
         assert isinstance(interval, Interval)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from skfm_lib.data.bone_fractions import stored
 from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.phantom_set import phantom_skulls
-from skfm_lib.evaluation.privacy.planted_copies import Altered, disguises
+from skfm_lib.evaluation.privacy.planted_copies import Altered, as_decoded, disguises
 from skfm_lib.evaluation.privacy.spaces import (
     CopySearch,
     Vectors,
@@ -119,6 +120,23 @@ def test_planted_copies_are_found_and_strangers_are_not(space, sides, strangers)
     assert fresh.expected == pytest.approx(1 / 7)  # the nearest of six hold-outs
     assert fresh.copies.sum() <= 8  # 2.6 are expected, with a spread of 2.1
     assert fresh.summary()["copies"].low < 1 / 7
+
+
+def test_a_decoded_copy_is_what_the_decoder_gives_for_its_latent(sides):
+    train, test = sides
+    model, device = VQVAE(preset("tiny").vqvae).eval(), pick_device()
+    torch.nn.init.zeros_(model.decoder[-1].bias)
+    change = as_decoded(device.to_device(model), device, train.grid)
+    found = change(train.volume(3))
+    assert found.dtype == train.volume(3).dtype and found.shape == train.shape
+    v, _ = train[3]
+    with torch.no_grad(), device.autocast():
+        q, _ = model.quantize(model.encode(device.to_device(v[None])))
+        expected = model.decode(q).cpu()[0, 0].numpy()
+    assert (found == stored(expected, train.grid)).all()
+    here = CopySearch(voxel_space(), train, test)
+    row = here.planted([0, 9], {"as decoded": lambda volume: volume})
+    assert list(row)[-1] == "as decoded" and row["as decoded"] == row["as it is"]
 
 
 def test_suspicious_samples_stand_beside_what_they_copy(sides):

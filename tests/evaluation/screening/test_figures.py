@@ -78,6 +78,19 @@ def test_the_worst_are_drawn_with_their_reasons(result, one, phantoms):
         assert np.array_equal(axis.images[0].get_array(), drawn)
 
 
+def test_the_worst_turn_with_their_reasons(result, one):
+    viewer = view.worst_turning(one, {"OTFM": result}, count=6)
+    labels = [exhibit.label for exhibit in viewer.exhibits]
+    assert labels == [
+        "OTFM 1, QS 2, vault holes 12 cm²",
+        "OTFM 2, QS 5, tooth relief 0.25",
+    ]
+    assert viewer.stage and all(exhibit.parts for exhibit in viewer.exhibits)
+    result.excess[:] = -1
+    none = view.worst_turning(one, {"OTFM": result}, count=6)
+    assert "no skull to show" in none._repr_html_()
+
+
 def test_extremes_leave_out_what_no_skull_has(result, one):
     names = ("vault holes", "tooth relief")
     both = view.extremes(one, {"OTFM": result}, names)

@@ -5,8 +5,8 @@ import pytest
 
 from skfm_lib.metrics import Interval
 from skfm_lib.tasks.defects import Cuboid
+from skfm_lib.tasks.experiments.claims import CLAIMS
 from skfm_lib.tasks.experiments.figures import claim_plot, filling_rows, pose_rows
-from skfm_lib.tasks.experiments.statistics import CLAIMS
 from skfm_lib.view.meshes import VIEWS, scene, smooth_surface
 
 STILL, UP = np.eye(4), np.eye(4)

@@ -1,4 +1,4 @@
-"""The learning curve: nested sets, equal steps, and numbers with a known answer."""
+"""Learning curves: nested sets, equal steps, and numbers with a known answer."""
 
 import numpy as np
 import pandas as pd
@@ -10,12 +10,7 @@ from skfm_lib.data.phantom_set import PAPER_TRAIN
 from skfm_lib.presets import preset
 from skfm_lib.tasks.experiments import learning_curve, training_set
 from skfm_lib.tasks.experiments.figures import curve_plot
-from skfm_lib.tasks.experiments.statistics import (
-    better,
-    standard_error,
-    weighted_sums,
-)
-from skfm_lib.tasks.experiments.training_sets import Mix, counts, seeds_of
+from skfm_lib.tasks.experiments.mixes import Mix, counts
 from skfm_lib.utils.errors import SkfmError
 
 REAL = [
@@ -23,7 +18,6 @@ REAL = [
     for q, n in PAPER_TRAIN.items()
     for i in range(n)
 ]
-SIZES = [9, 36, 138]
 SETTINGS = preset("quick").aligner.but(steps=100, batch=6)
 
 
@@ -38,10 +32,14 @@ def frame(errors):
     return pd.DataFrame(rows, columns=["set", "seed", "skulls", "name", "raw"])
 
 
+def curve(test, training):
+    return learning_curve.curve(test, training, SETTINGS, "raw")
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_sets_are_nested_in_the_papers_mix_and_drawn_by_the_seed(seed):
-    names = [*learning_curve.curve_sets(SIZES[::-1]), "100% real"]
-    drawn = [training_set(name, REAL, {}, seed) for name in names[:-1]]
+    names = ["9 real", "36 real", "138 real", "100% real"]
+    drawn = [training_set(name, REAL, {}, seed) for name in names]
     assert [len(skulls) for skulls in drawn] == [9, 36, 138, 726]
     for few, more in zip(drawn, drawn[1:]):
         assert set(few) < set(more)
@@ -49,17 +47,13 @@ def test_sets_are_nested_in_the_papers_mix_and_drawn_by_the_seed(seed):
         for quality, n in counts(skull.quality for skull in skulls).items():
             assert abs(n - PAPER_TRAIN[quality] * len(skulls) / 726) < 1
     assert drawn[0] != training_set("9 real", REAL, {}, seed + 1)
-    # The half of Tables 3 and 6 lies between them.
     half = set(training_set("50% real", REAL, {}, seed))
     assert set(drawn[2]) < half < set(drawn[3])
 
 
-def test_a_number_of_skulls_is_a_training_set_beside_the_papers():
-    trainings = seeds_of(["all", *learning_curve.curve_sets([9])], [0, 1], [5])
-    assert trainings["9 real"] == [0, 1] and trainings["100% real"] == [0, 1, 5]
-    assert len(trainings) == 11
-    assert Mix(number=0).real_counts({2: 3}) == {2: 0}
-    for number in (726, 727):  # all skulls are the last set of every curve
+def test_a_number_of_all_skulls_has_a_name_of_its_own():
+    assert Mix(number=0).real_counts({2: 3}, {2: 3}) == {2: 0}
+    for number in (726, 727):
         found = f"a set of {number} real skulls; expected fewer than all 726"
         with pytest.raises(SkfmError, match=found):
             training_set(f"{number} real", REAL, {}, 0)
@@ -67,52 +61,50 @@ def test_a_number_of_skulls_is_a_training_set_beside_the_papers():
         training_set("0 real", REAL, {}, 0)
 
 
-def test_made_up_errors_give_the_known_contrast_and_standard_error():
+def test_a_curve_is_of_the_sets_of_real_skulls_and_their_common_seeds():
+    grid = {"100% real": [0, 1, 2], "9 real": [2, 1], "OTFM-b": [0], "blurred": [0]}
+    assert learning_curve.curve_sets(grid) == ["100% real", "9 real"]
+    assert learning_curve.common_seeds(grid) == [1, 2]
+    for few in ({"100% real": [0]}, {"OTFM-b": [0], "100% OTFM": [0]}):
+        assert not learning_curve.curve_sets(few)
+        assert not learning_curve.common_seeds(few)
+
+
+def test_made_up_errors_give_the_known_contrast():
     rng = np.random.default_rng(0)
     skulls, seeds = rng.normal(0, 2, (1, 40)), np.array([[-1.0], [0.0], [1.0]])
     test = frame({"100% real": np.full((3, 40), 5.0), "36 real": 9 + skulls + seeds})
     training = frame({"100% real": np.full((3, 8), 4.0), "36 real": np.full((3, 4), 3)})
-    rows = learning_curve.curve(test, training, SETTINGS)
-    assert list(rows) == ["4", "8"]  # as many skulls as were trained on
+    rows = curve(test, training)
+    assert list(rows) == ["36 real", "100% real"]
     few, every = rows.values()
+    assert [few["skulls"], every["skulls"]] == [4, 8]  # as were trained on
     assert few["passes"] == 100 * 6 / 4 and every["passes"] == 100 * 6 / 8
-    gain = 4 + skulls.mean()
-    assert few["all closer by"].value == pytest.approx(gain)
+    gain = few["100% real closer by"]
+    assert gain.value == pytest.approx(4 + skulls.mean())
     error = np.hypot(skulls.std(ddof=1) / np.sqrt(40), 1 / np.sqrt(3))
-    assert few["standard error"] == pytest.approx(error)
-    assert few["in standard errors"] == pytest.approx(gain / error)
+    exact = error**4 / ((1 / 3) ** 2 / 2 + (skulls.var(ddof=1) / 40) ** 2 / 39)
+    freedom = np.sqrt(exact * 2)  # with that of the seeds
+    reach = stats.t.ppf(0.975, freedom) * error
+    assert gain.high - gain.value == pytest.approx(reach)
     assert few["gap"].value == pytest.approx(6 + skulls.mean())
     reach = stats.t.ppf(0.975, 2) / np.sqrt(3)
     assert few["gap"].high - few["gap"].value == pytest.approx(reach)
-    assert few["training"] == (3, 3, 3) and few["test"].low < few["test"].value - reach
-    assert every["gap"] == (1, 1, 1) and "all closer by" not in every
+    assert (
+        few["training"] == (3, 3, 3) and few["test"].low < few["test"].value - reach / 2
+    )
+    assert every["gap"] == (1, 1, 1) and "100% real closer by" not in every
 
 
-def test_chance_is_not_taken_for_a_gain():
-    rng = np.random.default_rng(1)
-    beyond = []
-    weights = better("100% real", "36 real")
-    for _ in range(100):
-        shared = rng.normal(20, 5, (1, 30))
-        table = frame(
-            {
-                name: shared + rng.normal(0, 1, (3, 1)) + rng.normal(0, 2, (3, 30))
-                for name in weights
-            }
-        )
-        gain = weighted_sums(table, weights, "raw").mean()
-        beyond.append(gain > 2 * standard_error(table, weights, "raw"))
-    assert np.mean(beyond) < 0.15  # Student's t of three seeds: 0.09 at most
-
-
-def test_further_seeds_of_a_set_are_left_out_and_one_seed_has_no_standard_error():
+def test_further_seeds_of_a_set_are_left_out():
     test = frame({"100% real": [[5.0, 7], [5, 9], [0, 0]], "9 real": [[9, 9], [9, 9]]})
     training = frame({"100% real": [[4.0, 4], [6, 6]], "9 real": [[3.0], [3]]})
-    rows = learning_curve.curve(test, training, SETTINGS)
-    assert rows["2"]["test"].value == 6.5 and rows["1"]["all closer by"].value == 2.5
-    one = learning_curve.curve(test, training[training["seed"] == 0], SETTINGS)
-    assert "standard error" not in one["1"] and one["1"]["all closer by"].value == 3
-    assert one["2"]["gap"] == (2, 2, 2)
+    rows = curve(test, training)
+    assert rows["100% real"]["test"].value == 6.5
+    assert rows["9 real"]["100% real closer by"].value == 2.5
+    one = curve(test, training[training["seed"] == 0])
+    assert one["9 real"]["100% real closer by"].value == 3
+    assert one["100% real"]["gap"] == (2, 2, 2)
 
 
 def test_the_figure_has_a_dot_for_each_seed_and_the_mean():
@@ -124,9 +116,3 @@ def test_the_figure_has_a_dot_for_each_seed_and_the_mean():
     assert means.get_ydata().tolist() == [7, 4]
     assert [d.get_ydata().tolist() for d in dots] == [[8, 6], [3, 5]]
     assert len(axis.get_legend().get_texts()) == 2
-
-
-@pytest.mark.parametrize("sizes", [[0], [9, -1]])
-def test_a_curve_of_no_skulls_is_refused(sizes):
-    with pytest.raises(SkfmError, match=r"curve .*numbers of skulls from 1.*-p curve"):
-        learning_curve.curve_sets(sizes)

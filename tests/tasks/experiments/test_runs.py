@@ -11,14 +11,18 @@ from cloud_training import save_every_step
 from skfm_lib import generation
 from skfm_lib.data.io.volumes import read_volume, write_volume
 from skfm_lib.data.manifest import Skull, write_manifest
+from skfm_lib.data.point_clouds import CloudSet
+from skfm_lib.generation import Outcome
 from skfm_lib.study import open_study
 from skfm_lib.tasks.experiments import (
     ALIGNMENT,
     COMPLETION,
     Experiments,
+    altered_clouds,
     gather,
     learning_curve,
     runs,
+    skull_pool,
     training_sets,
 )
 from skfm_lib.tasks.experiments.runs import averaged
@@ -72,7 +76,7 @@ def aligner(study, **changes):
 
 def test_experiments_are_trained_once_and_tried_on_one_test(study, monkeypatch):
     found = gather(study, [REAL])
-    assert found.synthetic == {} and len(found.train) == 4 and len(found.test) == 2
+    assert found.synthetic == ({},) and len(found.train) == 4 and len(found.test) == 2
     experiments = aligner(study)
     table = experiments.run(found, {REAL: [0, 1], "50% real": [0, 1]})
     assert len(table) == 8 and set(table["set"]) == {REAL, "50% real"}
@@ -132,33 +136,115 @@ def test_a_stopped_experiment_goes_on(study, monkeypatch):
 
 
 def test_a_learning_curve_has_equal_steps_and_is_computed_once(study, monkeypatch):
-    names, found = learning_curve.curve_sets([2]), gather(study, [REAL])
+    grid, found = {"2 real": [0, 1], REAL: [0, 1]}, gather(study, [REAL])
     experiments = aligner(study, steps=4)
-    table = experiments.run(found, dict.fromkeys(names, [0, 1]))
-    seen = learning_curve.training_errors(experiments, found, names, [0, 1])
+    table = experiments.run(found, grid)
+    seen = learning_curve.training_errors(experiments, found, grid, "raw")
     for name, skulls in (("2 real", 2), (REAL, 4)):
         for seed in (0, 1):
             assert len(experiments.history(name, seed)["loss"]) == 4  # steps
             own = seen[(seen["set"] == name) & (seen["seed"] == seed)]
             assert set(own["name"]) <= set(found.training(name, seed).names)
             assert set(own["skulls"]) == {skulls} and own["name"].nunique() == 2
-    rows = learning_curve.curve(table, seen, experiments.settings)
+    rows = learning_curve.curve(table, seen, experiments.settings, "raw")
     assert [row["passes"] for row in rows.values()] == [4, 2]  # 4 steps of 2 clouds
     monkeypatch.setattr(Trainer, "descend", None)
-    monkeypatch.setattr(learning_curve, "alignment_errors", None)
+    monkeypatch.setattr(CloudSet, "subset", None)
     again = aligner(study, steps=4)
-    assert learning_curve.training_errors(again, found, names, [0, 1]).equals(seen)
-    assert again.run(found, dict.fromkeys(names, [0, 1])).equals(table)
-    nothing = learning_curve.training_errors(again, found, [], [0, 1])
-    assert learning_curve.curve(table, nothing, again.settings) == {}
+    assert learning_curve.training_errors(again, found, grid, "raw").equals(seen)
+    assert again.run(found, grid).equals(table)
+    nothing = learning_curve.training_errors(again, found, {REAL: [0]}, "raw")
+    assert learning_curve.curve(table, nothing, again.settings, "raw") == {}
+
+
+def test_completers_have_a_learning_curve_too(study):
+    grid, found = {"2 real": [0, 1], REAL: [0, 1]}, gather(study, [REAL])
+    settings = study.settings.completer.but(steps=1, batch=2)
+    experiments = Experiments(study, COMPLETION, settings, CPU)
+    table = learning_curve.own_way(experiments.run(found, grid), "completer")
+    seen = learning_curve.training_errors(experiments, found, grid, "cd")
+    assert set(seen["way"]) == {"completer"} and len(seen) == 2 * 2 * 2
+    rows = learning_curve.curve(table, seen, settings, "cd")
+    assert [row["skulls"] for row in rows.values()] == [2, 4]
+
+
+def test_a_base_of_real_skulls_is_part_of_the_settings(study):
+    based = replace(aligner(study), base=2)
+    every, few = (one.stage(REAL, 0) for one in (aligner(study), based))
+    assert every.fingerprint != few.fingerprint and few.settings["base"] == 2
+    same = (one.stage("all real", 0) for one in (aligner(study), based))
+    assert len({stage.fingerprint for stage in same}) == 1
+    found = gather(study, [REAL], base=2)
+    assert len(found.training(REAL, 0)) == 2 and len(found.training("all real", 0)) == 4
+    assert based.run(found, {REAL: [0]})["generator"].tolist() == [0, 0]
+
+
+def test_controls_are_mirrored_blurred_and_repeated(study):
+    found = gather(study, [REAL])
+    whole, blurred = (found.training(name, 0) for name in (REAL, "blurred"))
+    moved = blurred.points.float() - whole.points.float()
+    assert moved.std() == pytest.approx(altered_clouds.BLUR, rel=0.02)
+    assert blurred.names == whole.names and not torch.equal(
+        found.training("blurred", 1).points, blurred.points
+    )
+    flipped = altered_clouds.mirror(whole, [True, False, False, True])
+    signs = torch.tensor([-1.0, 1, 1])
+    assert torch.equal(flipped.points[0], (whole.points[0].float() * signs).half())
+    assert torch.equal(flipped.points[1:3], whole.points[1:3])
+    volumes = found.volumes(whole.subset([2, 2, 0]))
+    assert [s.name for s in volumes.skulls] == [whole.names[i] for i in (2, 2, 0)]
+
+
+def test_skulls_that_failed_the_screening_are_found_once(study, generator):
+    study.stage("04_train_ddpm", {}, ("01_preprocess",)).finish()
+    with pytest.raises(SkfmError, match="no finished 07_failures"):
+        gather(study, ["failed DDPM"])
+    study.stage("07_failures", {}, ("01_preprocess",)).finish()
+    with pytest.raises(SkfmError, match="without a screening.*skfm run 07"):
+        gather(study, ["failed DDPM"])
+    seen = []
+
+    def screen(volume, quality):  # the first one passes
+        seen.append(quality)
+        return Outcome(("too small",) if len(seen) > 1 else ())
+
+    found = gather(study, ["failed DDPM"], screening=lambda study: screen)
+    assert len(found.synthetic[0]["ddpm failed"]) == len(seen) - 1 > 0
+    count = len(seen)
+    again = gather(study, ["failed DDPM"], screening=lambda study: screen)
+    assert again.synthetic[0]["ddpm failed"] == found.synthetic[0]["ddpm failed"]
+    assert len(seen) == count
+    assert skull_pool.stages_of(["failed DDPM"])[1:] == ("04_train_ddpm", "07_failures")
+
+
+def test_generators_of_other_runs_are_used_in_turn(study, generator):
+    other = open_study("grid-seed1", "tiny", 1)
+    other.stage("01_preprocess", {"data": "others"}).finish()
+    other.stage("03_train_otfm", {}, ("01_preprocess",)).finish()
+    names = ["grid-seed1"]
+    found = gather(study, [MIXED], generators=names)
+    own, others = (found.training(MIXED, seed).names[-1] for seed in (0, 1))
+    assert others == f"grid-seed1/{own}" and found.training(MIXED, 2).names[-1] == own
+    experiments = replace(aligner(study), generators=names)
+    table = experiments.run(found, {MIXED: [0, 1, 2]})
+    turns = table.groupby("seed")["generator"].first()
+    assert turns.to_list() == [0, 1, 0]
+    first, second = (experiments.stage(MIXED, seed).settings for seed in (0, 1))
+    assert "generator" not in first and second["generator"][0] == "grid-seed1"
+    assert "generator" not in experiments.stage(REAL, 1).settings
+    for wrong in ("grid", "none"):
+        with pytest.raises(
+            SkfmError, match="another run of preset tiny|there is no run"
+        ):
+            gather(study, [MIXED], generators=[wrong])
 
 
 def test_synthetic_skulls_are_made_on_demand_and_fragments_left_out(study, generator):
     small = gather(study, [MIXED])
     assert len(generator) == 1  # a quarter of four skulls
     large = gather(study, ["100% OTFM", MIXED])
-    assert len(generator) == 4 and len(large.synthetic["otfm"]) == 4
-    assert small.synthetic["otfm"][0] in large.synthetic["otfm"]
+    assert len(generator) == 4 and len(large.synthetic[0]["otfm"]) == 4
+    assert small.synthetic[0]["otfm"][0] in large.synthetic[0]["otfm"]
     again = gather(study, [MIXED])
     assert len(generator) == 4  # they stay, though fewer are asked for
     trained = again.training(MIXED, 0)
@@ -168,9 +254,11 @@ def test_synthetic_skulls_are_made_on_demand_and_fragments_left_out(study, gener
 
 
 def test_an_empty_skull_is_left_out_of_the_clouds(study, generator, monkeypatch):
-    monkeypatch.setattr(training_sets, "needed", lambda names, counts: {"otfm": {2: 6}})
+    monkeypatch.setattr(
+        training_sets, "needed", lambda names, counts, base: {"otfm": {2: 6}}
+    )
     found = gather(study, [MIXED])
-    assert len(found.synthetic["otfm"]) == 6
+    assert len(found.synthetic[0]["otfm"]) == 6
     made = [name for name in found.train.names if name.startswith("otfm")]
     assert made == [f"otfm-qs2-{i:04d}" for i in (0, 1, 3, 4)]
     assert len(gather(study, [MIXED]).train) == 8  # and the second time, too

@@ -7,12 +7,9 @@ import pytest
 
 from skfm_lib.data.manifest import Skull
 from skfm_lib.data.phantom_set import PAPER_TRAIN
-from skfm_lib.tasks.experiments.training_sets import (
-    MIXES,
-    mix_of,
-    needed,
-    training_set,
-)
+from skfm_lib.tasks.experiments import PLANS
+from skfm_lib.tasks.experiments.mixes import MIXES, Mix, mix_of, seeds_of
+from skfm_lib.tasks.experiments.training_sets import needed, training_set
 from skfm_lib.utils.errors import SkfmError
 
 
@@ -27,12 +24,17 @@ def skulls(counts, kind="real", split="train"):
 REAL = skulls(PAPER_TRAIN)
 MADE = {
     model: skulls(counts, model)
-    for model, counts in needed(list(MIXES), PAPER_TRAIN).items()
+    for model, counts in needed([*MIXES, "100% ours"], PAPER_TRAIN).items()
 }
+BASE = 138
 
 
-def drawn(name, seed=0):
-    return training_set(name, REAL, MADE, seed)
+def drawn(name, seed=0, base=None):
+    return training_set(name, REAL, MADE, seed, base)
+
+
+def scores(chosen):
+    return dict(sorted(Counter(skull.quality for skull in chosen).items()))
 
 
 def kinds(chosen):
@@ -112,3 +114,56 @@ def test_what_is_missing_is_said():
     few = {"otfm": MADE["otfm"][:-10]}
     with pytest.raises(SkfmError, match="10 of 334"):
         training_set("OTFM-b", REAL, few, 0)
+
+
+def test_a_base_is_the_number_that_shares_are_of():
+    every = drawn("100% real", base=BASE)
+    assert len(every) == BASE and set(every) == set(drawn("138 real"))
+    assert len(drawn("all real", base=BASE)) == 726
+    assert len(drawn("9 real", base=BASE)) == 9
+    half = drawn("50% real", base=BASE)
+    assert len(half) == 69 and set(half) < set(every)
+    assert drawn("100% real", seed=1, base=BASE) != every
+    assert kinds(drawn("50% real + 25% OTFM", base=BASE)) == {"real": 69, "otfm": 34}
+    assert kinds(drawn("9 real + 25% OTFM", base=BASE)) == {"real": 9, "otfm": 34}
+    assert kinds(drawn("100% ours", base=BASE)) == {"ours": BASE}
+    most = max(scores(every).values())
+    assert scores(drawn("OTFM-b", base=BASE)) == dict.fromkeys(range(2, 7), most)
+    assert needed(["100% OTFM"], PAPER_TRAIN, BASE)["otfm"] == scores(every)
+    with pytest.raises(SkfmError, match="727 skulls as 100% real; expected at most"):
+        drawn("100% real", base=727)
+
+
+def test_controls_of_balance_have_its_composition_by_real_skulls():
+    balanced = drawn("OTFM-b", base=BASE)
+    real = set(drawn("100% real", base=BASE))
+    repeated, mirrored = (drawn(n, base=BASE) for n in ("oversampled", "mirrored"))
+    assert scores(repeated) == scores(mirrored) == scores(balanced)
+    assert set(repeated) == real
+    times = Counter(skull.name for skull in repeated if skull.quality == 6)
+    assert max(times.values()) - min(times.values()) <= 1  # in turn
+    images = [s.name for s in mirrored if s.name.startswith("mirrored/")]
+    assert len(images) == len(balanced) - BASE
+    assert {name.removeprefix("mirrored/") for name in images} <= {
+        skull.name for skull in real
+    }
+
+
+def test_skulls_that_failed_may_be_fewer():
+    failed = {"ddpm failed": skulls({2: 7, 3: 60, 4: 3}, "ddpm")}
+    chosen = training_set("failed DDPM", REAL, failed, 0, BASE)
+    assert scores(chosen) == {2: 7, 3: 40, 4: 3}  # as many of QS 3 as are wanted
+    few = {"ddpm failed": skulls({2: 8}, "ddpm")}
+    with pytest.raises(SkfmError, match="1 of 9 skulls of ddpm failed are missing"):
+        training_set("failed DDPM", REAL, few, 0, BASE)
+
+
+def test_what_a_mix_is_made_of():
+    assert mix_of("9 real + 25% OTFM") == Mix(1.0, "otfm", 0.25, number=9)
+    assert mix_of("mirrored").generator == "" != mix_of("100% ours").generator
+    real = [n for n in PLANS["aligner"].trainings if mix_of(n).only_real]
+    assert real == ["100% real", "9 real", "all real", "50% real"]
+    assert mix_of("failed DDPM").source == "ddpm failed"
+    assert seeds_of(["all", "9 real"], [0, 1]) == dict.fromkeys(
+        [*MIXES, "9 real"], [0, 1]
+    )
