@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from skfm_lib.generation import Preview
+from skfm_lib.generation import Preview, preview
 from skfm_lib.presets import preset
 from skfm_lib.study.data_stage import examples
 from skfm_lib.training import vqvae
@@ -17,7 +17,7 @@ from skfm_lib.utils.device import Device
 CPU = Device(torch.device("cpu"), torch.float32)
 ONE = torch.ones(8, 1, 1, 1)
 SCALE = LatentScale(ONE, 2 * ONE, (-3.0, 3.0))
-SMALL = preset("tiny").denoiser.but(steps=3, batch=3, width=8, heads=1)
+SMALL = preset("tiny").denoiser.but(steps=2, batch=3, width=8, heads=1)
 BEGUN = SMALL.but(components=2, start=0.5, field_of_view=True)
 
 
@@ -42,6 +42,12 @@ class Latents(LatentSet):
         return self.z[index], self.qualities[index]
 
 
+@pytest.fixture(autouse=True)
+def few_steps(monkeypatch):
+    """Previews of two sampling steps."""
+    monkeypatch.setattr(preview, "STEPS", 2)
+
+
 class Watch:
     """Calls a sample after every step, and checks what that leaves behind."""
 
@@ -64,19 +70,19 @@ class Watch:
 def assert_same(one, other):
     """The same weights and history, bit for bit."""
     (a, first), (b, second) = one, other
-    assert first == second and len(first["loss"]) == 3
+    assert first == second and len(first["loss"]) == 2
     pairs = zip(a.state_dict().values(), b.state_dict().values())
     assert all(torch.equal(x, y) for x, y in pairs)
 
 
 def assert_watched(watch, label):
     """A skull of each score after every step, which change with the network."""
-    assert len(watch.rows) == 3
+    assert len(watch.rows) == 2
     for rows in watch.rows:
         assert list(rows) == [label] and list(rows[label]) == ["QS 2", "QS 4", "QS 6"]
         shape = preset("tiny").vqvae.output_shape
         assert all(v.shape == shape for v in rows[label].values())
-    first, *_, last = watch.rows
+    first, last = watch.rows
     assert (first[label]["QS 4"] != last[label]["QS 4"]).any()
 
 
@@ -102,19 +108,18 @@ def test_a_watched_shortcut_training_is_the_same(study):
     stage = study.stage("17_train_ours", {"ours": BEGUN.as_dict()}, ("02_train_vqvae",))
     flow, _ = train_denoiser(stage, OURS, latents, SCALE, BEGUN, CPU)
     stage.finish()
-    few, settings = shortcut_stage(study, steps=3)
+    few, settings = shortcut_stage(study, steps=2)
     given = few, flow, latents, SCALE, settings.but(batch=4), CPU
     results.append(train_shortcut(*given))
     (few.folder / "checkpoint.pt").unlink()
-    preview = Preview(few, "shortcut", load_vqvae(study, CPU), latents, SCALE)
-    watch = Watch(preview)
+    watch = Watch(Preview(few, "shortcut", load_vqvae(study, CPU), latents, SCALE))
     results.append(train_shortcut(*given, watch))
     assert_same(*results)
     assert_watched(watch, "shortcut")
 
 
 def test_a_watched_autoencoder_is_the_same(study, phantoms):
-    settings, results = study.settings.vqvae.but(steps=3, batch=2), []
+    settings, results = study.settings.vqvae.but(steps=2, batch=2), []
     items = examples(phantoms)[:2]
     for name in ("02_plain", "02_watched"):
         stage = study.stage(name, {}, ("01_preprocess",))
@@ -125,7 +130,7 @@ def test_a_watched_autoencoder_is_the_same(study, phantoms):
     assert first == second
     pairs = zip(a.state_dict().values(), b.state_dict().values())
     assert all(torch.equal(x, y) for x, y in pairs)
-    assert len(watch.rows) == 3 and list(watch.rows[0]) == ["skull", "VQ-VAE"]
+    assert len(watch.rows) == 2 and list(watch.rows[0]) == ["skull", "VQ-VAE"]
     (titles,) = {tuple(row) for rows in watch.rows for row in rows.values()}
     assert titles == ("QS 2", "QS 4")
 

@@ -48,7 +48,7 @@ def undrawn(monkeypatch):
 
     def picture(view, trainer):
         view._samples(trainer)
-        return b"\x89PNG"
+        return b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR\0\0\0\2\0\0\0\2"
 
     monkeypatch.setattr(LiveView, "_picture", picture)
 
@@ -141,7 +141,7 @@ def test_the_picture_holds_the_curve_and_every_slice(output, monkeypatch):
     monkeypatch.setattr(live, "Figure", kept)
     train(LiveView("loss", sampled(output, 9.0)), output, 100)
     curve, *panels = [a for part in figures[-1].subfigs for a in part.axes]
-    assert curve.get_title() == "step 5 of 100" and curve.get_ylabel() == "loss"
+    assert curve.get_title() == "step 6 of 100" and curve.get_ylabel() == "loss"
     assert [axis.get_title() for axis in panels] == ["QS 2", "QS 4", "", ""]
     assert [axis.get_ylabel() for axis in panels] == ["skull", "", "net", ""]
     assert [len(axis.images) for axis in panels] == [1, 1, 1, 0]
