@@ -74,7 +74,8 @@ class LiveView:
     def _picture(self, trainer: Trainer[Any]) -> bytes:
         """The picture as PNG, without pyplot, which would show it once more."""
         figure = Figure(figsize=(8.4, 2.7), dpi=160, layout="constrained")
-        left, right = figure.subfigures(1, 2, width_ratios=(1.3, 1))
+        parts = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.3, 1))
+        left, right = parts[0]
         axis = left.subplots()
         draw_losses(axis, {"training": trainer.history}, self.quantity)
         axis.set_title(f"step {trainer.step} of {trainer.settings.steps}", fontsize=10)
