@@ -4,7 +4,8 @@ import re
 from functools import cache
 from pathlib import Path
 
-from skfm_lib.study.book import CHAPTERS, shown_records
+from skfm_lib.study import book
+from skfm_lib.study.book import CHAPTERS
 from skfm_lib.study.record_contents import Contents, read_contents
 from skfm_lib.study.records import Record
 
@@ -26,7 +27,7 @@ def committed(number: str) -> Contents:
 
 @cache
 def _records() -> dict[str, Record]:
-    return shown_records()
+    return book.shown().records
 
 
 @cache

@@ -65,7 +65,8 @@ NAMES = {
 METRIC = re.compile(r"(worst_)?dice$")  # Dice's overlap
 NOTEBOOKS_READ = tuple(  # their cells
     f"skfm_lib/study/{name}.py"
-    for name in ("book", "captions", "parameters", "records", "rendering")
+    for name in ("book", "captions", "chapters", "parameters", "record_contents")
+    + ("records", "rendering")
 )
 
 

@@ -15,9 +15,14 @@ Add = Callable[..., argparse.ArgumentParser]
 
 Group = tuple[str, ...]  # chapters that do not need each other
 
-MODELS: list[Group] = [("01",), ("02",), ("03", "04"), ("17",), ("05",)]  # in order
-TASKS: Group = ("08", "09")
-RESULTS: list[Group] = [("06", "07"), TASKS]
+NEEDED = ("01", "02", "03", "04", "17", "05")  # the models, without which all ends
+TASKS: Group = ("08", "09")  # in the short form trained on real skulls only
+SHORT: list[Group] = [
+    *(("01",), ("02", "08"), ("03", "04"), ("17", "09"), ("05",), ("06", "07"))
+]
+COMPLETE: list[Group] = [
+    *(("01",), ("02",), ("03", "04"), ("17",), ("05",), ("06", "07"), TASKS)
+]
 LONGER: list[Group] = [("19",), ("14",), ("10",), ("13",), ("12",), ("16",), ("18",)]
 REAL_SCAN: list[Group] = [("11",), ("15",)]
 FULL_GRIDS = {number: [("plan", "all")] for number in TASKS}  # experiments.plan
@@ -32,7 +37,6 @@ def study(options: argparse.Namespace) -> int:
     from skfm_lib.study.data_stage import real_heads
 
     made = open_study(options.run, options.preset, options.seed)
-    needed = {number for group in MODELS for number in group}
     real, status = True, 0
     try:
         real_heads()
@@ -43,8 +47,8 @@ def study(options: argparse.Namespace) -> int:
         if options.all and group == TASKS:
             _sample_for_both(made)
         parameters = {number: _parameters(options, number) for number in group}
-        for error in _run_group(options, parameters).values():
-            if isinstance(error, Interrupted) or needed.intersection(group):
+        for number, error in _run_group(options, parameters).items():
+            if isinstance(error, Interrupted) or number in NEEDED:
                 raise error
             print(f"skfm: {error}", file=sys.stderr)
             status = 1
@@ -55,10 +59,10 @@ def _groups(complete: bool, real: bool) -> list[Group]:
     """The chapters of a study, in order; groups of one where cores are lacking."""
     from skfm_lib.study.parallel import cores_for
 
-    longer, scans = LONGER if complete else [], REAL_SCAN if real else []
+    chapters = [*COMPLETE, *LONGER] if complete else SHORT
     return [
         part
-        for group in [*MODELS, *RESULTS, *longer, *scans]
+        for group in [*chapters, *(REAL_SCAN if real else [])]
         for part in ([group] if cores_for(len(group)) else [(n,) for n in group])
     ]
 
@@ -90,8 +94,13 @@ def _run_group(
     from skfm_lib.study.parallel import side_by_side
 
     if len(parameters) > 1:
-        words = {n: _words(options, n, given) for n, given in parameters.items()}
-        return side_by_side({find_notebook(n).stem: w for n, w in words.items()})
+        words = {
+            find_notebook(n).stem: _words(options, n, given)
+            for n, given in parameters.items()
+        }
+        wrong = side_by_side(words)
+        numbers = dict(zip(words, parameters))
+        return {numbers[stem]: error for stem, error in wrong.items()}
     ((number, options.parameters),) = parameters.items()
     options.notebooks = [number]
     try:

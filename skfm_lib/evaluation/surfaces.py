@@ -88,7 +88,7 @@ def _from(
     areas = one.compute_cell_sizes(length=False, volume=False)["Area"]
     chosen = rng.choice(len(areas), SAMPLES, p=areas / areas.sum())
     points = one.cell_centers().points[chosen]
-    cells, nearest = other.find_closest_cell(points, return_closest_point=True)
-    cosines = (one.face_normals[chosen] * other.face_normals[cells]).sum(axis=1)
+    triangles, nearest = other.find_closest_cell(points, return_closest_point=True)
+    cosines = (one.face_normals[chosen] * other.face_normals[triangles]).sum(axis=1)
     distances = np.linalg.norm(points - nearest, axis=1)
     return distances, np.degrees(np.arccos(cosines.clip(-1, 1)))

@@ -214,7 +214,7 @@ def chapters_run(monkeypatch, errors, given=None):
 def test_a_chapter_that_cannot_judge_stops_no_other(project, capsys, monkeypatch):
     tried = chapters_run(monkeypatch, {"06": SkfmError("one skull", "two")})
     assert main(["study", "--preset", "tiny"]) == 1
-    assert tried[:10] == "01 02 03 04 17 05 06 07 08 09".split()
+    assert tried[:10] == "01 02 08 03 04 17 09 05 06 07".split()
     assert "skfm: one skull; expected two\n" in capsys.readouterr().err
 
 
@@ -240,9 +240,10 @@ def test_chapters_without_need_of_each_other_share_the_cores(project, monkeypatc
     monkeypatch.setattr(parallel, "side_by_side", beside)
     monkeypatch.setattr(notebooks, "find_notebook", lambda n: Path(f"{n}.ipynb"))
     assert main(["study", "--preset", "tiny", "--seed", "4"]) == 0
-    assert [list(pair) for pair in pairs] == [["03", "04"], ["06", "07"], ["08", "09"]]
+    found = [list(pair) for pair in pairs]
+    assert found == [["02", "08"], ["03", "04"], ["17", "09"], ["06", "07"]]
     assert not {number for pair in pairs for number in pair} & set(tried)
-    assert pairs[0]["04"] == "run 04 --preset tiny --seed 4".split()
+    assert pairs[1]["04"] == "run 04 --preset tiny --seed 4".split()
 
 
 @pytest.mark.parametrize("wrong", [None, SkfmError("no surface")])

@@ -17,6 +17,7 @@ REPORTING = {  # results; nothing is set or selected by them
     "skfm_lib/evaluation/table1_protocol.py",  # chapter 6
     "skfm_lib/tasks/experiments/skull_pool.py",  # chapters 8, 9 and 15
     "skfm_lib/tasks/experiments/learning_curve.py",  # of chapter 8
+    "skfm_lib/tasks/implant_benchmark.py",  # chapter 19
     "notebooks/01_preprocess.ipynb",
     "notebooks/02_train_vqvae.ipynb",
     "notebooks/05_generate.ipynb",
@@ -24,7 +25,7 @@ REPORTING = {  # results; nothing is set or selected by them
     "notebooks/07_failures.ipynb",
     "notebooks/14_privacy.ipynb",
     "skfm_lib/reference_model/cards.py",  # what a finished set or model has
-    "skfm_lib/reference_model/packing.py",
+    "skfm_lib/reference_model/measuring.py",
     "skfm_lib/reference_model/privacy.py",
 }
 CHOOSING = (  # settings, weights, limits, numbers of steps

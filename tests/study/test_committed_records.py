@@ -26,22 +26,25 @@ CORE += [stage_names.OURS]
 
 CODE, SETTINGS, INPUTS = "code", "settings", "inputs"
 TO_RUN = {  # chapter: in what its record differs, or does not say
-    "01_preprocess": {INPUTS},
+    "01_preprocess": {CODE, INPUTS},
     "02_train_vqvae": {CODE, SETTINGS, INPUTS},
     "03_train_otfm": {CODE, SETTINGS, INPUTS},
     "04_train_ddpm": {CODE, SETTINGS, INPUTS},
-    "05_generate": {INPUTS},
-    "06_metrics": {INPUTS},
-    "07_failures": {INPUTS},
+    "05_generate": {CODE, INPUTS},
+    "06_metrics": {CODE, INPUTS},
+    "07_failures": {CODE, INPUTS},
     "08_alignment": {CODE, INPUTS},
     "09_completion": {CODE, INPUTS},
+    "10_ablations": {CODE},
     "11_real_scan": {CODE},
     "12_benchmarks": {CODE},
     "13_few_steps": {CODE},
     "14_privacy": {CODE},
     "15_patient": {CODE},
+    "16_diffusion_baseline": {CODE},
     "17_train_ours": {CODE, SETTINGS, INPUTS},
     "18_levers": {CODE},
+    "19_baselines": {CODE},
 }
 
 

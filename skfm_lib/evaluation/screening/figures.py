@@ -80,7 +80,8 @@ def worst(
 
 def worst_turning(sets: Sets, results: Results, count: int) -> Viewer:
     """The same skulls of all scores to turn, one at a time, with the reasons."""
-    skulls, notes = {}, {}
+    skulls: dict[str, np.ndarray] = {}
+    notes: dict[str, str] = {}
     for name, items in _worst(sets, results, count, QUALITY_SCORES).items():
         for number, (item, measures) in enumerate(items, 1):
             label = f"{name} {number}, QS {results[name].requested[item]}"

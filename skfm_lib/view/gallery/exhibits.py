@@ -71,10 +71,10 @@ def exhibit(
     if not parts:
         return Exhibit(f"{label}: no bone", f"{caption} no bone", picture, [])
     centre = centre_of(*(mesh for mesh, _ in parts))
-    cells = sum(mesh.n_cells for mesh, _ in parts)
+    faces = sum(mesh.n_cells for mesh, _ in parts)
     meshes = []
     for mesh, colour in parts:
-        most = round(triangles * max(mesh.n_cells / cells, PART))
+        most = round(triangles * max(mesh.n_cells / faces, PART))
         meshes.append({**encoded(mesh, most, centre), "colour": colour})
     return Exhibit(label, caption, picture, meshes)
 

@@ -65,9 +65,9 @@ def inline(
         stage: one large skull, and all as thumbnails from which it is chosen.
         triangles: of each skull at most, about 6 bytes each.
     """
-    notes, shown = notes or {}, []
+    shown: list[Exhibit] = []
     for name, skull in skulls.items():
-        note = notes.get(name, "")
+        note = (notes or {}).get(name, "")
         label = f"{name}, {note}" if note else name
         caption = f"<b>{escape(name)}</b>"
         caption += f'<span class="note">{escape(note)}</span>' if note else ""
