@@ -43,11 +43,11 @@ class Output:
 
 
 @pytest.fixture
-def undrawn(monkeypatch):
-    """Pictures without content, which take no time."""
+def undrawn(output, monkeypatch):
+    """Pictures without content, which take a moment."""
 
     def picture(view, trainer):
-        view._samples(trainer)
+        output.now += 0.05
         return b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR\0\0\0\2\0\0\0\2"
 
     monkeypatch.setattr(LiveView, "_picture", picture)
@@ -61,6 +61,13 @@ def output(monkeypatch):
     monkeypatch.setattr(live, "in_jupyterlab", lambda: True)
     monkeypatch.setattr(live, "display", made.display)
     monkeypatch.setattr(live.time, "monotonic", lambda: made.now)
+    draw = live.draw_losses
+
+    def slow(*given):
+        made.now += 1.0
+        draw(*given)
+
+    monkeypatch.setattr(live, "draw_losses", slow)
     return made
 
 
@@ -88,7 +95,7 @@ def test_one_output_is_updated_and_ends_as_a_line(output):
     view = LiveView("loss", sampled(output, 2.0))
     made = train(view, output, 200)
     *pictures, last = output.shown
-    assert len(pictures) == view.pictures == made.used > 2
+    assert len(pictures) == view.pictures > made.used > 0
     assert all(picture.data.startswith(b"\x89PNG") for picture in pictures)
     assert last.startswith(f"Pictures while training: {view.pictures}, ")
     assert not plt.get_fignums()  # no figure for the notebook to show once more
@@ -99,6 +106,8 @@ def test_pictures_take_their_share_of_the_time_and_no_more(output, undrawn, seco
     view = LiveView("loss", sampled(output, seconds))
     train(view, output, 400)
     assert 0.01 < view.spent / output.now <= live.SHARE
+    most = max(view.of_pictures.spent, view.of_samples.spent)
+    assert most <= live.SHARE / 2 * output.now
 
 
 def test_a_training_of_a_few_seconds_has_no_picture(output):
@@ -141,7 +150,7 @@ def test_the_picture_holds_the_curve_and_every_slice(output, monkeypatch):
     monkeypatch.setattr(live, "Figure", kept)
     train(LiveView("loss", sampled(output, 9.0)), output, 100)
     curve, *panels = [a for part in figures[-1].subfigs for a in part.axes]
-    assert curve.get_title() == "step 6 of 100" and curve.get_ylabel() == "loss"
+    assert curve.get_title() == "step 11 of 100" and curve.get_ylabel() == "loss"
     assert [axis.get_title() for axis in panels] == ["QS 2", "QS 4", "", ""]
     assert [axis.get_ylabel() for axis in panels] == ["skull", "", "net", ""]
     assert [len(axis.images) for axis in panels] == [1, 1, 1, 0]
