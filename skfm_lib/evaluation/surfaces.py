@@ -1,7 +1,7 @@
 """How far a surface lies from another one, and by how much its normals turn."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyvista as pv
@@ -88,7 +88,8 @@ def _from(
     areas = one.compute_cell_sizes(length=False, volume=False)["Area"]
     chosen = rng.choice(len(areas), SAMPLES, p=areas / areas.sum())
     points = one.cell_centers().points[chosen]
-    triangles, nearest = other.find_closest_cell(points, return_closest_point=True)
+    found: Any = other.find_closest_cell(points, return_closest_point=True)
+    triangles, nearest = found
     cosines = (one.face_normals[chosen] * other.face_normals[triangles]).sum(axis=1)
     distances = np.linalg.norm(points - nearest, axis=1)
     return distances, np.degrees(np.arccos(cosines.clip(-1, 1)))
