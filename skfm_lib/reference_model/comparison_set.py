@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -86,7 +87,7 @@ class ComparisonSet:
             full = Path(name) / NETWORK
             save_weights(self.network, full, {})
             save_compact(full, folder / NETWORK)
-        content = {
+        content: dict[str, Any] = {
             "features": self.features.astype(np.float16),
             "values": self.values,
             "qualities": np.array(self.qualities),

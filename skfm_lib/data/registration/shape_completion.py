@@ -41,7 +41,7 @@ def warped_template(targets: np.ndarray) -> pv.PolyData:
     affine = np.linalg.lstsq(from_points, targets, rcond=None)[0]
     rest = targets - from_points @ affine
     distance, nearest = cKDTree(points.T).query(vertices, NEAREST)
-    weights = 1 / (distance**2 + 1e-6)
+    weights = np.asarray(1 / (distance**2 + 1e-6))
     weights /= weights.sum(axis=1, keepdims=True)
     moved = from_vertices @ affine + (weights[..., None] * rest[nearest]).sum(axis=1)
     mesh.points = moved.astype(np.float32)

@@ -34,7 +34,7 @@ class Estimate(NamedTuple):
         return 2 * self._beyond(abs(self._t(threshold)))
 
     def p_within(self, margin: float) -> float:
-        """Of the two one-sided tests of |μ| ≥ `margin` (TOST, Schuirmann 1987)."""
+        """Of two one-sided tests: μ is `margin` or more from 0 (Schuirmann 1987)."""
         return self._beyond(min(self._t(-margin), -self._t(margin)))
 
     def power(self, distance: float, alpha: float) -> float:
