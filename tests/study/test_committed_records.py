@@ -29,14 +29,11 @@ TO_RUN = {  # chapter: in what its record differs, or does not say
     "08_alignment": {CODE, INPUTS},
     "09_completion": {CODE, INPUTS},
     "10_ablations": {CODE},
-    "11_real_scan": {CODE},
     "12_benchmarks": {CODE},
     "13_few_steps": {CODE},
     "14_privacy": {CODE},
-    "15_patient": {CODE},
     "16_diffusion_baseline": {CODE},
     "18_levers": {CODE},
-    "19_baselines": {CODE},
 }
 
 
