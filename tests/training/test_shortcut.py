@@ -145,8 +145,8 @@ def train(stage, flow, latents, settings):
     return train_shortcut(stage, network, latents, scale, settings, device)
 
 
-def _saving_always(*given):
-    return Trainer(*given, save_seconds=0.0)
+def _saving_always(*given, **more):
+    return Trainer(*given, **more, save_seconds=0.0)
 
 
 def test_a_model_learns_to_reach_a_skull_in_one_leap(flow, study, latents):

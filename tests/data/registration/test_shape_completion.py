@@ -19,7 +19,7 @@ from skfm_lib.data.registration.shape_model import (
 def test_the_template_stays_where_its_points_stay():
     warped = warped_template(template_surface()[0].T)
     np.testing.assert_allclose(warped.points, template_mesh().points, atol=1e-3)
-    assert warped.n_open_edges == 0
+    assert warped.n_open_edges == template_mesh().n_open_edges
 
 
 @pytest.mark.parametrize("seed", [1, 2])
