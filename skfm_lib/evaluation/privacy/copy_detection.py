@@ -20,7 +20,9 @@ from skfm_lib.utils.errors import SkfmError
 
 SHARE = 0.05  # of unseen real skulls that may be flagged (Dar et al. 2024: 5 %)
 FAR = 3.0  # limits, at the end of the histograms
-COLOURS = ("#b9b4a7", "#c4622d", "#1f5a94", "#4b8b3b")  # test skulls first
+COLOURS = (  # test skulls first, then at most the five models
+    *("#b9b4a7", "#c4622d", "#1f5a94", "#4b8b3b", "#8a5a9e", "#c9a227"),
+)
 
 
 @dataclass(frozen=True)
