@@ -12,6 +12,8 @@ from reading import TASKS, better_model, claims, tally
 from shown import committed, listed, number_of, parts
 
 from skfm_lib.presets.paper_tables import TABLE_9
+from skfm_lib.reference_model.findings import privacy_rows
+from skfm_lib.reference_model.package import find_package
 
 README = Path(__file__).parents[1] / "README.md"
 BLOCK = re.compile(r"(?<=<!-- findings -->\n).*(?=<!-- end of findings -->)", re.S)
@@ -96,8 +98,24 @@ def copies(read: Read) -> str:
         real = parts(unseen.get("copies", ""))[0] or MISSING
         said.append(f"by {space} {share}, of unseen skulls {real}")
     return (
-        "**Does it copy training skulls?** Called copies, as shares of "
-        f"{model}: {'; '.join(said)}."
+        f"**Does it copy training skulls?** {packed_copies()}In chapter 14, called "
+        f"copies as shares of {model}: {'; '.join(said)}."
+    )
+
+
+def packed_copies() -> str:
+    """The same of the packed model, where that was measured; else ""."""
+    package = find_package()
+    rows = privacy_rows(package) if package else {}
+    said = [
+        f"{name.removeprefix('copies ')} {row['found']} and {row['without disclosure']}"
+        for name, row in rows.items()
+        if name.startswith("copies by ")
+    ]
+    if not said:
+        return ""
+    return (
+        f"Of the model that comes with the library, called copies: {'; '.join(said)}. "
     )
 
 
