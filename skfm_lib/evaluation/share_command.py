@@ -1,7 +1,9 @@
 """The command line of a chapter's trainings: ``python -m MODULE 1/2 --preset quick``.
 
 The trainings of a chapter are divided into shares, one for each of several shells; once
-all have ended, the chapter finds everything trained.
+all have ended, the chapter finds everything trained.  Networks of the smaller presets
+do not keep two cores busy, so that two processes of one thread each are faster than one
+of two threads (`study.parallel`).
 """
 
 import argparse
@@ -11,11 +13,13 @@ from typing import Any, Optional
 
 from skfm_lib.presets import NAMES
 from skfm_lib.study import Study, open_study
+from skfm_lib.study.parallel import cores_for, side_by_side
 from skfm_lib.study.parameters import TYPES
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.subprocesses import SAYS
 from skfm_lib.utils.values import conform, parse
 
+PROCESSES = 2
 Defaults = Mapping[str, tuple[str, Any]]  # parameter → type, and the chapter's default
 
 
@@ -39,6 +43,23 @@ def run_share(
         print(f"{SAYS}{error}", file=sys.stderr)
         return error.status
     return 0
+
+
+def train_side_by_side(module: str, words: Sequence[str], missing: int) -> None:
+    """Run the shares of a chapter at the same time, each in a process of one thread.
+
+    Not for fewer than two `missing` trainings, nor on a GPU or where there is only one
+    core.  `words` are the options of the command line that all shares get.
+
+    Raises:
+        SkfmError: what the first process that failed reports; the other one has ended.
+    """
+    if missing < PROCESSES or not cores_for(PROCESSES):
+        return
+    shares = [f"{i + 1}/{PROCESSES}" for i in range(PROCESSES)]
+    commands = {f"share {one}": [one, *words] for one in shares}
+    for error in side_by_side(commands, module).values():
+        raise error
 
 
 def values_of(given: Mapping[str, object], defaults: Defaults) -> dict[str, Any]:

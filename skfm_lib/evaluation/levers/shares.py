@@ -1,19 +1,14 @@
-"""The trainings of the chapter in one process, or in two at the same time.
-
-Networks of the smaller presets do not keep two cores busy, so that two processes of one
-thread each are faster than one of two threads (`study.parallel`).
-"""
+"""The trainings of the chapter in one process, or in two at the same time."""
 
 import json
 
 from skfm_lib.evaluation.levers.plan import Plan
-from skfm_lib.study.parallel import cores_for, side_by_side
+from skfm_lib.evaluation.share_command import train_side_by_side
 from skfm_lib.training.latents import latent_scale, load_latents
 from skfm_lib.training.vqvae import load_vqvae
 from skfm_lib.utils.device import pick_device
 from skfm_lib.utils.errors import SkfmError
 
-PROCESSES = 2
 MODULE = "skfm_lib.evaluation.levers"
 
 
@@ -43,17 +38,11 @@ def train_share(plan: Plan, index: int = 1, count: int = 1) -> None:
 def train_all(plan: Plan) -> None:
     """Train the whole plan and generate its skulls, two trainings at a time.
 
-    On a GPU, and where there is only one core, one after the other.
-
-    Raises:
-        SkfmError: what the first process that failed reports; the other one has ended.
+    On a GPU, and where there is only one core, one after the other; errors as for
+    `train_side_by_side`.
     """
-    missing = [training for training in plan.trainings() if not training.stage.done]
-    if len(missing) > 1 and cores_for(PROCESSES):
-        shares = [f"{i + 1}/{PROCESSES}" for i in range(PROCESSES)]
-        words = {f"share {one}": [one, *as_words(plan)] for one in shares}
-        for error in side_by_side(words, MODULE).values():
-            raise error
+    missing = sum(not training.stage.done for training in plan.trainings())
+    train_side_by_side(MODULE, as_words(plan), missing)
     train_share(plan)
 
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from skfm_lib.evaluation import share_command
 from skfm_lib.evaluation.levers import shares
 from skfm_lib.evaluation.levers.__main__ import main
 from skfm_lib.evaluation.levers.models import BASES, Model
@@ -120,7 +121,7 @@ def test_a_share_that_is_none_is_reported_in_one_line(study, share, capsys):
 
 def test_two_shares_are_all_trainings_and_run_at_the_same_time(plan, monkeypatch):
     told, trained = {}, []
-    monkeypatch.setattr(shares, "cores_for", lambda count: count == 2)
+    monkeypatch.setattr(share_command, "cores_for", lambda count: count == 2)
     monkeypatch.setattr(shares, "train_share", trained.append)
 
     def side_by_side(commands, module):
@@ -128,12 +129,12 @@ def test_two_shares_are_all_trainings_and_run_at_the_same_time(plan, monkeypatch
         assert module == "skfm_lib.evaluation.levers"
         return {}
 
-    monkeypatch.setattr(shares, "side_by_side", side_by_side)
+    monkeypatch.setattr(share_command, "side_by_side", side_by_side)
     shares.train_all(plan)
     assert [words[0] for words in told.values()] == ["1/2", "2/2"]
     assert trained == [plan]  # finds all of it finished
     stopped = lambda *given: {"share 1/2": Interrupted("told to stop")}  # noqa: E731
-    monkeypatch.setattr(shares, "side_by_side", stopped)
+    monkeypatch.setattr(share_command, "side_by_side", stopped)
     with pytest.raises(Interrupted):
         shares.train_all(plan)
     assert trained == [plan]
@@ -141,7 +142,7 @@ def test_two_shares_are_all_trainings_and_run_at_the_same_time(plan, monkeypatch
 
 def test_on_one_core_there_is_one_process(plan, monkeypatch):
     trained = []
-    monkeypatch.setattr(shares, "cores_for", lambda count: False)
+    monkeypatch.setattr(share_command, "cores_for", lambda count: False)
     monkeypatch.setattr(shares, "train_share", trained.append)
     shares.train_all(plan)
     assert trained == [plan]

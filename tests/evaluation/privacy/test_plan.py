@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from skfm_lib.evaluation import share_command
 from skfm_lib.evaluation.privacy import shares
 from skfm_lib.evaluation.privacy.__main__ import main
 from skfm_lib.evaluation.privacy.plan import DEFAULTS, Plan, plan_of
@@ -111,7 +112,7 @@ def test_a_share_that_is_none_is_reported_in_one_line(study, share, capsys):
 
 def test_two_shares_run_at_the_same_time_where_there_are_cores(plan, monkeypatch):
     told, trained = {}, []
-    monkeypatch.setattr(shares, "cores_for", lambda count: count == 2)
+    monkeypatch.setattr(share_command, "cores_for", lambda count: count == 2)
     monkeypatch.setattr(shares, "train_share", trained.append)
 
     def side_by_side(commands, module):
@@ -119,12 +120,12 @@ def test_two_shares_run_at_the_same_time_where_there_are_cores(plan, monkeypatch
         assert module == "skfm_lib.evaluation.privacy"
         return {}
 
-    monkeypatch.setattr(shares, "side_by_side", side_by_side)
+    monkeypatch.setattr(share_command, "side_by_side", side_by_side)
     shares.train_all(plan)
     assert [words[0] for words in told.values()] == ["1/2", "2/2"]
     assert trained == [plan]  # finds all of it finished
     stopped = lambda *given: {"share 1/2": Interrupted("told to stop")}  # noqa: E731
-    monkeypatch.setattr(shares, "side_by_side", stopped)
+    monkeypatch.setattr(share_command, "side_by_side", stopped)
     with pytest.raises(Interrupted):
         shares.train_all(plan)
     assert trained == [plan]
