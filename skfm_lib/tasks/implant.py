@@ -23,7 +23,7 @@ LINK = 6.0  # mm between neighbours in a cluster: about the thickness of a vault
 # reached it with one trained completer, and 1 of 10 with another.
 CLEAR = 3.0
 FEWEST = 32  # points of a cluster; in smaller ones nothing counts as missing
-NEAR = np.sqrt(3) * SIDES[1] / 2  # mm, from the largest cuboid's centre to a corner
+NEAR = SIDES[1] / 2  # mm around a position that is given: half the largest defect
 STEP, BLUR = 1.0, 3.0  # mm: an implant's voxels; the spread of a point in them
 REACH = MARGIN + BLUR  # mm around the missing points, to the edge of the bone
 SPARSE = 4.0  # largest weight of a point with few others around it
@@ -75,8 +75,8 @@ def find_missing(
     """What points (n, 3) of the complete skull, mm, show and a skull lacks.
 
     `distance` (n,) is theirs from the skull's surface.  With a point `near` (3,) in the
-    defect, the cluster nearest to it and within NEAR is taken, whatever the other side
-    shows: a defect may cross the midline.
+    defect, the cluster nearest to it is taken, of points within NEAR, whatever the
+    other side shows: a defect may cross the midline.
     """
     # Candidates are the points where the skull has no bone.  Orbits and what lies
     # below the scan have none either, but on both sides: a candidate's mirror image
@@ -85,18 +85,20 @@ def find_missing(
     if near is None:
         other_side = distance_to_surface(cloud[index] * MIRROR, mesh)
         index = index[other_side <= MARGIN]
+    else:  # before they are linked: a chain of candidates leads to the orbits
+        index = index[np.linalg.norm(cloud[index] - near, axis=1) <= NEAR]
     # A defect is one compact part: stray candidates form small clusters elsewhere.
     clusters = [index[c] for c in _clusters(cloud[index])]
     clusters.sort(key=len, reverse=True)
-    if near is not None:
-        gaps = [np.linalg.norm(cloud[c] - near, axis=1).min() for c in clusters]
-        nearest = np.argsort(gaps, kind="stable")[:1]
-        clusters = [clusters[i] for i in nearest if gaps[i] <= NEAR]
+    large = [c for c in clusters if len(c) >= FEWEST]
     missing = np.zeros(len(cloud), bool)
-    if not clusters or len(clusters[0]) < FEWEST:
+    if not large:
         return Completion(cloud, missing, 0, None)
-    missing[clusters[0]] = True
     runner_up = len(clusters[1]) if len(clusters) > 1 else 0
+    if near is not None:
+        gaps = [np.linalg.norm(cloud[c] - near, axis=1).min() for c in large]
+        large, runner_up = [large[int(np.argmin(gaps))]], 0
+    missing[large[0]] = True
     implant = implant_mesh(cloud, cloud[missing], mesh)
     return Completion(cloud, missing, runner_up, implant)
 

@@ -13,9 +13,11 @@ from skfm_lib.data.registration.shape_completion import complete_surface
 from skfm_lib.data.voxels import Grid, sample_surface, surface, voxelise
 from skfm_lib.models import PointAttN
 from skfm_lib.tasks.completion import MARGIN, MIRROR
-from skfm_lib.tasks.implant import NEAR, REACH, completed, find_missing
+from skfm_lib.tasks.defects import SIDES
+from skfm_lib.tasks.implant import REACH, completed, find_missing
 from skfm_lib.utils.device import Device
 
+HALF = np.sqrt(3) * SIDES[1] / 2  # mm, of the box: to a corner of the largest cuboid
 SOURCES, TARGETS = 2000, 20_000  # points by which a skull is fitted to its mirror image
 COMPLETER, GIVEN = "completer", "completer, position given"
 MIRRORED, LINEAR = "mirrored skull", "linear shape model"
@@ -41,8 +43,8 @@ class Defective:
 
     @cached_property
     def box(self) -> tuple[slice, ...]:
-        """The voxels within NEAR of the point along each axis."""
-        middle, reach = self.grid.to_index(self.near[None])[0], NEAR / self.grid.spacing
+        """The voxels within HALF of the point along each axis."""
+        middle, reach = self.grid.to_index(self.near[None])[0], HALF / self.grid.spacing
         low = np.maximum(np.floor(middle - reach), 0).astype(int)
         high = np.ceil(middle + reach).astype(int) + 1
         return tuple(slice(a, b) for a, b in zip(low, high))

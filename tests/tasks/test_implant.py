@@ -133,6 +133,26 @@ def test_what_no_side_has_is_not_missing_unless_one_says_where(knowing):
     assert found.missing.any() and found.implant.bounds[5] < -30
 
 
+def test_a_position_limits_what_is_linked_to_it(knowing):
+    # All of the cap is one cluster, 126 mm across; orbits are linked to a vault's
+    # defect by strays in the same way.
+    cut, place = without(("z", -40, False)), np.array([30.0, 0.0, -68.0])
+    found = complete_skull(MODEL, cut, CPU, place)
+    missing = found.cloud[found.missing]
+    reach = np.linalg.norm(missing - place, axis=1).max()
+    assert 0.95 * implant.NEAR < reach <= implant.NEAR
+    assert missing[:, 0].min() < 0  # to all sides of it
+
+
+def test_strays_beside_the_position_do_not_hide_the_defect():
+    cut, place = without(("x", 50, True)), np.array([88.0, 0.0, 20.0])
+    strays = place + np.random.default_rng(1).normal(size=(5, 3))
+    cloud = np.vstack([shell(), strays])
+    given = cloud, distance_to_surface(cloud, cut), cut
+    found = implant.find_missing(*given, place)
+    assert found.missing.sum() > 1000 and not found.missing[-5:].any()
+
+
 def test_of_two_places_the_larger_is_taken_or_the_one_that_is_named(knowing):
     # Each is opposite to bone: a side is lost above, the other one below.
     upper = without(("x", 45, True)).clip("z", invert=False)
