@@ -83,9 +83,12 @@ def _state(made: Study, name: str) -> str:
 def book(options: argparse.Namespace) -> int:
     """Build the book; it shows the latest run."""
     if options.publish:
-        from skfm_lib.study.book import publish
+        from skfm_lib.study.book import publish, shown
+        from skfm_lib.study.runs import existing_study
+        from skfm_lib.tasks.experiments.archive import archive
 
         publish()
+        archive(existing_study(shown().run), project_root() / "book/experiments.zip")
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", "book"]
     command += ["--all"] if options.fresh else []
     return subprocess.run(command, cwd=project_root(), check=False).returncode

@@ -71,8 +71,8 @@ def add_tool_commands(commands: argparse._SubParsersAction, add: Add) -> None:
         nargs=3,
         type=float,
         metavar=("X", "Y", "Z"),
-        help="a place in the defect, RAS mm of the scan: bone is missing within 50 mm of "
-        "it, on whatever side",
+        help="a place in the defect, RAS mm of the scan: bone is missing within 50 mm "
+        "of it, on whatever side",
     )
 
 

@@ -9,7 +9,11 @@ import torch
 from skfm_lib.presets import preset
 from skfm_lib.study import Stage, Study
 from skfm_lib.tasks import task
+from skfm_lib.tasks.experiments import ALIGNMENT, Experiments
 from skfm_lib.training.trainer import Trainer
+from skfm_lib.utils.device import Device
+
+CPU = Device(torch.device("cpu"), torch.float32)
 
 
 def stage(folder, seed=0):
@@ -40,3 +44,9 @@ def whole_and_resumed(task, clouds, settings, device, folder, monkeypatch):
         task.train(stage(folder / "b"), clouds, settings, device)
     torch.manual_seed(99)  # the global state has no influence
     return whole, task.train(stage(folder / "b"), clouds, settings, device)
+
+
+def aligner(study, **changes):
+    """Experiments of a study with aligners of three steps."""
+    settings = study.settings.aligner.but(**{"steps": 3, "batch": 2, **changes})
+    return Experiments(study, ALIGNMENT, settings, CPU)

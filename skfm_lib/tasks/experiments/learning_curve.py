@@ -21,6 +21,7 @@ from skfm_lib.tasks.experiments.skull_pool import SkullPool
 
 Points = dict[int, list[float]]  # number of skulls → the mean error of each seed, mm
 FEWEST = 2  # sets of a curve
+LABEL = "training-errors"  # of what is computed here, before the experiment's own
 
 
 def curve_sets(trainings: Mapping[str, Iterable[int]]) -> list[str]:
@@ -67,7 +68,7 @@ def _errors_in_training(
 ) -> dict[str, list]:
     """The errors of one training, of the task's own way only."""
     of, after = runs.stage(name, seed), (stage_names.DATA,)
-    label = f"training-errors-{of.fingerprint}"
+    label = f"{LABEL}-{of.fingerprint}"
     settings = {"of": of.fingerprint, "seed": runs.study.seed}
     stage = runs.study.experiment(runs.task.folder, label, settings, after)
     if not stage.done:

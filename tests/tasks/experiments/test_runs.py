@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from cloud_training import save_every_step
+from cloud_training import CPU, aligner, save_every_step
 
 from skfm_lib import generation
 from skfm_lib.data.io.volumes import read_volume, write_volume
@@ -15,7 +15,6 @@ from skfm_lib.data.point_clouds import CloudSet
 from skfm_lib.generation import Outcome
 from skfm_lib.study import open_study
 from skfm_lib.tasks.experiments import (
-    ALIGNMENT,
     COMPLETION,
     Experiments,
     altered_clouds,
@@ -27,25 +26,9 @@ from skfm_lib.tasks.experiments import (
 )
 from skfm_lib.tasks.experiments.runs import averaged
 from skfm_lib.training.trainer import Trainer
-from skfm_lib.utils.device import Device
 from skfm_lib.utils.errors import SkfmError
 
-CPU = Device(torch.device("cpu"), torch.float32)
 REAL, MIXED = "100% real", "100% real + 25% OTFM"
-
-
-@pytest.fixture
-def study(project, phantoms):
-    """A study with four skulls to train and two to test; stages 01 and 03 are done."""
-    made = open_study("grid", "tiny")
-    stage = made.stage("01_preprocess", {})
-    shutil.copytree(phantoms.folder / "volumes", stage.folder / "skulls" / "volumes")
-    split = dict(zip((s.name for s in phantoms.skulls), 2 * ["train", "test", "train"]))
-    rows = [replace(skull, split=split[skull.name]) for skull in phantoms.skulls]
-    write_manifest(stage.folder / "skulls", rows)
-    stage.finish(folder="skulls", made_from="phantoms")
-    made.stage("03_train_otfm", {}, ("01_preprocess",)).finish()
-    return made
 
 
 @pytest.fixture
@@ -67,11 +50,6 @@ def generator(monkeypatch, phantoms):
     monkeypatch.setattr(generation, "load_generator", lambda study, model: None)
     monkeypatch.setattr(generation, "generate_skulls", generate)
     return drawn
-
-
-def aligner(study, **changes):
-    settings = study.settings.aligner.but(**{"steps": 3, "batch": 2, **changes})
-    return Experiments(study, ALIGNMENT, settings, CPU)
 
 
 def test_experiments_are_trained_once_and_tried_on_one_test(study, monkeypatch):
