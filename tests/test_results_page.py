@@ -158,7 +158,8 @@ def test_functions_of_the_figure_exist_and_are_documented():
         if not name:
             continue
         names = f"skfm_lib.{name}".split(".")
-        page = (BOOK / "api" / f"{names[1]}.md").read_text("utf-8")
+        pages = (BOOK / "api").glob(f"{names[1]}*.md")
+        page = "\n".join(path.read_text("utf-8") for path in pages)
         module = next(
             ".".join(names[:n])
             for n in range(len(names), 1, -1)
