@@ -6,11 +6,15 @@ from typing import NamedTuple
 from skfm_lib.presets import TrainingConfig
 from skfm_lib.study import Study
 from skfm_lib.study.data_stage import split_counts
+from skfm_lib.tasks.alignment import ALIGNMENT
+from skfm_lib.tasks.completion import COMPLETION
 from skfm_lib.tasks.experiments.mixes import seeds_of
 from skfm_lib.tasks.experiments.plan import PLANS, base_of
+from skfm_lib.tasks.experiments.runs import Experiments
 from skfm_lib.utils.errors import SkfmError
 
-ALL, EVERY = "all", "all real"
+ALL, FINISHED, EVERY = "all", "finished", "all real"
+TASKS = {task.name: task for task in (ALIGNMENT, COMPLETION)}
 
 
 class Grid(NamedTuple):
@@ -45,13 +49,14 @@ def chosen_grid(
     seeds: Sequence[int],
     base: int | None = None,
     plan: str | None = None,
+    generators: Sequence[str] = (),
 ) -> Grid:
     """The `planned_grid` where a plan is given; else these sets with all seeds.
 
     "all" stands for the paper's sets.
     """
     if plan is not None:
-        return planned_grid(study, task, settings, base, plan)
+        return planned_grid(study, task, settings, base, plan, generators)
     return Grid(seeds_of(sets, seeds), base)
 
 
@@ -61,23 +66,42 @@ def planned_grid(
     settings: TrainingConfig,
     base: int | None = None,
     plan: str = ALL,
+    generators: Sequence[str] = (),
 ) -> Grid:
     """The grid of the plan of a task, "aligner" or "completer".
 
     Args:
         settings: of the trainings.
         base: by default, it follows from the settings (`plan.base_of`).
-        plan: "all", or how many trainings of each set, at most; others are left.
+        plan: "all"; how many trainings of each set, at most; or "finished", those that
+            are, and the one whose network the tools use.  Others are left.
+        generators: as for `Experiments`.
 
     Raises SkfmError for another `plan`.
     """
-    if plan != ALL and not (plan.isdecimal() and int(plan)):
-        expected = f"{ALL!r}, or a number of trainings of each set"
+    if plan not in (ALL, FINISHED) and not (plan.isdecimal() and int(plan)):
+        expected = f"{ALL!r}, {FINISHED!r}, or a number of trainings of each set"
         raise SkfmError(f"plan {plan!r}", expected, "-p plan all")
     skulls = sum(split_counts(study)["train"].values())
     base = base_of(task, settings, skulls) if base is None else base
     every = PLANS[task].seeds(skulls, base)
-    most = None if plan == ALL else int(plan)
-    now = {name: seeds[:most] for name, seeds in every.items()}
+    if plan == FINISHED:
+        runs = Experiments(
+            study, TASKS[task], settings, base=base, generators=generators
+        )
+        now = _finished(runs, every)
+    else:
+        most = None if plan == ALL else int(plan)
+        now = {name: seeds[:most] for name, seeds in every.items()}
     left = sum(map(len, every.values())) - sum(map(len, now.values()))
     return Grid(now, base, left)
+
+
+def _finished(runs: Experiments, every: dict[str, list[int]]) -> dict[str, list[int]]:
+    """The trainings that are finished, and that of the network which the tools use."""
+    tools = Grid(every).shown, 0
+    found = {
+        name: [s for s in seeds if (name, s) == tools or runs.stage(name, s).done]
+        for name, seeds in every.items()
+    }
+    return {name: seeds for name, seeds in found.items() if seeds}

@@ -7,7 +7,13 @@ import pytest
 
 from skfm_lib.presets import preset
 from skfm_lib.study import open_study
-from skfm_lib.tasks.experiments import PLANS, chosen_grid, planned_grid
+from skfm_lib.tasks.experiments import (
+    ALIGNMENT,
+    PLANS,
+    Experiments,
+    chosen_grid,
+    planned_grid,
+)
 from skfm_lib.tasks.experiments import grid as grids
 from skfm_lib.tasks.experiments.assay import CONTROLS
 from skfm_lib.tasks.experiments.plan import (
@@ -17,6 +23,7 @@ from skfm_lib.tasks.experiments.plan import (
     passes,
     rows,
 )
+from skfm_lib.tasks.experiments.skull_pool import stages_of
 from skfm_lib.utils.errors import SkfmError
 
 PAGE = Path(__file__).parents[3] / "book" / "evidence_plan.md"
@@ -111,3 +118,22 @@ def test_a_part_of_the_plan_says_what_is_left(study):
     for wrong in ("true", "0", "-1", "1.5"):
         with pytest.raises(SkfmError, match=r"plan '.*expected 'all'.*-p plan all"):
             planned_grid(study, "aligner", QUICK.aligner, plan=wrong)
+
+
+def test_what_is_finished_is_evaluated_without_training_more(study):
+    for name in stages_of(PLANS["aligner"].trainings):
+        study.stage(name, {}).finish()
+    settings, base = QUICK.aligner, base_of("aligner", QUICK.aligner, TRAIN)
+    runs = Experiments(study, ALIGNMENT, settings, base=base)
+    for name, seed in (("100% real", 1), ("OTFM-b", 0)):
+        runs.stage(name, seed).finish(errors={})
+    grid = planned_grid(study, "aligner", settings, plan="finished")
+    trained = {
+        "100% real": [1],
+        "OTFM-b": [0],
+        "all real": [0],
+    }  # the last for the tools
+    assert grid.trainings == trained and grid.shown == "all real"
+    assert grid.left == PLANS["aligner"].total - 3
+    other = planned_grid(study, "aligner", settings, base + 1, plan="finished")
+    assert other.trainings == {"all real": [0]}
