@@ -64,6 +64,7 @@ weights: setup
 	$(BIN)/skfm run 08 09 --run $(WEIGHTS_RUN)
 	$(BIN)/skfm pack --run $(WEIGHTS_RUN)
 	$(BIN)/python -m skfm_lib.reference_model.privacy --run $(WEIGHTS_RUN)
+	$(BIN)/python -m skfm_lib.reference_model.few_steps --out runs/$(WEIGHTS_RUN)/few_steps
 
 setup: .venv/.ready
 

@@ -8,7 +8,7 @@ from docutils.parsers.rst import Directive
 from sphinx.application import Sphinx
 
 from skfm_lib.reference_model import find_package
-from skfm_lib.reference_model.findings import privacy_rows
+from skfm_lib.reference_model.findings import privacy_rows, steps_rows
 from skfm_lib.reference_model.model_card import (
     distance_rows,
     model_rows,
@@ -44,6 +44,8 @@ class Model(Directive):
             rows = {name: {"": value.replace("`", "")} for name, value in about}
             text = table(rows) + table(screening_rows(package.index))
             text += table(distance_rows(package.index))
+            if steps := steps_rows(package):
+                text += table(steps)
             text += table(privacy_rows(package))
         return [nodes.raw("", text, format="html")]
 

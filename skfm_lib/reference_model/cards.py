@@ -15,7 +15,7 @@ from skfm_lib.evaluation.screening.screener import Screener, study_screener
 from skfm_lib.generation import RECORD
 from skfm_lib.metrics import share
 from skfm_lib.reference_model.comparison_set import FEWEST, ComparisonSet
-from skfm_lib.reference_model.findings import privacy_rows
+from skfm_lib.reference_model.findings import privacy_rows, steps_rows
 from skfm_lib.reference_model.loading import load_reference, load_screener
 from skfm_lib.reference_model.model_card import (
     distance_rows,
@@ -144,9 +144,16 @@ def _content(
     return (
         f"{text}, {PACKED} of skfm:\n\n{markdown_table(about)}\n\n"
         f"Its screening when it was packed, without redrawing:\n\n{screened}\n\n"
+        f"{_few_steps(package)}"
         "What its weights and its skulls disclose of the skulls that it was trained "
         f"on:\n\n{markdown_table(privacy_rows(package))}"
     )
+
+
+def _few_steps(package: Package) -> str:
+    rows = steps_rows(package)
+    text = f"In fewer steps of the sampler:\n\n{markdown_table(rows)}\n\n"
+    return text if rows else ""
 
 
 def _screening(folder: Path) -> str:

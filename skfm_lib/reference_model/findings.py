@@ -1,13 +1,16 @@
-"""The findings on a packed model's privacy, as they are kept beside its index."""
+"""What was measured of a packed model since it was packed, kept beside its index.
 
-from collections.abc import Mapping
+These are the findings on its privacy and on fewer steps of the sampler.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from skfm_lib.metrics import Interval, Share
+from skfm_lib.metrics import Interval, Share, share
 from skfm_lib.reference_model.package import Package
 from skfm_lib.utils.files import read_json
 
-FINDINGS = "privacy.json"
+FINDINGS, FEW_STEPS = "privacy.json", "few_steps.json"
 MISSING = "not measured"
 KEYS = ("files", "run", "skulls", "attacked", "copies", "membership", "jaws")
 QUESTIONS = ("copies", "membership", "attribute inference")
@@ -19,14 +22,12 @@ def checksums(index: Mapping[str, Any]) -> dict[str, str]:
 
 
 def read_findings(package: Package) -> dict[str, Any] | None:
-    """The findings on this packed model; None where there are none, or of others.
+    """The findings on its privacy; None where there are none, or of other weights.
 
     Raises:
         SkfmError: for damaged findings.
     """
-    path = package.folder / FINDINGS
-    found = read_json(path, *KEYS) if path.is_file() else None
-    return found if found and found["files"] == checksums(package.index) else None
+    return _read(package, FINDINGS, KEYS)
 
 
 def privacy_rows(package: Package) -> dict[str, dict[str, str]]:
@@ -35,6 +36,29 @@ def privacy_rows(package: Package) -> dict[str, dict[str, str]]:
     if found is None:
         return {name: {"found": MISSING} for name in QUESTIONS}
     return {**_copies(found), **_membership(found), **_jaws(found)}
+
+
+def steps_rows(package: Package) -> dict[str, dict[str, str]]:
+    """Steps of the sampler → failed skulls and distances, with 95 % intervals.
+
+    Empty where they were not measured, or of other weights.
+    """
+    found, rows = _read(package, FEW_STEPS, ("files", "steps")), {}
+    for steps, one in (found or {"steps": {}})["steps"].items():
+        n, values = one["skulls"], one.get("distances", {}).items()
+        rows[f"{steps} steps, {one['evaluations']} evaluations"] = {
+            "skulls": str(n),
+            "failed": str(share(one["failed"], n)),
+            "of another score": str(share(one["of another score"], n)),
+            **{column: str(Interval(**value)) for column, value in values},
+        }
+    return rows
+
+
+def _read(package: Package, name: str, keys: Sequence[str]) -> dict[str, Any] | None:
+    path = package.folder / name
+    found = read_json(path, *keys) if path.is_file() else None
+    return found if found and found["files"] == checksums(package.index) else None
 
 
 def _copies(found: Mapping[str, Any]) -> dict[str, dict[str, str]]:
