@@ -17,13 +17,13 @@ STEPS_VQVAE ?= 1600
 STEPS_OURS ?= 4200
 
 help:
-	@echo "make study   set up, run the whole study on the embedded data, build the book"
+	@echo "make study   set up, run the core of the study on the embedded data, build the book"
 	@echo "make lint    set up, check style, imports, types and wording"
 	@echo "make test    set up, run every test"
 	@echo "make fuzz    set up, read 2,425 damaged scans (\`make test\` takes a sample)"
 	@echo "make lab     set up, open the notebooks in JupyterLab"
 	@echo "make book    set up, build the book from the latest run"
-	@echo "make weights set up, train the model that comes with the library, an hour"
+	@echo "make weights set up, train the model that comes with the library, hours"
 	@echo "make setup   set up only: .venv with the pinned packages"
 	@echo "make clean   remove .venv and the built book; runs/ is kept"
 	@echo

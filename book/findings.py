@@ -42,8 +42,8 @@ def models(read: Read) -> str:
     velocity, otfm = (f"{100 * share:.0f} %" for share in shares)
     return (
         f"{text} That is the paper's diffusion, which predicts noise: of one that "
-        f"predicts a velocity {velocity} failed, of OTFM {otfm} (chapter 16, median "
-        "of its seeds)."
+        f"predicts a velocity {velocity} failed, of OTFM {otfm} (chapter 16, which "
+        "samples in other steps; median of its seeds)."
     )
 
 

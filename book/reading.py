@@ -34,9 +34,9 @@ def better_model(record: Contents) -> str:
     here = "; ".join(f"{k} by {listed(v)}" for k, v in by_outcome(ours).items())
     same = [m for m, better in ours.items() if better == theirs[m]]
     other = [m for m, b in ours.items() if b != theirs[m] and b in ("OTFM", "DDPM")]
-    text = f"Better in this run, beyond chance: {here}. "
-    text += f"As in the paper by {listed(same)}"
-    return f"{text}; the other model than in the paper by {listed(other)}."
+    text = "Better in this run (one training each, intervals over the skulls alone): "
+    text += f"{here}. As in the paper by {listed(same)}"
+    return f"{text}, not as in the paper by {listed(other)}."
 
 
 def by_outcome(found: dict[str, str]) -> dict[str, list[str]]:

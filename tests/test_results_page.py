@@ -124,7 +124,7 @@ def test_the_better_model_is_compared_with_the_papers():
     )
     text = reading.better_model(record("tab-better-model", rows))
     assert "DDPM by none; undecided by IR." in text
-    assert text.endswith("the other model than in the paper by PR.")
+    assert text.endswith("not as in the paper by PR.")
     assert "does not test" in reading.better_model(record())
 
 

@@ -7,7 +7,7 @@ from skfm_lib.metrics import Interval, share
 
 KINDS = {"generated": "generated skulls", "held out": "held-out skulls (false alarms)"}
 
-SETS = {"generated": "generated skulls", "training": "training skulls (best to expect)"}
+SETS = {"generated": "generated skulls", "training": "training skulls"}
 
 
 def model_rows(index: Mapping[str, Any]) -> dict[str, str]:
