@@ -66,8 +66,8 @@ def test_levers_of_sampling_share_the_weights_of_their_base(plan):
 
 
 def test_ours_is_stopped_on_the_way_of_its_complete_training(plan):
-    assert list(plan.stopping())[:4] == [(0, 8), (0, 15), (0, 30), (0, 60)]
-    trainings = {s.training for (seed, _), s in plan.stopping().items() if not seed}
+    assert list(plan.stopping()) == [(0, 8), (0, 15), (0, 30), (0, 60)]
+    trainings = {source.training for source in plan.stopping().values()}
     assert trainings == {plan.source(Model("ours"), 0, 60).training}
 
 
