@@ -23,7 +23,7 @@ def seed_points(plan: Plan, held_out: HeldOut) -> pd.DataFrame:
 
 
 def stopping_points(plan: Plan, held_out: HeldOut) -> pd.DataFrame:
-    """One row per number of training steps of ours, of one seed; columns as `COLUMNS`."""
+    """One row per number of training steps of ours; columns as `COLUMNS`."""
     rows = [
         {"seed": seed, STEPS: step, **_values(source, plan, held_out)}
         for (seed, step), source in plan.stopping().items()
