@@ -75,8 +75,8 @@ def find_missing(
     """What points (n, 3) of the complete skull, mm, show and a skull lacks.
 
     `distance` (n,) is theirs from the skull's surface.  With a point `near` (3,) in the
-    defect, the cluster nearest to it is taken, of points within NEAR, whatever the
-    other side shows: a defect may cross the midline.
+    defect, only points within NEAR of it are considered, whatever the other side
+    shows: a defect may cross the midline.
     """
     # Candidates are the points where the skull has no bone.  Orbits and what lies
     # below the scan have none either, but on both sides: a candidate's mirror image
@@ -90,15 +90,11 @@ def find_missing(
     # A defect is one compact part: stray candidates form small clusters elsewhere.
     clusters = [index[c] for c in _clusters(cloud[index])]
     clusters.sort(key=len, reverse=True)
-    large = [c for c in clusters if len(c) >= FEWEST]
     missing = np.zeros(len(cloud), bool)
-    if not large:
+    if not clusters or len(clusters[0]) < FEWEST:
         return Completion(cloud, missing, 0, None)
+    missing[clusters[0]] = True
     runner_up = len(clusters[1]) if len(clusters) > 1 else 0
-    if near is not None:
-        gaps = [np.linalg.norm(cloud[c] - near, axis=1).min() for c in large]
-        large, runner_up = [large[int(np.argmin(gaps))]], 0
-    missing[large[0]] = True
     implant = implant_mesh(cloud, cloud[missing], mesh)
     return Completion(cloud, missing, runner_up, implant)
 
