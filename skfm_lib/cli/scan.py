@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skfm_lib.study import Study, existing_study
+from skfm_lib.utils.errors import SkfmError
 
 if TYPE_CHECKING:
     from skfm_lib.tasks.apply_to_scan import Tool
     from skfm_lib.tasks.task import Task
 
 Add = Callable[..., argparse.ArgumentParser]
+NETWORK, SHAPE_MODEL = "network", "shape-model"
 
 
 def align(options: argparse.Namespace) -> None:
@@ -31,14 +33,18 @@ def align(options: argparse.Namespace) -> None:
 def complete(options: argparse.Namespace) -> None:
     """Fill in what a skull lacks on one side, by the completer that comes with skfm.
 
-    Or with --run by that of a run's chapter 9.  Writes completed.ply (points),
-    implant.ply (a closed mesh) and implant.json; all in the canonical pose, into which
-    the skull is brought first, as by skfm prepare.  No medical device.
+    Or with --run by that of a run's chapter 9, or with --by shape-model without a
+    network.  Writes completed.ply (points), implant.ply (a closed mesh) and
+    implant.json; all in the canonical pose, into which the skull is brought first, as
+    by skfm prepare.  No medical device.
     """
     from skfm_lib.tasks import apply_to_scan
     from skfm_lib.tasks.completion import COMPLETION
 
-    by = _source(options.run, COMPLETION)
+    if options.by == SHAPE_MODEL and options.run:
+        found = f"--by {SHAPE_MODEL} with --run {options.run}"
+        raise SkfmError(found, "a run is of a network: one of the two")
+    by = None if options.by == SHAPE_MODEL else _source(options.run, COMPLETION)
     scan = apply_to_scan.read_one(options.scan, options.threshold, options.label)
     given = scan, options.out, by, options.aligned, options.near
     print(apply_to_scan.complete_scan(*given))
@@ -65,6 +71,14 @@ def add_tool_commands(commands: argparse._SubParsersAction, add: Add) -> None:
         "--aligned",
         action="store_true",
         help="the skull is in its canonical pose, as skfm align or prepare wrote it",
+    )
+    command.add_argument(
+        "--by",
+        choices=(NETWORK, SHAPE_MODEL),
+        default=NETWORK,
+        help="what makes the skull complete: the completer (default), or the linear "
+        "shape model of phantoms that prepare fits, which has closer implants (chapter "
+        "19)",
     )
     command.add_argument(
         "--near",

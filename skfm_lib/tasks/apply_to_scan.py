@@ -38,6 +38,7 @@ from skfm_lib.utils.files import replacing
 
 # Keys of a chapter's results.
 EXPERIMENT, ERROR = "experiment of the tools", "error of the tools"
+SHAPE_MODEL = "Linear shape model of phantoms, fitted to the skull: no network."
 WARNING = "Research software, no medical device: not for diagnosis or treatment."
 
 
@@ -197,7 +198,7 @@ def align_scan(scan: Scan, out: Path, by: Study | Tool[Aligner]) -> str:
 def complete_scan(
     scan: Scan,
     out: Path,
-    by: Study | Tool[PointAttN],
+    by: Study | Tool[PointAttN] | None,
     aligned: bool,
     near: Sequence[float] | None = None,
 ) -> str:
@@ -208,7 +209,8 @@ def complete_scan(
     --like` moves the implant back.
 
     Args:
-        by: a completer, or the study of which it is to be taken.
+        by: a completer, or the study of which it is to be taken; None for the linear
+            shape model that the registration has.
         aligned: whether the skull is in the canonical pose.  Otherwise it is
             registered as by `skfm prepare`, more accurately than by the aligner.
         near: a point in the defect, in the scan's RAS mm (see `complete_skull`).
@@ -218,7 +220,9 @@ def complete_scan(
             cannot be registered.
     """
     tool = study_tool(by, COMPLETION) if isinstance(by, Study) else by
-    model, errors, about = tool.model, tool.errors, tool.about
+    model = tool.model if tool else None
+    errors = {"Chamfer distance in test defects, mm": tool.errors} if tool else {}
+    about = tool.about if tool else {"trained on": SHAPE_MODEL, "warning": WARNING}
     matrix, doubt = np.eye(4), {}
     if not aligned:
         registered = register_any_axes(scan.mesh)
@@ -233,14 +237,19 @@ def complete_scan(
         CLEARLY: found.clear,
         "points in all": len(found.cloud),
         **doubt,
-        "Chamfer distance in test defects, mm": errors,
+        **errors,
     }
     _record(out / "implant.json", scan, matrix, {**quality, **about})
-    summary = _write_completion(found, out, errors["mean"])
+    summary = _write_completion(found, out)
+    if tool and found.implant:
+        summary += (
+            f"  In test defects the fillings are {tool.errors['mean']:.1f} mm from the "
+            "bone (Chamfer distance)."
+        )
     return f"{summary}\n{about['trained on']}\n{WARNING}"
 
 
-def _write_completion(found: Completion, out: Path, error: float) -> str:
+def _write_completion(found: Completion, out: Path) -> str:
     """Write cloud and implant; returns a summary in words."""
     with replacing(out / "completed.ply") as temporary:
         temporary.write_bytes(trimesh.PointCloud(found.cloud).export(file_type="ply"))
@@ -256,8 +265,7 @@ def _write_completion(found: Completion, out: Path, error: float) -> str:
         f"{found.missing.sum()} of {len(found.cloud)} points are missing, around "
         f"({x:.0f}, {y:.0f}, {z:.0f}) mm; in the next largest cluster "
         f"{found.runner_up or 'none'} ({sure}).\nThe implant has "
-        f"{found.implant.volume / 1000:.1f} ml.  In test defects the fillings are "
-        f"{error:.1f} mm from the bone (Chamfer distance)."
+        f"{found.implant.volume / 1000:.1f} ml."
     )
 
 

@@ -11,13 +11,14 @@ from scipy.spatial import cKDTree
 from skimage.morphology import isotropic_closing
 
 from skfm_lib.data.point_clouds import distance_to_surface
+from skfm_lib.data.registration.shape_completion import complete_surface
 from skfm_lib.data.voxels import Grid, sample_surface, surface, voxelise
 from skfm_lib.models import PointAttN
 from skfm_lib.tasks.completion import MARGIN, MIRROR, complete
 from skfm_lib.tasks.defects import SIDES
 from skfm_lib.utils.device import Device
 
-CLOUD = 1 << 16  # points of the complete skull, from several completions
+CLOUD = 1 << 16  # points of the complete skull; a network's are several completions
 LINK = 6.0  # mm between neighbours in a cluster: about the thickness of a vault
 # Missing points per point of the next largest cluster.  Of complete phantoms, 0 of 15
 # reached it with one trained completer, and 1 of 10 with another.
@@ -53,16 +54,21 @@ class Completion:
 
 
 def complete_skull(
-    model: PointAttN,
+    model: PointAttN | None,
     mesh: pv.PolyData,
     device: Device,
     near: np.ndarray | None = None,
 ) -> Completion:
     """Find the missing bone of a skull in the canonical pose (RAS mm).
 
-    `near` is that of `find_missing`.  Raises SkfmError for a mesh without area.
+    The complete skull is the network's or, without one, that of the linear shape model
+    (`shape_completion.complete_surface`).  `near` is that of `find_missing`.  Raises
+    SkfmError for a mesh without area.
     """
-    cloud = completed(model, mesh, device)
+    if model is None:
+        cloud = sample_surface(complete_surface(mesh), CLOUD, seed=0)
+    else:
+        cloud = completed(model, mesh, device)
     return find_missing(cloud, distance_to_surface(cloud, mesh), mesh, near)
 
 

@@ -8,14 +8,19 @@ import torch
 import trimesh
 
 from skfm_lib.cli.main import main
+from skfm_lib.data.bone_fractions import is_bone
 from skfm_lib.data.io.meshes import read_mesh, write_mesh
 from skfm_lib.data.io.volumes import read_volume, write_volume
+from skfm_lib.data.phantom import phantom_skull
+from skfm_lib.data.phantom_set import phantom_seed
 from skfm_lib.data.registration.rigid_icp import apply
-from skfm_lib.data.voxels import sample_surface
+from skfm_lib.data.voxels import sample_surface, skull_grid, surface, voxelise
 from skfm_lib.evaluation.real_scans import surface_distance
 from skfm_lib.models import Aligner, PointAttN
+from skfm_lib.presets.grid_sizes import PAPER_SPACING, scaled_shape
 from skfm_lib.study import open_study
 from skfm_lib.tasks import apply_to_scan, implant
+from skfm_lib.tasks.skull_defects import cut_defect
 from skfm_lib.training.checkpoints import save_weights
 
 
@@ -104,6 +109,25 @@ def test_what_is_missing_comes_as_points_and_a_closed_mesh(
     record = json.loads((out / "implant.json").read_text(encoding="utf-8"))
     assert np.allclose(record["scan to skull frame"], np.eye(4))
     assert record["kind"] == "implant"  # for DICOM segmentations
+
+
+def test_the_shape_model_completes_without_a_network(project, tmp_path, capsys):
+    seed, shape = phantom_seed(0, "test", 5, 0), scaled_shape(PAPER_SPACING / 2.0)
+    grid = skull_grid(shape)
+    bone = is_bone(phantom_skull(seed, 5, shape))
+    removed = cut_defect(bone, "parietotemporal", grid, seed)
+    place = grid.to_mm(np.argwhere(removed)).mean(axis=0)
+    placed, out = tmp_path / "placed.ply", tmp_path / "filled"
+    write_mesh(placed, surface(bone & ~removed, grid, 0.5))
+    words = ["complete", str(placed), "--out", str(out), "--aligned"]
+    words += ["--by", "shape-model"]
+    assert main([*words, "--near", *map(str, place)]) == 0
+    told = capsys.readouterr().out
+    assert "no network" in told and "no medical device" in told
+    made = voxelise(read_mesh(out / "implant.ply"), grid)
+    assert 2 * (made & removed).sum() / (made.sum() + removed.sum()) > 0.6
+    line = said(capsys, *words, "--run", "ward")
+    assert "--by shape-model with --run ward; expected a run is of a network" in line
 
 
 def test_a_skull_is_aligned_before_it_is_completed(study, scan, tmp_path, capsys):
