@@ -33,7 +33,6 @@ TO_RUN = {  # chapter: in what its record differs, or does not say
     "13_few_steps": {CODE},
     "14_privacy": {CODE},
     "16_diffusion_baseline": {CODE},
-    "18_levers": {CODE},
 }
 
 
