@@ -55,12 +55,12 @@ def measure_steps(package: Package, out: Path) -> dict[str, Any]:
     for steps in sorted({max(usual.steps // n, FEWEST_STEPS) for n in SHARES}):
         sampler, name = replace(usual, steps=steps), f"{steps}-steps"
         generate_skulls(made, out / name, scores, 0, sampler, sampling.batch)
-        found = SkullSet(out / name, "train")
-        measured = measure_skulls(found, name, out / f"{name}.npz")
-        row = counts_of(screener.compare(found, measured))
+        skulls = SkullSet(out / name, "train")
+        measured = measure_skulls(skulls, name, out / f"{name}.npz")
+        row = counts_of(screener.compare(skulls, measured))
         row["evaluations"] = sampler.evaluations
-        if min(len(found), len(held_out)) >= FEWEST:
-            row["distances"] = held_out.compare(found, measured)
+        if min(len(skulls), len(held_out)) >= FEWEST:
+            row["distances"] = held_out.compare(skulls, measured)
         rows[str(steps)] = row
     found = {"files": checksums(package.index), "steps": rows, **provenance()}
     write_json(package.folder / FEW_STEPS, found)
