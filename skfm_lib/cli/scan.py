@@ -77,8 +77,8 @@ def add_tool_commands(commands: argparse._SubParsersAction, add: Add) -> None:
         choices=(NETWORK, SHAPE_MODEL),
         default=NETWORK,
         help="what makes the skull complete: the completer (default), or the linear "
-        "shape model of phantoms that prepare fits, which has closer implants (chapter "
-        "19)",
+        "shape model of phantoms that prepare fits, which for phantoms has closer "
+        "implants (chapter 19)",
     )
     command.add_argument(
         "--near",

@@ -19,6 +19,7 @@ from skfm_lib.data.dataset import SkullSet
 from skfm_lib.data.phantom_set import PAPER_TRAIN
 from skfm_lib.evaluation.screening.measures import measure_skulls
 from skfm_lib.generation import generate_skulls, mix_of, usual_sampler
+from skfm_lib.reference_model.command import run_measurement
 from skfm_lib.reference_model.comparison_set import FEWEST
 from skfm_lib.reference_model.findings import FEW_STEPS, checksums
 from skfm_lib.reference_model.loading import (
@@ -29,11 +30,9 @@ from skfm_lib.reference_model.loading import (
     settings_of,
 )
 from skfm_lib.reference_model.measuring import counts_of
-from skfm_lib.reference_model.package import Package, open_package
+from skfm_lib.reference_model.package import Package
 from skfm_lib.study.provenance import provenance
-from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import write_json
-from skfm_lib.utils.subprocesses import SAYS
 
 SHARES = (8, 4, 2, 1)  # parts of the usual number of steps
 FEWEST_STEPS = 2  # with the symmetry, one before it and one after
@@ -73,14 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(f"python -m {module}", description=__doc__)
     parser.add_argument("--out", required=True, type=Path, help="a folder, for skulls")
     options = parser.parse_args(arguments)
-    try:
-        package = open_package()
-        measure_steps(package, options.out)
-        print(f"findings: {package.folder / FEW_STEPS}")
-    except SkfmError as error:
-        print(f"{SAYS}{error}", file=sys.stderr)
-        return error.status
-    return 0
+    return run_measurement(lambda one: measure_steps(one, options.out), FEW_STEPS)
 
 
 if __name__ == "__main__":

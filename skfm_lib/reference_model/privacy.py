@@ -35,6 +35,7 @@ from skfm_lib.evaluation.privacy.weight_attacks import (
 from skfm_lib.evaluation.screening.anatomy import COARSE, downsample
 from skfm_lib.evaluation.screening.reference_ranges import distance_to_nearest
 from skfm_lib.generation import SkullGenerator, generate_skulls, mix_of, usual_sampler
+from skfm_lib.reference_model.command import run_measurement
 from skfm_lib.reference_model.findings import FINDINGS, checksums
 from skfm_lib.reference_model.loading import (
     MODEL,
@@ -42,14 +43,13 @@ from skfm_lib.reference_model.loading import (
     load_screener,
     settings_of,
 )
-from skfm_lib.reference_model.package import Package, open_package
+from skfm_lib.reference_model.package import Package
 from skfm_lib.study import Stage, Study, existing_study, stage_names
 from skfm_lib.study.data_stage import examples, skulls
 from skfm_lib.study.provenance import provenance
 from skfm_lib.training.latents import LatentSet
 from skfm_lib.utils.errors import SkfmError
 from skfm_lib.utils.files import write_json
-from skfm_lib.utils.subprocesses import SAYS
 
 STAGE = "reference_privacy"
 TIMES = 5  # of losses, from 0.1 to 0.9 of the path
@@ -147,14 +147,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(f"python -m {module}", description=__doc__)
     parser.add_argument("--run", required=True, help="a run of the same skulls")
     options = parser.parse_args(arguments)
-    try:
-        package = open_package()
-        measure_privacy(package, existing_study(options.run))
-        print(f"findings: {package.folder / FINDINGS}")
-    except SkfmError as error:
-        print(f"{SAYS}{error}", file=sys.stderr)
-        return error.status
-    return 0
+    return run_measurement(
+        lambda one: measure_privacy(one, existing_study(options.run)), FINDINGS
+    )
 
 
 if __name__ == "__main__":

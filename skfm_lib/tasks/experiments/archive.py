@@ -27,7 +27,7 @@ from skfm_lib.utils.files import read_json, replacing
 def archive(study: Study, path: Path) -> int:
     """Write the finished experiments of both tasks to a zip file; their number.
 
-    The same experiments give the same bytes.
+    The same experiments give the same bytes.  Of none, no file is written.
 
     Raises:
         SkfmError: where the file holds experiments that the study lacks, which would
@@ -43,6 +43,8 @@ def archive(study: Study, path: Path) -> int:
                     "none",
                     f"unzip -n {path} -d runs/{study.name}, or remove the file",
                 )
+    if not found:
+        return 0
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as made:
         for name in sorted(found):
             entry = zipfile.ZipInfo(name)  # without a time

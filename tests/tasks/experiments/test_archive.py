@@ -53,6 +53,11 @@ def test_an_archive_restores_all_but_the_network_of_the_tools(
     learning_curve.training_errors(again, found, GRID, "raw")  # without networks
 
 
+def test_a_run_without_experiments_leaves_no_file(study, tmp_path):
+    assert archive(study, tmp_path / "experiments.zip") == 0
+    assert not any(tmp_path.glob("*.zip"))
+
+
 def test_a_set_without_its_point_of_the_curve_waits(finished, tmp_path):
     study, found, _ = finished
     before = archive(study, tmp_path / "one.zip")
